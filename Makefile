@@ -1,0 +1,69 @@
+# Each target makes the environment itself and installs again only when pyproject.toml or the lock
+# has changed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+SOURCE_VENV := .venv-source
+SOURCE_INSTALLED := $(SOURCE_VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test test-source check format bench lock clean
+
+help:  ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(INSTALLED)  ## Start the whole venue with demo firms, accounts and sessions.
+	@exec $(BIN)/wcx up --demo
+
+demo: $(INSTALLED)  ## While `make run` runs: trade over FIX and print every message.
+	@$(BIN)/wcx demo
+
+test: $(INSTALLED)  ## Run the whole test suite.
+	$(BIN)/pytest
+
+test-source: $(SOURCE_INSTALLED)  ## Run the suite on QuickFIX compiled from the official sources.
+	$(SOURCE_VENV)/bin/pytest
+
+check: $(INSTALLED)  ## Formatting, lint, types, import contracts, house rules.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/test_tidy.py
+
+format: $(INSTALLED)  ## Format the code and mend what the linter can mend itself.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(INSTALLED)  ## Measure, beside a baseline in the same run.
+	$(BIN)/python -m benchmarks
+
+lock: $(INSTALLED)  ## Resolve pyproject.toml anew into the two lock files.
+	$(BIN)/pip install --quiet uv==0.13.9
+	$(BIN)/uv pip compile $(LOCK_FLAGS) --extra binary --extra embedded --extra dev --extra bench \
+	    --output-file requirements/binary.lock pyproject.toml
+	$(BIN)/uv pip compile $(LOCK_FLAGS) --extra source --extra embedded --extra dev --extra bench \
+	    --output-file requirements/source.lock pyproject.toml
+
+clean:  ## Remove environments and caches. The venue's data in var/ stays.
+	rm -rf $(VENV) $(SOURCE_VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+    --custom-compile-command "make lock"
+
+PIP := -m pip --disable-pip-version-check install --quiet
+
+$(INSTALLED): pyproject.toml requirements/binary.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python $(PIP) --require-hashes --requirement requirements/binary.lock
+	$(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The official package is compiled here, which takes minutes. CXXFLAGS leaves out the debug symbols.
+$(SOURCE_INSTALLED): pyproject.toml requirements/source.lock
+	$(PYTHON) -m venv $(SOURCE_VENV)
+	CXXFLAGS="-O1 -g0" $(SOURCE_VENV)/bin/python $(PIP) --require-hashes \
+	    --requirement requirements/source.lock
+	$(SOURCE_VENV)/bin/python $(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@

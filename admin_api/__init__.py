@@ -1,0 +1,1 @@
+"""The REST door for operators and account holders."""

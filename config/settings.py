@@ -1,0 +1,128 @@
+"""Settings: one file, `wcx.toml`, and for every key an environment variable that overrides it.
+
+`[fix] port` is `WCX_FIX__PORT`; the keys outside any section are `WCX_DATA_DIR` and so on. Unknown
+keys and values out of range stop the start with an error that names them.
+"""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+SETTINGS_FILE = Path(__file__).with_name("wcx.toml")
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Section(BaseModel):
+    """A section of the file. Keys that it does not know are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EngineSettings(Section):
+    """The engine process."""
+
+    metrics_port: Port = 9102
+
+
+class JournalSettings(Section):
+    """The journal. `durability` "os" leaves flushing to the system: a power cut loses orders."""
+
+    durability: Literal["fsync", "os"] = "fsync"
+
+
+class FixSettings(Section):
+    """The FIX gateway. Heartbeat bounds hold for sessions without bounds of their own."""
+
+    host: str = "127.0.0.1"
+    port: Port = 9876
+    metrics_port: Port = 9101
+    comp_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")] = "WCX"
+    logon_wait_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    logout_wait_s: Annotated[float, Field(gt=0, le=60)] = 2.0
+    heart_bt_int_min_s: Annotated[int, Field(ge=1)] = 5
+    heart_bt_int_max_s: Annotated[int, Field(ge=1)] = 60
+    resend_order_age_max_s: Annotated[float, Field(gt=0)] = 5.0
+    connections_max: Annotated[int, Field(ge=1)] = 2000
+
+
+class RestSettings(Section):
+    """The admin API."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+
+
+class LogSettings(Section):
+    """Logs go to standard error, one line an event."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class Settings(BaseSettings):
+    """All settings of a venue. Read once, by the composition root of each process."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="WCX_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    data_dir: Path = Path("var")
+    runtime_dir: Path | None = None
+    database_url: SecretStr | None = None
+    engine: EngineSettings = EngineSettings()
+    journal: JournalSettings = JournalSettings()
+    fix: FixSettings = FixSettings()
+    rest: RestSettings = RestSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment goes before the file."""
+        path = Path(os.environ.get("WCX_CONFIG", SETTINGS_FILE))
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
+
+    @property
+    def journal_dir(self) -> Path:
+        """Where the engine keeps its journal."""
+        return self.data_dir / "journal"
+
+    @property
+    def fix_store_dir(self) -> Path:
+        """Where each FIX session has its message store and its position."""
+        return self.data_dir / "fix"
+
+    @property
+    def sockets_dir(self) -> Path:
+        """The directory of Unix sockets: short, since their paths end at 107 bytes."""
+        if self.runtime_dir is not None:
+            return self.runtime_dir
+        name = hashlib.sha256(str(self.data_dir.resolve()).encode()).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"wcx-{os.getuid()}-{name}"
+
+    @property
+    def engine_socket(self) -> Path:
+        """The engine's link."""
+        return self.sockets_dir / "engine.sock"
+
+    @property
+    def operator_token_file(self) -> Path:
+        """The file with the token that opens the REST API to operators."""
+        return self.data_dir / "operator-token"

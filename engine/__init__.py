@@ -1,0 +1,1 @@
+"""The exchange: a pure, deterministic state machine, and in `runtime` the process round it."""

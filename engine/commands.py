@@ -1,0 +1,152 @@
+"""Commands: everything that may change the exchange. Imperatives; they never change once made.
+
+Each is journaled as a flat array. A new field goes at the end and has a default, so that journals
+written before it stay readable; a tag is never used again for another command.
+"""
+
+import msgspec
+
+from engine.instrument import Account, Asset, InstrumentDefinition
+from engine.limits import RiskLimits
+from engine.order import OrdType, Side, TimeInForce
+from engine.units import (
+    AccountId,
+    AssetId,
+    ClOrdId,
+    InstrumentId,
+    Money,
+    OrderId,
+    Price,
+    Qty,
+    SessionId,
+)
+
+
+class OpenSession(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """Grant a FIX session to the process that asks. Answered by `SessionOpened` or a refusal.
+
+    `generation` is the grant that the asker already holds, 0 for none. `reset` opens a new epoch:
+    MsgSeqNum(34) starts again from 1 in both directions.
+    """
+
+    session_id: SessionId
+    generation: int = 0
+    reset: bool = False
+
+
+class ReleaseSession(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """End a grant: its owner is gone. Ignored when a later grant is in force."""
+
+    session_id: SessionId
+    generation: int
+
+
+class ReleaseAllSessions(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """End every grant. The engine's first command after a start: no owner outlived its link."""
+
+
+class NewOrder(msgspec.Struct, frozen=True, array_like=True, tag=10):
+    """Enter an order (NewOrderSingle).
+
+    `price` is None for a market order. With `is_poss_resend`, PossResend(97)=Y, a ClOrdID that is
+    known is answered with the state of its order instead of a refusal. Orders that come over no
+    FIX session have `session_id` 0 and zeros for the three numbers that go with it.
+    """
+
+    session_id: SessionId
+    generation: int
+    epoch: int
+    msg_seq_num: int
+    account_id: AccountId
+    instrument_id: InstrumentId
+    cl_ord_id: ClOrdId
+    side: Side
+    ord_type: OrdType
+    time_in_force: TimeInForce
+    order_qty: Qty
+    price: Price | None = None
+    is_poss_resend: bool = False
+    received_at_ns: int = 0
+
+
+class CancelOrder(msgspec.Struct, frozen=True, array_like=True, tag=11):
+    """Cancel an order of the account (OrderCancelRequest), named by ClOrdID, OrderID or both.
+
+    `orig_cl_ord_id` "" and `order_id` 0 mean "not given". What is given must fit one order:
+    `instrument_id` (0: not given) and `side` are compared too.
+    """
+
+    session_id: SessionId
+    generation: int
+    epoch: int
+    msg_seq_num: int
+    account_id: AccountId
+    cl_ord_id: ClOrdId
+    orig_cl_ord_id: ClOrdId
+    order_id: OrderId = OrderId(0)
+    instrument_id: InstrumentId = InstrumentId(0)
+    side: Side | None = None
+    received_at_ns: int = 0
+
+
+class DefineAsset(msgspec.Struct, frozen=True, array_like=True, tag=20):
+    """Introduce an asset."""
+
+    asset: Asset
+
+
+class DefineInstrument(msgspec.Struct, frozen=True, array_like=True, tag=21):
+    """Introduce an instrument.
+
+    Refused unless `price_decimals + qty_decimals` fit the quote asset's decimals and
+    `qty_decimals` the base asset's: then no product of price and quantity ever needs rounding.
+    """
+
+    instrument: InstrumentDefinition
+
+
+class OpenAccount(msgspec.Struct, frozen=True, array_like=True, tag=22):
+    """Open an account of a firm."""
+
+    account: Account
+
+
+class SetRiskLimits(msgspec.Struct, frozen=True, array_like=True, tag=23):
+    """Set the limits of an account in an instrument. Effective at once."""
+
+    limits: RiskLimits
+
+
+class AdjustBalance(msgspec.Struct, frozen=True, array_like=True, tag=24):
+    """Move money into the account (`amount` above 0) or out of it.
+
+    `reference` is the client's own name for the transfer: a second one of the same name on the
+    same account is refused, so that a repeat does nothing.
+    """
+
+    account_id: AccountId
+    asset_id: AssetId
+    amount: Money
+    reference: str
+
+
+class AdvanceTime(msgspec.Struct, frozen=True, array_like=True, tag=30):
+    """Let what is due by now happen. The sequencer issues it; nothing else makes time pass."""
+
+
+SessionCommand = NewOrder | CancelOrder
+"""What a FIX session may send: numbered by MsgSeqNum(34) and fenced by generation and epoch."""
+
+Command = (
+    OpenSession
+    | ReleaseSession
+    | ReleaseAllSessions
+    | NewOrder
+    | CancelOrder
+    | DefineAsset
+    | DefineInstrument
+    | OpenAccount
+    | SetRiskLimits
+    | AdjustBalance
+    | AdvanceTime
+)

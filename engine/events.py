@@ -1,0 +1,215 @@
+"""Events: what happened. Past tense; an event carries all that its readers need.
+
+Reports, drop copies, projections and market data are functions of one event each. Journaled like
+commands: flat arrays, new fields at the end with a default, tags never used again.
+"""
+
+import msgspec
+
+from engine.instrument import Account, Asset, InstrumentDefinition
+from engine.limits import RiskLimits
+from engine.order import OrderView
+from engine.reasons import CancelReason, RejectReason
+from engine.units import (
+    AccountId,
+    AssetId,
+    ClOrdId,
+    Money,
+    Price,
+    Qty,
+    SessionId,
+    TradeId,
+)
+
+
+class SessionOpened(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """The session belongs to the process that asked.
+
+    `watermark` is the MsgSeqNum(34) of the last application message that the engine has seen in
+    this epoch, 0 for none.
+    """
+
+    session_id: SessionId
+    generation: int
+    epoch: int
+    watermark: int
+
+
+class SessionReleased(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """The grant has ended. Commands that still bear its generation are refused."""
+
+    session_id: SessionId
+    generation: int
+
+
+class CommandRefused(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """A command that is not an order was refused, or one from a process that lost its session.
+
+    `limit` and `actual` say what was allowed and what was asked, where the reason has numbers.
+    """
+
+    reason: RejectReason
+    session_id: SessionId = SessionId(0)
+    limit: int = 0
+    actual: int = 0
+
+
+class OrderAccepted(msgspec.Struct, frozen=True, array_like=True, tag=10):
+    """The order was accepted. It rests or trades in the events that follow."""
+
+    order: OrderView
+
+
+class OrderRejected(msgspec.Struct, frozen=True, array_like=True, tag=11):
+    """The order was refused and left no trace.
+
+    `limit` and `actual` explain the reason in its own unit: `engine.explain` puts them in words.
+    """
+
+    order: OrderView
+    reason: RejectReason
+    limit: int = 0
+    actual: int = 0
+
+
+class OrderStatusReported(msgspec.Struct, frozen=True, array_like=True, tag=12):
+    """The present state of an order, because the session `request_session_id` asked."""
+
+    order: OrderView
+    request_session_id: SessionId
+
+
+class Trade(msgspec.Struct, frozen=True, array_like=True, tag=13):
+    """One side of a match. The other side is the event beside it, with the same `trade_id`.
+
+    `is_resting` is true for the order that was in the book. `notional` is what `qty` cost, in the
+    quote asset; `base_amount` is `qty` in the base asset's own decimals.
+    """
+
+    order: OrderView
+    trade_id: TradeId
+    qty: Qty
+    price: Price
+    notional: Money
+    base_amount: Money
+    base_asset_id: AssetId
+    quote_asset_id: AssetId
+    is_resting: bool
+
+
+class OrderCanceled(msgspec.Struct, frozen=True, array_like=True, tag=14):
+    """The rest of the order was cancelled.
+
+    `cl_ord_id` and `request_session_id` are those of the cancel request, "" and 0 when nobody
+    asked for it.
+    """
+
+    order: OrderView
+    reason: CancelReason
+    canceled_qty: Qty
+    cl_ord_id: ClOrdId = ClOrdId("")
+    request_session_id: SessionId = SessionId(0)
+
+
+class OrderExpired(msgspec.Struct, frozen=True, array_like=True, tag=15):
+    """The order's time in force has run out."""
+
+    order: OrderView
+    expired_qty: Qty
+
+
+class CancelRejected(msgspec.Struct, frozen=True, array_like=True, tag=16):
+    """A cancel request was refused. `order` is the order's true state, None when it is unknown."""
+
+    session_id: SessionId
+    account_id: AccountId
+    cl_ord_id: ClOrdId
+    orig_cl_ord_id: ClOrdId
+    reason: RejectReason
+    order: OrderView | None = None
+
+
+class AssetDefined(msgspec.Struct, frozen=True, array_like=True, tag=20):
+    """An asset exists."""
+
+    asset: Asset
+
+
+class InstrumentDefined(msgspec.Struct, frozen=True, array_like=True, tag=21):
+    """An instrument can be traded."""
+
+    instrument: InstrumentDefinition
+
+
+class AccountOpened(msgspec.Struct, frozen=True, array_like=True, tag=22):
+    """An account exists, with nothing on it."""
+
+    account: Account
+
+
+class RiskLimitsSet(msgspec.Struct, frozen=True, array_like=True, tag=23):
+    """The limits that hold from now on."""
+
+    limits: RiskLimits
+
+
+class BalanceAdjusted(msgspec.Struct, frozen=True, array_like=True, tag=24):
+    """Money came in from outside or went out. `balance` is what the account has now."""
+
+    account_id: AccountId
+    asset_id: AssetId
+    amount: Money
+    balance: Money
+    reference: str
+
+
+OrderEvent = (
+    OrderAccepted
+    | OrderRejected
+    | OrderStatusReported
+    | Trade
+    | OrderCanceled
+    | OrderExpired
+    | CancelRejected
+)
+"""Events that the owner of an order is told of."""
+
+ReferenceEvent = AssetDefined | InstrumentDefined | AccountOpened
+"""Events that say what exists. Whoever joins late is sent them first."""
+
+Event = (
+    SessionOpened
+    | SessionReleased
+    | CommandRefused
+    | OrderAccepted
+    | OrderRejected
+    | OrderStatusReported
+    | Trade
+    | OrderCanceled
+    | OrderExpired
+    | CancelRejected
+    | AssetDefined
+    | InstrumentDefined
+    | AccountOpened
+    | RiskLimitsSet
+    | BalanceAdjusted
+)
+
+
+def recipients(event: Event) -> tuple[SessionId, ...]:
+    """Return the FIX sessions that are told of the event: the order's own, then whoever asked.
+
+    () for an event that no session is told of.
+    """
+    match event:
+        case CancelRejected():
+            sessions: tuple[SessionId, ...] = (event.session_id,)
+        case OrderCanceled():
+            sessions = (event.order.session_id, event.request_session_id)
+        case OrderStatusReported():
+            sessions = (event.request_session_id,)
+        case OrderAccepted() | OrderRejected() | Trade() | OrderExpired():
+            sessions = (event.order.session_id,)
+        case _:
+            sessions = ()
+    return tuple(dict.fromkeys(session_id for session_id in sessions if session_id))

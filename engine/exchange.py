@@ -1,0 +1,217 @@
+"""The exchange: a state machine that turns each command into the events that follow from it.
+
+Deterministic: the same commands with the same sequence numbers and times give the same events, byte
+for byte. It reads no clock and keeps nothing outside itself.
+"""
+
+from typing import Final, assert_never
+
+from engine.commands import (
+    AdjustBalance,
+    AdvanceTime,
+    CancelOrder,
+    Command,
+    DefineAsset,
+    DefineInstrument,
+    NewOrder,
+    OpenAccount,
+    OpenSession,
+    ReleaseAllSessions,
+    ReleaseSession,
+    SessionCommand,
+    SetRiskLimits,
+)
+from engine.events import (
+    AccountOpened,
+    AssetDefined,
+    BalanceAdjusted,
+    CommandRefused,
+    Event,
+    InstrumentDefined,
+    ReferenceEvent,
+    RiskLimitsSet,
+    SessionOpened,
+    SessionReleased,
+)
+from engine.gate import RiskGate
+from engine.instrument import fits_the_journal
+from engine.ledger import EXTERNAL, Ledger
+from engine.order import Order
+from engine.ownership import Ownership
+from engine.reasons import RejectReason
+from engine.reference import Reference
+from engine.state import BalanceState, ExchangeState, GrantState, OrderState
+from engine.trading import Trading
+from engine.units import Money, Seq
+
+RULES_VERSION: Final = 1
+"""Goes up with every change after which an old journal would give other events."""
+
+
+class Exchange:
+    """The state machine. Belongs to one thread, the sequencer's."""
+
+    def __init__(self, gate: RiskGate) -> None:
+        self.reference = Reference()
+        self._gate = gate
+        self._ledger = Ledger()
+        self._ownership = Ownership()
+        self._trading = Trading(self.reference, self._ledger, gate)
+
+    def apply(self, seq: Seq, now_ns: int, command: Command) -> list[Event]:
+        """Apply the command at its place and time, and return what happened.
+
+        A refusal is an event. Raises only when the exchange itself is broken: whoever calls must
+        stop then, for the state can no longer be trusted.
+        """
+        match command:
+            case NewOrder() | CancelOrder():
+                return self._apply_session_command(seq, now_ns, command)
+            case AdvanceTime():
+                return self._trading.expire(now_ns)
+            case OpenSession():
+                return [self._ownership.open(command)]
+            case ReleaseSession():
+                return [*self._ownership.release(command)]
+            case ReleaseAllSessions():
+                return [*self._ownership.release_all()]
+            case DefineAsset() | DefineInstrument() | OpenAccount():
+                return [self._define(command)]
+            case SetRiskLimits():
+                return [self._set_limits(command)]
+            case AdjustBalance():
+                return [self._adjust_balance(command)]
+            case _:
+                assert_never(command)
+
+    def next_timer_ns(self) -> int | None:
+        """Return when `AdvanceTime` next has something to do, None when nothing waits."""
+        return self._trading.next_timer_ns()
+
+    def session_events(self) -> list[SessionOpened | SessionReleased]:
+        """Return who owns which session now, as the events that say so."""
+        return [
+            SessionOpened(grant.session_id, grant.generation, grant.epoch, grant.watermark)
+            if grant.is_held
+            else SessionReleased(grant.session_id, grant.generation)
+            for grant in self._ownership.grants()
+        ]
+
+    def open_order_count(self) -> int:
+        """Return how many orders rest in the books."""
+        books = self._trading.books.values()
+        return sum(book.bids.order_count + book.asks.order_count for book in books)
+
+    def state(self) -> ExchangeState:
+        """Return the whole state as data. Takes time in proportion to the orders known."""
+        return ExchangeState(
+            assets=list(self.reference.assets.values()),
+            instruments=[known.definition for known in self.reference.instruments.values()],
+            accounts=list(self.reference.accounts.values()),
+            limits=self._gate.limits(),
+            balances=[
+                BalanceState(account_id, asset_id, balance.balance, balance.held)
+                for account_id, asset_id, balance in self._ledger.balances()
+                if balance.balance or balance.held
+            ],
+            references=self._ledger.references(),
+            grants=[
+                GrantState(
+                    grant.session_id,
+                    grant.generation,
+                    grant.epoch,
+                    grant.watermark,
+                    grant.is_held,
+                )
+                for grant in self._ownership.grants()
+            ],
+            open_orders=[
+                OrderState(order.view(), order.held, order.expires_at_ns)
+                for order in self._open_orders()
+            ],
+            closed_orders=[
+                OrderState(order.view(), order.held, order.expires_at_ns, closed_at_ns)
+                for closed_at_ns, order in self._trading.memory.closed()
+            ],
+            trade_id_last=self._trading.trade_id_last,
+        )
+
+    def _apply_session_command(self, seq: Seq, now_ns: int, command: SessionCommand) -> list[Event]:
+        if command.session_id:
+            refused = self._ownership.refusal(command)
+            if refused is not None:
+                return [refused]
+            if not self._ownership.admit(command):
+                return []
+        if isinstance(command, NewOrder):
+            return self._trading.enter(seq, now_ns, command)
+        return self._trading.cancel(now_ns, command)
+
+    def _define(self, command: DefineAsset | DefineInstrument | OpenAccount) -> Event:
+        event: ReferenceEvent | CommandRefused
+        match command:
+            case DefineAsset():
+                event = self.reference.define_asset(command)
+            case DefineInstrument():
+                event = self.reference.define_instrument(command)
+            case OpenAccount():
+                event = self.reference.open_account(command)
+            case _:
+                assert_never(command)
+        match event:
+            case CommandRefused():
+                return event
+            case InstrumentDefined():
+                self._trading.open_book(event.instrument.instrument_id)
+            case AccountOpened():
+                self._ledger.open_account(event.account.account_id)
+            case AssetDefined():
+                pass
+        self.reference.learn(event)
+        return event
+
+    def _set_limits(self, command: SetRiskLimits) -> Event:
+        limits = command.limits
+        if limits.account_id not in self.reference.accounts:
+            return CommandRefused(RejectReason.ACCOUNT_UNKNOWN, actual=limits.account_id)
+        if limits.instrument_id not in self.reference.instruments:
+            return CommandRefused(RejectReason.SYMBOL_UNKNOWN, actual=limits.instrument_id)
+        if limits.order_qty_max < 0 or limits.notional_max < 0:
+            return CommandRefused(RejectReason.AMOUNT_INVALID)
+        self._gate.set_limits(limits)
+        return RiskLimitsSet(limits)
+
+    def _adjust_balance(self, command: AdjustBalance) -> Event:
+        account_id, amount = command.account_id, command.amount
+        if account_id not in self.reference.accounts:
+            return CommandRefused(RejectReason.ACCOUNT_UNKNOWN, actual=account_id)
+        if command.asset_id not in self.reference.assets:
+            return CommandRefused(RejectReason.ASSET_UNKNOWN, actual=command.asset_id)
+        if self._ledger.has_reference(account_id, command.reference):
+            return CommandRefused(RejectReason.DUPLICATE_REFERENCE)
+        balance = self._ledger.get_balance(account_id, command.asset_id)
+        external = self._ledger.get_balance(EXTERNAL, command.asset_id)
+        if amount == 0 or not fits_the_journal(external.balance - amount):
+            return CommandRefused(RejectReason.AMOUNT_INVALID, actual=amount)
+        if balance.available + amount < 0:
+            return CommandRefused(
+                RejectReason.INSUFFICIENT_BALANCE, limit=balance.available, actual=-amount
+            )
+        adjusted = BalanceAdjusted(
+            account_id=account_id,
+            asset_id=command.asset_id,
+            amount=amount,
+            balance=Money(balance.balance + amount),
+            reference=command.reference,
+        )
+        self._ledger.adjust(adjusted)
+        return adjusted
+
+    def _open_orders(self) -> list[Order]:
+        return [
+            order
+            for book in self._trading.books.values()
+            for side in (book.bids, book.asks)
+            for level in side.levels()
+            for order in level.orders()
+        ]

@@ -1,0 +1,47 @@
+"""Which orders end at which time. Orders that end together share an entry."""
+
+from itertools import islice
+
+from sortedcontainers import SortedDict
+
+from engine.order import Order
+from engine.units import OrderId
+
+
+class ExpiryQueue:
+    """The open orders whose time in force runs out, by when. Belongs to the applying thread."""
+
+    __slots__ = ("_orders",)
+
+    def __init__(self) -> None:
+        self._orders: SortedDict[int, dict[OrderId, Order]] = SortedDict()
+
+    def add(self, order: Order) -> None:
+        """Let the order end at its `expires_at_ns`."""
+        assert order.expires_at_ns > 0
+        orders = self._orders.get(order.expires_at_ns)
+        if orders is None:
+            orders = self._orders[order.expires_at_ns] = {}
+        orders[order.order_id] = order
+
+    def discard(self, order: Order) -> None:
+        """Forget an order that has ended, or that never had an end."""
+        orders = self._orders.get(order.expires_at_ns)
+        if orders is None:
+            return
+        orders.pop(order.order_id, None)
+        if not orders:
+            del self._orders[order.expires_at_ns]
+
+    def next_ns(self) -> int | None:
+        """Return when the next order ends, None when none does."""
+        return self._orders.peekitem(0)[0] if self._orders else None
+
+    def due(self, now_ns: int, count_max: int) -> list[Order]:
+        """Return orders whose time has come, the longest due first, at most `count_max`."""
+        due: list[Order] = []
+        for expires_at_ns, orders in self._orders.items():
+            if expires_at_ns > now_ns or len(due) == count_max:
+                break
+            due.extend(islice(orders.values(), count_max - len(due)))
+        return due

@@ -1,0 +1,85 @@
+"""Refusals in words: the stable code first, then the numbers that matter, in the trader's units."""
+
+from engine.instrument import Instrument
+from engine.order import Side
+from engine.reasons import RejectReason
+from engine.units import format_fixed
+
+
+def explain(
+    reason: RejectReason,
+    *,
+    limit: int = 0,
+    actual: int = 0,
+    instrument: Instrument | None = None,
+    side: Side | None = None,
+) -> str:
+    """Return Text(58) for a refusal: `CODE: human words`, in lower case, without a secret.
+
+    Without the instrument, or for a reason that has no numbers, the words are general.
+    """
+    words = None if instrument is None else _in_units(reason, limit, actual, instrument, side)
+    return f"{reason.name}: {words or WORDS[reason]}"
+
+
+def _in_units(
+    reason: RejectReason, limit: int, actual: int, instrument: Instrument, side: Side | None
+) -> str | None:
+    quote = instrument.quote
+    match reason:
+        case RejectReason.TICK_SIZE:
+            return (
+                f"price {instrument.format_price(actual)} is not a positive multiple of the tick "
+                f"{instrument.format_price(limit)}"
+            )
+        case RejectReason.LOT_SIZE:
+            return (
+                f"order qty {instrument.format_qty(actual)} is not a multiple of the lot "
+                f"{instrument.format_qty(limit)}"
+            )
+        case RejectReason.MAX_ORDER_QTY:
+            return (
+                f"order qty {instrument.format_qty(actual)} above account limit "
+                f"{instrument.format_qty(limit)}"
+            )
+        case RejectReason.MAX_ORDER_NOTIONAL:
+            return (
+                f"notional {instrument.format_notional(actual)} {quote.symbol} above account limit "
+                f"{instrument.format_notional(limit)} {quote.symbol}"
+            )
+        case RejectReason.INSUFFICIENT_BALANCE:
+            asset = quote if side is Side.BUY else instrument.base
+            return (
+                f"needs {format_fixed(actual, asset.decimals)} {asset.symbol}, "
+                f"available {format_fixed(limit, asset.decimals)} {asset.symbol}"
+            )
+        case _:
+            return None
+
+
+WORDS = {
+    RejectReason.SESSION_HELD: "the session belongs to another process",
+    RejectReason.STALE_GENERATION: "the sender no longer owns the session",
+    RejectReason.STALE_EPOCH: "the sequence numbers were reset since",
+    RejectReason.ACCOUNT_UNKNOWN: "no such account",
+    RejectReason.DUPLICATE_CLORDID: "the account has used this ClOrdID in the last 24 hours",
+    RejectReason.SYMBOL_UNKNOWN: "no such instrument",
+    RejectReason.ASSET_UNKNOWN: "no such asset",
+    RejectReason.ALREADY_DEFINED: "it exists already",
+    RejectReason.SCALE_UNSUPPORTED: "the decimals do not fit together",
+    RejectReason.DUPLICATE_REFERENCE: "a transfer of this reference has been made",
+    RejectReason.CLORDID_INVALID: "ClOrdID must be 1 to 36 of A-Z, a-z, 0-9, - and _",
+    RejectReason.ORDER_QTY_INVALID: "order qty must be above 0 and its value representable",
+    RejectReason.PRICE_REQUIRED: "a limit order needs a price",
+    RejectReason.PRICE_NOT_ALLOWED: "a market order has no price",
+    RejectReason.UNSUPPORTED: "this combination is not supported",
+    RejectReason.AMOUNT_INVALID: "the amount is not usable here",
+    RejectReason.TICK_SIZE: "the price is not on a tick",
+    RejectReason.LOT_SIZE: "the quantity is not a multiple of the lot",
+    RejectReason.NO_RISK_LIMITS: "no limits are set for the account in this instrument",
+    RejectReason.MAX_ORDER_QTY: "order qty above account limit",
+    RejectReason.MAX_ORDER_NOTIONAL: "notional above account limit",
+    RejectReason.INSUFFICIENT_BALANCE: "not enough available",
+    RejectReason.UNKNOWN_ORDER: "no order of the account fits what the request names",
+    RejectReason.TOO_LATE_TO_CANCEL: "the order has ended",
+}

@@ -1,0 +1,137 @@
+"""An order: what the exchange keeps of it while it lives, and the view of it that events carry."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from engine.units import AccountId, ClOrdId, InstrumentId, Money, OrderId, Price, Qty, SessionId
+
+
+class Side(Enum):
+    """Side(54)."""
+
+    BUY = 1
+    SELL = 2
+
+
+class OrdType(Enum):
+    """OrdType(40)."""
+
+    MARKET = 1
+    LIMIT = 2
+
+
+class TimeInForce(Enum):
+    """TimeInForce(59)."""
+
+    DAY = 0
+    GTC = 1
+    IOC = 3
+    FOK = 4
+
+
+class OrdStatus(Enum):
+    """OrdStatus(39)."""
+
+    NEW = 0
+    PARTIALLY_FILLED = 1
+    FILLED = 2
+    CANCELED = 4
+    REJECTED = 8
+    EXPIRED = 12
+
+
+class OrderView(msgspec.Struct, frozen=True, array_like=True):
+    """An order as it stood after one event. Complete: a reader can rebuild the order from it.
+
+    `price` is None for a market order. `order_id` is 0 for an order that was refused.
+    `cum_notional` is what the fills so far cost, in the quote asset: AvgPx(6) is made from it.
+    """
+
+    order_id: OrderId
+    account_id: AccountId
+    session_id: SessionId
+    instrument_id: InstrumentId
+    cl_ord_id: ClOrdId
+    side: Side
+    ord_type: OrdType
+    time_in_force: TimeInForce
+    price: Price | None
+    order_qty: Qty
+    leaves_qty: Qty
+    cum_qty: Qty
+    cum_notional: Money
+    ord_status: OrdStatus
+
+
+@dataclass(slots=True, eq=False)
+class Order:
+    """A live order, or one that ended a short while ago.
+
+    Belongs to the thread that applies commands. `held` is the money reserved for what is still
+    open; `expires_at_ns` is when the order ends by itself, 0 for never. `level`, `ahead` and
+    `behind` are its place in the book, None while it has none.
+    """
+
+    order_id: OrderId
+    account_id: AccountId
+    session_id: SessionId
+    instrument_id: InstrumentId
+    cl_ord_id: ClOrdId
+    side: Side
+    ord_type: OrdType
+    time_in_force: TimeInForce
+    price: Price | None
+    order_qty: Qty
+    leaves_qty: Qty
+    cum_qty: Qty = Qty(0)
+    cum_notional: Money = Money(0)
+    ord_status: OrdStatus = OrdStatus.NEW
+    held: Money = Money(0)
+    expires_at_ns: int = 0
+    level: Any = field(default=None, repr=False)  # The book's PriceLevel, a layer above.
+    ahead: "Order | None" = field(default=None, repr=False)
+    behind: "Order | None" = field(default=None, repr=False)
+
+    def fill(self, qty: Qty, notional: Money) -> None:
+        """Count one fill of `qty` that cost `notional`."""
+        assert 0 < qty <= self.leaves_qty
+        self.leaves_qty = Qty(self.leaves_qty - qty)
+        self.cum_qty = Qty(self.cum_qty + qty)
+        self.cum_notional = Money(self.cum_notional + notional)
+        self.ord_status = FILLED if self.leaves_qty == 0 else PARTIALLY_FILLED
+
+    def end(self, ord_status: OrdStatus) -> None:
+        """Close the order: nothing of it is open any more."""
+        self.ord_status = ord_status
+        self.leaves_qty = Qty(0)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether some of the order can still trade."""
+        return self.leaves_qty > 0
+
+    def view(self) -> OrderView:
+        """Return the order as it stands now, for an event to carry."""
+        return OrderView(
+            self.order_id,
+            self.account_id,
+            self.session_id,
+            self.instrument_id,
+            self.cl_ord_id,
+            self.side,
+            self.ord_type,
+            self.time_in_force,
+            self.price,
+            self.order_qty,
+            self.leaves_qty,
+            self.cum_qty,
+            self.cum_notional,
+            self.ord_status,
+        )
+
+
+FILLED = OrdStatus.FILLED
+PARTIALLY_FILLED = OrdStatus.PARTIALLY_FILLED

@@ -1,0 +1,55 @@
+"""Why the exchange says no, and why an order ends without a fill.
+
+The names are the stable codes that clients see in front of Text(58); the numbers are what the
+journal holds. Neither ever changes its meaning. A hundred per family, in the order of precedence:
+from "who are you" to "the book says no".
+"""
+
+from enum import Enum
+
+
+class RejectReason(Enum):
+    """A refusal: the first reason that applies is the one reported."""
+
+    # The session: only its owner may speak for it.
+    SESSION_HELD = 101
+    STALE_GENERATION = 102
+    STALE_EPOCH = 103
+    # Entitlement.
+    ACCOUNT_UNKNOWN = 151
+    # Identity of the order.
+    DUPLICATE_CLORDID = 201
+    # Reference data.
+    SYMBOL_UNKNOWN = 301
+    ASSET_UNKNOWN = 302
+    ALREADY_DEFINED = 303
+    SCALE_UNSUPPORTED = 304
+    DUPLICATE_REFERENCE = 305
+    # Content of the message.
+    CLORDID_INVALID = 501
+    ORDER_QTY_INVALID = 502
+    PRICE_REQUIRED = 503
+    PRICE_NOT_ALLOWED = 504
+    UNSUPPORTED = 505
+    AMOUNT_INVALID = 506
+    # Price and size rules of the instrument.
+    TICK_SIZE = 601
+    LOT_SIZE = 602
+    # Risk limits.
+    NO_RISK_LIMITS = 701
+    MAX_ORDER_QTY = 702
+    MAX_ORDER_NOTIONAL = 703
+    # Funds.
+    INSUFFICIENT_BALANCE = 801
+    # Cancels.
+    UNKNOWN_ORDER = 1001
+    TOO_LATE_TO_CANCEL = 1002
+
+
+class CancelReason(Enum):
+    """Why an order was taken out of the book, or never got into it."""
+
+    REQUESTED = 1
+    IOC_REMAINDER = 2
+    FOK_CANNOT_FILL = 3
+    MARKET_REMAINDER = 4

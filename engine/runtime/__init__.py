@@ -1,0 +1,1 @@
+"""The engine process: journal, sequencer, link. What touches the machine lives here."""

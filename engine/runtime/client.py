@@ -1,0 +1,208 @@
+"""The door's end of the link: send commands, follow the feed, ask how the engine is."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple, cast
+
+import msgspec
+import structlog
+
+from engine.commands import Command
+from engine.events import Event
+from engine.runtime.codec import (
+    LINK_PROTOCOL,
+    FrameKind,
+    FrameReader,
+    Hello,
+    Record,
+    Status,
+    StatusQuery,
+    Welcome,
+    decode_ack,
+    decode_records,
+    decode_status,
+    decode_welcome,
+    encode_frame,
+)
+from engine.units import Seq
+
+FEED_FRAME_BYTES_MAX: Final = (1 << 32) - 1
+CONNECT_WAIT_S: Final = 5.0
+ANSWER_WAIT_S: Final = 30.0
+
+log = structlog.get_logger("engine.client")
+
+
+class LinkClosedError(Exception):
+    """The link to the engine is down: nothing was answered, the command may or may not count."""
+
+
+class Outcome(NamedTuple):
+    """What became of a command: its place in the journal, and the events that followed."""
+
+    seq: Seq
+    events: list[Event]
+
+
+class _Unanswered(NamedTuple):
+    command: Command
+    waiter: "asyncio.Future[Outcome] | None"
+
+
+class EngineLink(asyncio.Protocol):
+    """A connection to the engine. Belongs to the event loop's thread.
+
+    `on_records` is called with the records of each durable batch, in order, from
+    `welcome.next_seq` on. `on_closed` is called once when the link is down, with the commands whose
+    fate is unknown, in the order in which they were sent.
+    """
+
+    def __init__(
+        self,
+        on_records: Callable[[list[Record]], None],
+        on_closed: Callable[[list[Command]], None],
+    ) -> None:
+        self.welcome: Welcome
+        self._on_records = on_records
+        self._on_closed = on_closed
+        self._reader = FrameReader(FEED_FRAME_BYTES_MAX)
+        self._unanswered: deque[_Unanswered] = deque()
+        self._records: dict[Seq, Record] = {}
+        self._waiter_count = 0
+        self._status_waiters: deque[asyncio.Future[Status]] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._welcomed: asyncio.Future[None] = self._loop.create_future()
+        self._transport: asyncio.Transport
+        self._is_closed = False
+
+    @classmethod
+    async def connect(
+        cls,
+        path: Path,
+        name: str,
+        *,
+        on_records: Callable[[list[Record]], None],
+        on_closed: Callable[[list[Command]], None],
+    ) -> "EngineLink":
+        """Return a link that has been welcomed. Waits at most 5 seconds.
+
+        Raises OSError when nobody listens, LinkClosedError or TimeoutError when the engine does not
+        answer as it should.
+        """
+        loop = asyncio.get_running_loop()
+        _, link = await asyncio.wait_for(
+            loop.create_unix_connection(lambda: cls(on_records, on_closed), str(path)),
+            CONNECT_WAIT_S,
+        )
+        await link.greet(name)
+        return link
+
+    async def greet(self, name: str) -> None:
+        """Introduce the door and wait for the welcome. `connect` has done it."""
+        self._write(FrameKind.HELLO, Hello(LINK_PROTOCOL, name, wants_feed=True))
+        try:
+            await asyncio.wait_for(self._welcomed, CONNECT_WAIT_S)
+        except TimeoutError:
+            self.close()
+            raise
+
+    @property
+    def unanswered_count(self) -> int:
+        """How many commands are on their way."""
+        return len(self._unanswered)
+
+    def send(self, commands: Sequence[Command]) -> None:
+        """Send commands as one frame. Their effects come back over the feed."""
+        assert not self._is_closed
+        for command in commands:
+            self._unanswered.append(_Unanswered(command, None))
+        self._write(FrameKind.COMMANDS, commands)
+
+    async def submit(self, command: Command) -> Outcome:
+        """Send one command and return what became of it, once that is durable.
+
+        Raises LinkClosedError when the link goes down first, TimeoutError after 30 seconds: the
+        command may then count or not.
+        """
+        if self._is_closed:
+            raise LinkClosedError("the link to the engine is down")
+        waiter: asyncio.Future[Outcome] = self._loop.create_future()
+        self._unanswered.append(_Unanswered(command, waiter))
+        self._waiter_count += 1
+        self._write(FrameKind.COMMANDS, [command])
+        return await asyncio.wait_for(waiter, ANSWER_WAIT_S)
+
+    async def status(self, *, with_state_hash: bool = False) -> Status:
+        """Return how the engine is. Raises LinkClosedError or TimeoutError."""
+        if self._is_closed:
+            raise LinkClosedError("the link to the engine is down")
+        waiter: asyncio.Future[Status] = self._loop.create_future()
+        self._status_waiters.append(waiter)
+        self._write(FrameKind.STATUS_QUERY, StatusQuery(with_state_hash))
+        return await asyncio.wait_for(waiter, ANSWER_WAIT_S)
+
+    def close(self) -> None:
+        """Hang up. `on_closed` follows."""
+        self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the event loop."""
+        # uvloop's transports have the methods of asyncio.Transport but not its type.
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the event loop."""
+        try:
+            for kind, body in self._reader.feed(data):
+                self._take(kind, body)
+        except (ValueError, msgspec.DecodeError) as error:
+            # Not to be trusted any more, whatever it was: start afresh.
+            log.warning("engine_frame_refused", error=str(error))
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the event loop."""
+        self._is_closed = True
+        fault = LinkClosedError("the link to the engine is down")
+        waiters: list[asyncio.Future[Any]] = [*self._status_waiters, self._welcomed]
+        waiters += [item.waiter for item in self._unanswered if item.waiter is not None]
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_exception(fault)
+        in_doubt = [item.command for item in self._unanswered if item.waiter is None]
+        self._on_closed(in_doubt)
+
+    def _take(self, kind: FrameKind, body: bytes) -> None:
+        if kind is FrameKind.RECORDS:
+            records = decode_records(body)
+            if self._waiter_count:
+                self._records.update((record.seq, record) for record in records)
+            self._on_records(records)
+        elif kind is FrameKind.ACK:
+            self._settle(decode_ack(body))
+        elif kind is FrameKind.WELCOME:
+            self.welcome = decode_welcome(body)
+            if self.welcome.protocol != LINK_PROTOCOL:
+                raise ValueError(f"the engine speaks link protocol {self.welcome.protocol}")
+            self._welcomed.set_result(None)
+        elif kind is FrameKind.STATUS:
+            waiter = self._status_waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(decode_status(body))
+        else:
+            raise ValueError(f"the engine may not send a {kind.name} frame")
+
+    def _settle(self, seqs: list[Seq]) -> None:
+        for seq in seqs:
+            waiter = self._unanswered.popleft().waiter
+            if waiter is None:
+                continue
+            self._waiter_count -= 1
+            if not waiter.done():
+                waiter.set_result(Outcome(seq, self._records[seq].events()))
+        self._records.clear()
+
+    def _write(self, kind: FrameKind, message: Hello | StatusQuery | Sequence[Command]) -> None:
+        self._transport.write(encode_frame(kind, message))

@@ -1,0 +1,263 @@
+"""Bytes: journal records, and the frames of the link between the engine and the doors.
+
+A journal record is 36 bytes of header and two msgpack arrays, the command and its events:
+
+    magic "WCXR" | body length u32 | CRC-32C of the body u32 |
+    body: rules version u16, batch index u16, command length u32, seq u64, now_ns i64,
+          command, events
+
+all little-endian. The same bytes are appended to the file and sent to whoever follows the feed. The
+batch index is the record's place in its group commit, from 0: it tells a batch that was never
+finished from damage to one that was.
+"""
+
+import struct
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+import msgspec
+from crc32c import crc32c
+
+from engine.commands import Command
+from engine.events import Event
+from engine.units import Seq
+
+MAGIC: Final = b"WCXR"
+PREFIX: Final = struct.Struct("<4sII")
+BODY_HEADER: Final = struct.Struct("<HHIQq")
+RECORD_HEADER_BYTES: Final = PREFIX.size + BODY_HEADER.size
+BATCH_RECORDS_MAX: Final = 4096
+RECORD_BYTES_MAX: Final = 1 << 30
+
+LINK_PROTOCOL: Final = 1
+FRAME_HEADER: Final = struct.Struct("<IB")
+COMMAND_FRAME_BYTES_MAX: Final = 1 << 20
+
+_encoder = msgspec.msgpack.Encoder()
+_command_decoder = msgspec.msgpack.Decoder(Command)
+_commands_decoder = msgspec.msgpack.Decoder(list[Command])
+_events_decoder = msgspec.msgpack.Decoder(list[Event])
+
+
+class Record(NamedTuple):
+    """One journal record. Command and events are decoded only when asked for."""
+
+    seq: Seq
+    now_ns: int
+    rules_version: int
+    batch_index: int
+    command_bytes: bytes
+    events_bytes: bytes
+
+    def command(self) -> Command:
+        """Return what was asked."""
+        command: Command = _command_decoder.decode(self.command_bytes)
+        return command
+
+    def events(self) -> list[Event]:
+        """Return what happened."""
+        return _events_decoder.decode(self.events_bytes)
+
+    @property
+    def batch_first_seq(self) -> int:
+        """The seq of the first record that was committed together with this one."""
+        return self.seq - self.batch_index
+
+
+def encode_record(
+    seq: Seq,
+    now_ns: int,
+    command: Command,
+    events: list[Event],
+    *,
+    rules_version: int,
+    batch_index: int,
+) -> bytes:
+    """Return the record's bytes, as they stand in the journal and on the feed."""
+    command_bytes = _encoder.encode(command)
+    body = (
+        BODY_HEADER.pack(rules_version, batch_index, len(command_bytes), seq, now_ns)
+        + command_bytes
+        + _encoder.encode(events)
+    )
+    return PREFIX.pack(MAGIC, len(body), crc32c(body)) + body
+
+
+def encode_events(events: list[Event]) -> bytes:
+    """Return events as a record holds them, for comparison."""
+    return _encoder.encode(events)
+
+
+def read_record(data: memoryview, offset: int) -> tuple[Record, int] | None:
+    """Return the record at `offset` and where the next one begins.
+
+    Returns None when no whole, undamaged record stands there.
+    """
+    body_offset = offset + PREFIX.size
+    if body_offset + BODY_HEADER.size > len(data):
+        return None
+    magic, length, checksum = PREFIX.unpack_from(data, offset)
+    end = body_offset + length
+    if magic != MAGIC or not BODY_HEADER.size <= length <= RECORD_BYTES_MAX or end > len(data):
+        return None
+    body = data[body_offset:end]
+    if crc32c(body) != checksum:
+        return None
+    rules_version, batch_index, command_length, seq, now_ns = BODY_HEADER.unpack_from(body, 0)
+    events_offset = BODY_HEADER.size + command_length
+    if events_offset > length:
+        return None
+    record = Record(
+        seq=seq,
+        now_ns=now_ns,
+        rules_version=rules_version,
+        batch_index=batch_index,
+        command_bytes=bytes(body[BODY_HEADER.size : events_offset]),
+        events_bytes=bytes(body[events_offset:]),
+    )
+    return record, end
+
+
+class FrameKind(IntEnum):
+    """What a frame of the link carries."""
+
+    # From a door to the engine.
+    HELLO = 1
+    COMMANDS = 2
+    STATUS_QUERY = 3
+    # From the engine to a door.
+    WELCOME = 16
+    RECORDS = 17
+    ACK = 18
+    STATUS = 19
+
+
+class Hello(msgspec.Struct, frozen=True, array_like=True):
+    """A door introduces itself. With `wants_feed` every record is sent to it from then on."""
+
+    protocol: int
+    name: str
+    wants_feed: bool
+
+
+class Welcome(msgspec.Struct, frozen=True, array_like=True):
+    """The engine's answer: where the live feed begins, and what exists so far.
+
+    Records before `next_seq` are durable and stand in the journal files. `events` say which assets,
+    instruments and accounts there are and who owns which session.
+    """
+
+    protocol: int
+    rules_version: int
+    next_seq: Seq
+    events: list[Event]
+
+
+class StatusQuery(msgspec.Struct, frozen=True, array_like=True):
+    """Ask how the engine is. The state hash takes time in proportion to the orders known."""
+
+    with_state_hash: bool = False
+
+
+class Status(msgspec.Struct, frozen=True, array_like=True):
+    """How the engine is after the record `last_seq`. `state_hash` is "" when it was not asked."""
+
+    last_seq: Seq
+    rules_version: int
+    durability: str
+    links: list[str]
+    open_order_count: int
+    state_hash: str = ""
+
+
+_hello_decoder = msgspec.msgpack.Decoder(Hello)
+_welcome_decoder = msgspec.msgpack.Decoder(Welcome)
+_status_query_decoder = msgspec.msgpack.Decoder(StatusQuery)
+_status_decoder = msgspec.msgpack.Decoder(Status)
+_ack_decoder = msgspec.msgpack.Decoder(list[Seq])
+
+Message = Hello | Welcome | StatusQuery | Status | Sequence[Command] | Sequence[Seq]
+
+
+def encode_frame(kind: FrameKind, message: Message) -> bytes:
+    """Return a frame of the link: length, kind, msgpack."""
+    body = _encoder.encode(message)
+    return FRAME_HEADER.pack(len(body), kind) + body
+
+
+def encode_records_frame(records: bytes) -> bytes:
+    """Return a frame that carries journal records as they are."""
+    return FRAME_HEADER.pack(len(records), FrameKind.RECORDS) + records
+
+
+def decode_hello(body: bytes) -> Hello:
+    """Return the greeting. Raises msgspec.DecodeError for anything else."""
+    return _hello_decoder.decode(body)
+
+
+def decode_welcome(body: bytes) -> Welcome:
+    """Return the engine's answer to a greeting. Raises msgspec.DecodeError."""
+    return _welcome_decoder.decode(body)
+
+
+def decode_commands(body: bytes) -> list[Command]:
+    """Return the commands of a frame. Raises msgspec.DecodeError."""
+    return _commands_decoder.decode(body)
+
+
+def decode_ack(body: bytes) -> list[Seq]:
+    """Return the seqs that the sender's next commands were given. Raises msgspec.DecodeError."""
+    return _ack_decoder.decode(body)
+
+
+def decode_status_query(body: bytes) -> StatusQuery:
+    """Return the question. Raises msgspec.DecodeError."""
+    return _status_query_decoder.decode(body)
+
+
+def decode_status(body: bytes) -> Status:
+    """Return the engine's report of itself. Raises msgspec.DecodeError."""
+    return _status_decoder.decode(body)
+
+
+def decode_records(body: bytes) -> list[Record]:
+    """Return the records of a feed frame. Raises ValueError when one is damaged."""
+    view = memoryview(body)
+    records = []
+    offset = 0
+    while offset < len(view):
+        found = read_record(view, offset)
+        if found is None:
+            raise ValueError(f"damaged record at byte {offset} of a feed frame")
+        record, offset = found
+        records.append(record)
+    return records
+
+
+class FrameReader:
+    """Cuts a byte stream of the link into frames."""
+
+    def __init__(self, body_bytes_max: int) -> None:
+        self._body_bytes_max = body_bytes_max
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[tuple[FrameKind, bytes]]:
+        """Take in bytes and return the frames that are whole now.
+
+        Raises ValueError for a frame that is too long or of no known kind.
+        """
+        self._buffer += data
+        frames = []
+        offset = 0
+        while len(self._buffer) - offset >= FRAME_HEADER.size:
+            length, kind = FRAME_HEADER.unpack_from(self._buffer, offset)
+            if length > self._body_bytes_max:
+                raise ValueError(f"link frame of {length} bytes, at most {self._body_bytes_max}")
+            start = offset + FRAME_HEADER.size
+            if len(self._buffer) - start < length:
+                break
+            frames.append((FrameKind(kind), bytes(self._buffer[start : start + length])))
+            offset = start + length
+        del self._buffer[:offset]
+        return frames

@@ -1,0 +1,141 @@
+"""The whole state of the exchange as data: what the state hash is made of, and its invariants."""
+
+from collections import defaultdict
+
+import msgspec
+
+from engine.instrument import Account, Asset, InstrumentDefinition, make_instrument
+from engine.ledger import EXTERNAL
+from engine.limits import RiskLimits
+from engine.order import OrderView, Side
+from engine.units import AccountId, AssetId, InstrumentId, Money, SessionId, TradeId
+
+
+class BalanceState(msgspec.Struct, frozen=True, array_like=True):
+    """What an account has of an asset. Account 0 is the outside world."""
+
+    account_id: AccountId
+    asset_id: AssetId
+    balance: Money
+    held: Money
+
+
+class GrantState(msgspec.Struct, frozen=True, array_like=True):
+    """A FIX session's owner and position."""
+
+    session_id: SessionId
+    generation: int
+    epoch: int
+    watermark: int
+    is_held: bool
+
+
+class OrderState(msgspec.Struct, frozen=True, array_like=True):
+    """An order that is still known. `closed_at_ns` is 0 while it is open."""
+
+    order: OrderView
+    held: Money
+    expires_at_ns: int
+    closed_at_ns: int = 0
+
+
+class ExchangeState(msgspec.Struct, frozen=True, array_like=True):
+    """Everything that the next command's outcome can depend on, in an order that is reproducible.
+
+    Open orders stand by instrument, bids before asks, in the order in which they would trade.
+    """
+
+    assets: list[Asset]
+    instruments: list[InstrumentDefinition]
+    accounts: list[Account]
+    limits: list[RiskLimits]
+    balances: list[BalanceState]
+    references: list[tuple[AccountId, str]]
+    grants: list[GrantState]
+    open_orders: list[OrderState]
+    closed_orders: list[OrderState]
+    trade_id_last: TradeId
+
+
+def find_faults(state: ExchangeState) -> list[str]:
+    """Return every invariant that the state breaks, in words. An empty list is a sound exchange."""
+    return [
+        *_unbalanced_assets(state),
+        *_wrong_holds(state),
+        *_wrong_orders(state),
+        *_crossed_books(state),
+    ]
+
+
+def _unbalanced_assets(state: ExchangeState) -> list[str]:
+    totals: defaultdict[AssetId, int] = defaultdict(int)
+    for line in state.balances:
+        totals[line.asset_id] += line.balance
+    return [
+        f"balances of asset {asset_id} sum to {total}, not 0"
+        for asset_id, total in totals.items()
+        if total
+    ]
+
+
+def _wrong_holds(state: ExchangeState) -> list[str]:
+    assets = {asset.asset_id: asset for asset in state.assets}
+    needed: defaultdict[tuple[AccountId, AssetId], int] = defaultdict(int)
+    definitions = {known.instrument_id: known for known in state.instruments}
+    for item in state.open_orders:
+        order = item.order
+        definition = definitions[order.instrument_id]
+        base, quote = assets[definition.base_asset_id], assets[definition.quote_asset_id]
+        instrument = make_instrument(definition, base, quote)
+        assert instrument is not None
+        assert order.price is not None
+        if order.side is Side.BUY:
+            amount = instrument.notional(order.price, order.leaves_qty)
+            needed[(order.account_id, quote.asset_id)] += amount
+        else:
+            needed[(order.account_id, base.asset_id)] += instrument.base_amount(order.leaves_qty)
+    faults = []
+    for line in state.balances:
+        open_amount = needed.pop((line.account_id, line.asset_id), 0)
+        if line.held != open_amount:
+            faults.append(
+                f"account {line.account_id} holds {line.held} of asset {line.asset_id}, "
+                f"its open orders need {open_amount}"
+            )
+        if line.balance < line.held and line.account_id != EXTERNAL:
+            faults.append(
+                f"account {line.account_id} has {line.balance} of asset {line.asset_id}, "
+                f"less than the {line.held} it holds"
+            )
+    faults.extend(f"no balance for the holds of account and asset {key}" for key in needed)
+    return faults
+
+
+def _wrong_orders(state: ExchangeState) -> list[str]:
+    faults = []
+    for item in state.open_orders:
+        order = item.order
+        if order.order_qty != order.cum_qty + order.leaves_qty or order.leaves_qty <= 0:
+            faults.append(
+                f"open order {order.order_id}: OrderQty {order.order_qty}, "
+                f"CumQty {order.cum_qty}, LeavesQty {order.leaves_qty}"
+            )
+    faults.extend(
+        f"ended order {item.order.order_id} still has LeavesQty or a hold"
+        for item in state.closed_orders
+        if item.order.leaves_qty or item.held
+    )
+    return faults
+
+
+def _crossed_books(state: ExchangeState) -> list[str]:
+    best: dict[tuple[InstrumentId, Side], int] = {}
+    for item in state.open_orders:
+        assert item.order.price is not None
+        best.setdefault((item.order.instrument_id, item.order.side), item.order.price)
+    faults = []
+    for (instrument_id, side), price in best.items():
+        ask = best.get((instrument_id, Side.SELL))
+        if side is Side.BUY and ask is not None and price >= ask:
+            faults.append(f"instrument {instrument_id} is crossed: bid {price}, ask {ask}")
+    return faults

@@ -1,0 +1,1 @@
+"""The FIX door: terminates institutional FIX sessions and turns messages into commands."""

@@ -1,0 +1,1 @@
+"""FIX sessions: edge, QuickFIX acceptors, translation, execution reports."""

@@ -1,0 +1,1 @@
+"""FIX clients: they speak to the gateway over TCP, like everybody outside."""

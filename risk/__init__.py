@@ -1,0 +1,1 @@
+"""Pre-trade risk: limits and the checks behind the engine's `RiskGate`. Pure."""

@@ -1,0 +1,1 @@
+"""PostgreSQL, shared by both doors: firms, accounts, FIX sessions and their credentials."""

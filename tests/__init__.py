@@ -1,0 +1,1 @@
+"""The tests: unit tests mirror the packages, `integration` starts real servers and processes."""

@@ -1,0 +1,211 @@
+"""The link: commands in order, answers after the records they belong to, grants that end."""
+
+import asyncio
+import struct
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from engine.commands import AdvanceTime, Command, OpenSession
+from engine.events import CommandRefused, SessionOpened, SessionReleased
+from engine.exchange import Exchange
+from engine.reasons import RejectReason
+from engine.runtime.client import EngineLink, LinkClosedError, Outcome
+from engine.runtime.codec import FrameKind, Hello, Record, encode_frame
+from engine.runtime.journal import Journal, lock_journal
+from engine.runtime.metrics import EngineMetrics
+from engine.runtime.sequencer import Sequencer
+from engine.runtime.server import LinkServer
+from engine.units import Seq, SessionId
+from risk.pre_trade import PreTradeGate
+from tests.exchange_desk import REFERENCE_COMMANDS, START_NS
+
+SESSION = SessionId(1)
+
+
+class Venue:
+    """A link server over a real journal, and doors that are linked to it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "engine.sock"
+        self.faults: list[BaseException] = []
+        self.fault_seen = asyncio.Event()
+        lock_journal(directory / "journal")
+        self.journal = Journal(directory / "journal", next_seq=Seq(1))
+        self.sequencer = Sequencer(
+            Exchange(PreTradeGate()),
+            self.journal,
+            last_seq=Seq(0),
+            last_ns=0,
+            clock_ns=lambda: START_NS,
+        )
+        self.server = LinkServer(
+            self.sequencer, EngineMetrics(), durability="fsync", on_fault=self.note_fault
+        )
+        self.records: list[Record] = []
+        self.in_doubt: list[Command] = []
+
+    def note_fault(self, fault: BaseException) -> None:
+        self.faults.append(fault)
+        self.fault_seen.set()
+
+    async def connect(self, name: str = "door") -> EngineLink:
+        return await EngineLink.connect(
+            self.path, name, on_records=self.records.extend, on_closed=self.in_doubt.extend
+        )
+
+
+def on_a_venue(tmp_path: Path, scenario: Callable[[Venue], Awaitable[None]]) -> Venue:
+    """Run the scenario against a server on the real event loop of the product."""
+
+    async def run() -> Venue:
+        venue = Venue(tmp_path)
+        await venue.server.start(venue.path)
+        await scenario(venue)
+        venue.server.stop()
+        venue.journal.close()
+        return venue
+
+    return uvloop.run(asyncio.wait_for(run(), 20))
+
+
+def test_commands_are_answered_with_what_happened(tmp_path: Path) -> None:
+    """Each command gets its place and its events, also when several share a batch."""
+
+    async def scenario(venue: Venue) -> None:
+        link = await venue.connect()
+        outcomes = await asyncio.gather(
+            link.submit(OpenSession(SESSION)),
+            link.submit(OpenSession(SESSION)),
+            link.submit(OpenSession(SessionId(2))),
+        )
+        first = link.welcome.next_seq
+        assert list(outcomes) == [
+            Outcome(first, [SessionOpened(SESSION, 1, 1, 0)]),
+            Outcome(Seq(first + 1), [CommandRefused(RejectReason.SESSION_HELD, SESSION, actual=1)]),
+            Outcome(Seq(first + 2), [SessionOpened(SessionId(2), 1, 1, 0)]),
+        ]
+
+    venue = on_a_venue(tmp_path, scenario)
+    assert [record.seq for record in venue.records] == [2, 3, 4]
+    assert venue.faults == []
+
+
+def test_late_door_learns_what_exists(tmp_path: Path) -> None:
+    """The welcome carries reference data and grants; the feed goes on from there."""
+
+    async def scenario(venue: Venue) -> None:
+        early = await venue.connect("early")
+        for command in REFERENCE_COMMANDS:
+            await early.submit(command)
+        await early.submit(OpenSession(SESSION))
+        late = await venue.connect("late")
+        assert late.welcome.events == [
+            *venue.sequencer.exchange.reference.events(),
+            SessionOpened(SESSION, 1, 1, 0),
+        ]
+        assert late.welcome.next_seq == venue.sequencer.last_seq + 1
+        status = await late.status()
+        assert (status.last_seq, status.links) == (venue.sequencer.last_seq, ["early", "late"])
+
+    on_a_venue(tmp_path, scenario)
+
+
+def test_death_of_a_door_ends_its_grants(tmp_path: Path) -> None:
+    """As soon as the link is down, another process may own the session."""
+
+    async def scenario(venue: Venue) -> None:
+        owner, other = await venue.connect("owner"), await venue.connect("other")
+        await owner.submit(OpenSession(SESSION))
+        owner.close()
+        while True:
+            (event,) = (await other.submit(OpenSession(SESSION))).events
+            if event == SessionOpened(SESSION, 2, 1, 0):
+                break
+            assert event == CommandRefused(RejectReason.SESSION_HELD, SESSION, actual=1)
+
+    venue = on_a_venue(tmp_path, scenario)
+    happened = [event for record in venue.records for event in record.events()]
+    assert SessionReleased(SESSION, 1) in happened
+
+
+def test_unanswered_commands_are_handed_back_when_the_link_goes_down(tmp_path: Path) -> None:
+    """A door must know which of its commands may or may not count."""
+
+    async def scenario(venue: Venue) -> None:
+        link = await venue.connect()
+        commands: list[Command] = [OpenSession(SESSION), OpenSession(SessionId(2))]
+        link.send(commands)
+        waiter = asyncio.ensure_future(link.submit(OpenSession(SessionId(3))))
+        await asyncio.sleep(0)
+        venue.server.stop()
+        with pytest.raises(LinkClosedError):
+            await waiter
+        assert venue.in_doubt == commands
+
+    on_a_venue(tmp_path, scenario)
+
+
+def test_nothing_is_released_when_the_journal_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failed flush is a fault: no record leaves, no command is answered any more."""
+
+    async def scenario(venue: Venue) -> None:
+        link = await venue.connect()
+
+        def fail(records: bytes, *, next_seq: Seq) -> None:
+            del records, next_seq
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(venue.journal, "append", fail)
+        waiter = asyncio.ensure_future(link.submit(OpenSession(SESSION)))
+        await asyncio.wait_for(venue.fault_seen.wait(), 5)
+        waiter_after = asyncio.ensure_future(link.submit(OpenSession(SESSION)))
+        await asyncio.sleep(0.01)
+        assert not waiter.done()
+        assert not waiter_after.done()
+        venue.server.stop()
+        for lost in (waiter, waiter_after):
+            with pytest.raises(LinkClosedError):
+                await lost
+
+    venue = on_a_venue(tmp_path, scenario)
+    assert [type(fault) for fault in venue.faults] == [OSError]
+    assert venue.records == []
+
+
+HELLO = encode_frame(FrameKind.HELLO, Hello(1, "door", wants_feed=True))
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        pytest.param(b"GET / HTTP/1.1\r\n\r\n", id="another protocol"),
+        pytest.param(encode_frame(FrameKind.HELLO, Hello(99, "door", wants_feed=True)), id="old"),
+        pytest.param(encode_frame(FrameKind.COMMANDS, [OpenSession(SESSION)]), id="no greeting"),
+        pytest.param(HELLO + HELLO, id="two greetings"),
+        pytest.param(
+            HELLO + encode_frame(FrameKind.COMMANDS, [AdvanceTime()]), id="time is not for doors"
+        ),
+        pytest.param(HELLO + struct.pack("<IB", 1, FrameKind.COMMANDS) + b"\xc1", id="junk"),
+        pytest.param(HELLO + struct.pack("<IB", 1 << 30, FrameKind.COMMANDS), id="too long"),
+        pytest.param(HELLO + struct.pack("<IB", 0, 77), id="no such kind"),
+    ],
+)
+def test_door_that_does_not_speak_the_protocol_is_cut_off(tmp_path: Path, frames: bytes) -> None:
+    """Nothing of what it sent takes effect, and others are served."""
+
+    async def scenario(venue: Venue) -> None:
+        reader, writer = await asyncio.open_unix_connection(str(venue.path))
+        writer.write(frames)
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
+            await asyncio.wait_for(reader.readexactly(1 << 20), 5)
+        writer.close()
+        link = await venue.connect("other")
+        outcome = await link.submit(OpenSession(SESSION))
+        assert outcome.events == [SessionOpened(SESSION, 1, 1, 0)]
+
+    on_a_venue(tmp_path, scenario)

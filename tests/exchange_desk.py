@@ -1,0 +1,227 @@
+"""A small exchange to trade on in tests, and short words for its commands."""
+
+from engine.commands import (
+    AdjustBalance,
+    AdvanceTime,
+    CancelOrder,
+    Command,
+    DefineAsset,
+    DefineInstrument,
+    NewOrder,
+    OpenAccount,
+    SetRiskLimits,
+)
+from engine.events import Event
+from engine.exchange import Exchange
+from engine.instrument import Account, Asset, InstrumentDefinition
+from engine.limits import RiskLimits
+from engine.order import OrderView, OrdStatus, OrdType, Side, TimeInForce
+from engine.state import BalanceState, find_faults
+from engine.units import (
+    AccountId,
+    AssetId,
+    ClOrdId,
+    FirmId,
+    InstrumentId,
+    Money,
+    OrderId,
+    Price,
+    Qty,
+    Seq,
+    SessionId,
+)
+from risk.pre_trade import PreTradeGate
+
+USD = AssetId(1)
+BTC = AssetId(2)
+BTC_USD = InstrumentId(1)
+ALICE = AccountId(1)
+BOB = AccountId(2)
+NAMES = {ALICE: "ALICE", BOB: "BOB"}
+NS_PER_S = 1_000_000_000
+START_NS = 1_795_392_000 * NS_PER_S  # 2026-11-23T00:00:00Z.
+
+# BTC-USD here: prices have 2 decimals, quantities 4; both assets have 8. One unit of price times
+# one unit of quantity is 100 units of money, one unit of quantity is 10,000 units of BTC.
+NOTIONAL_FACTOR = 100
+BASE_FACTOR = 10_000
+DEFAULT_FUNDS = {USD: Money(10_000_00000000), BTC: Money(100_00000000)}
+
+REFERENCE_COMMANDS: list[Command] = [
+    DefineAsset(Asset(USD, "USD", 8)),
+    DefineAsset(Asset(BTC, "BTC", 8)),
+    DefineInstrument(InstrumentDefinition(BTC_USD, "BTC-USD", BTC, USD, 2, 4, Price(1), Qty(1))),
+]
+
+
+def account_commands(
+    account_id: AccountId,
+    funds: dict[AssetId, Money],
+    *,
+    order_qty_max: int = 10**12,
+    notional_max: int = 10**17,
+) -> list[Command]:
+    """Return what opens an account, funds it and sets its limits."""
+    limits = RiskLimits(account_id, BTC_USD, Qty(order_qty_max), Money(notional_max))
+    return [
+        OpenAccount(
+            Account(account_id, FirmId(account_id), NAMES.get(account_id, f"A{account_id}"))
+        ),
+        SetRiskLimits(limits),
+        *(
+            AdjustBalance(account_id, asset_id, amount, f"fund-{asset_id}")
+            for asset_id, amount in funds.items()
+            if amount
+        ),
+    ]
+
+
+class Desk:
+    """An exchange with BTC-USD and the accounts ALICE and BOB.
+
+    Every command is followed by a check of all invariants. ClOrdIDs count up: c1, c2, ...
+    """
+
+    def __init__(self, funds: dict[AssetId, Money] | None = None) -> None:
+        self.exchange = Exchange(PreTradeGate())
+        self.seq = 0
+        self.now_ns = START_NS
+        for command in REFERENCE_COMMANDS:
+            self.apply(command)
+        for account_id in (ALICE, BOB):
+            for command in account_commands(account_id, funds or DEFAULT_FUNDS):
+                self.apply(command)
+        self._cl_ord_id = 0
+
+    def apply(self, command: Command) -> list[Event]:
+        """Apply a command and return its events; the exchange must be sound afterwards."""
+        self.seq += 1
+        self.now_ns += 1
+        events = self.exchange.apply(Seq(self.seq), self.now_ns, command)
+        assert find_faults(self.exchange.state()) == []
+        return events
+
+    def enter(
+        self,
+        account_id: AccountId,
+        side: Side,
+        qty: int,
+        price: int | None,
+        time_in_force: TimeInForce = TimeInForce.GTC,
+    ) -> list[Event]:
+        """Enter an order, a market order when `price` is None."""
+        self._cl_ord_id += 1
+        return self.apply(
+            new_order(account_id, side, qty, price, time_in_force, cl_ord_id=f"c{self._cl_ord_id}")
+        )
+
+    def buy(
+        self,
+        account_id: AccountId,
+        qty: int,
+        price: int | None,
+        time_in_force: TimeInForce = TimeInForce.GTC,
+    ) -> list[Event]:
+        """Enter a buy order."""
+        return self.enter(account_id, Side.BUY, qty, price, time_in_force)
+
+    def sell(
+        self,
+        account_id: AccountId,
+        qty: int,
+        price: int | None,
+        time_in_force: TimeInForce = TimeInForce.GTC,
+    ) -> list[Event]:
+        """Enter a sell order."""
+        return self.enter(account_id, Side.SELL, qty, price, time_in_force)
+
+    def cancel(self, account_id: AccountId, orig_cl_ord_id: str, cl_ord_id: str) -> list[Event]:
+        """Cancel an order by its ClOrdID."""
+        return self.apply(
+            CancelOrder(
+                session_id=SessionId(0),
+                generation=0,
+                epoch=0,
+                msg_seq_num=0,
+                account_id=account_id,
+                cl_ord_id=ClOrdId(cl_ord_id),
+                orig_cl_ord_id=ClOrdId(orig_cl_ord_id),
+            )
+        )
+
+    def advance_to(self, now_ns: int) -> list[Event]:
+        """Let time pass."""
+        self.now_ns = now_ns - 1
+        return self.apply(AdvanceTime())
+
+    def balance(self, account_id: AccountId, asset_id: AssetId) -> tuple[int, int]:
+        """Return balance and hold of an account, zeros when it never had any."""
+        for line in self.exchange.state().balances:
+            if (line.account_id, line.asset_id) == (account_id, asset_id):
+                return line.balance, line.held
+        return 0, 0
+
+    def balances(self) -> list[BalanceState]:
+        """Return all balances that are not zero."""
+        return self.exchange.state().balances
+
+
+def new_order(
+    account_id: AccountId,
+    side: Side,
+    qty: int,
+    price: int | None,
+    time_in_force: TimeInForce = TimeInForce.GTC,
+    *,
+    cl_ord_id: str,
+    is_poss_resend: bool = False,
+) -> NewOrder:
+    """Return an order that comes over no FIX session."""
+    return NewOrder(
+        session_id=SessionId(0),
+        generation=0,
+        epoch=0,
+        msg_seq_num=0,
+        account_id=account_id,
+        instrument_id=BTC_USD,
+        cl_ord_id=ClOrdId(cl_ord_id),
+        side=side,
+        ord_type=OrdType.MARKET if price is None else OrdType.LIMIT,
+        time_in_force=time_in_force,
+        order_qty=Qty(qty),
+        price=None if price is None else Price(price),
+        is_poss_resend=is_poss_resend,
+    )
+
+
+def view(
+    order_id: int,
+    account_id: AccountId,
+    cl_ord_id: str,
+    side: Side,
+    *,
+    qty: int,
+    price: int | None,
+    cum_qty: int = 0,
+    cum_notional: int = 0,
+    leaves_qty: int | None = None,
+    ord_status: OrdStatus = OrdStatus.NEW,
+    time_in_force: TimeInForce = TimeInForce.GTC,
+) -> OrderView:
+    """Return the view that an event should carry. LeavesQty is what CumQty leaves, if not given."""
+    return OrderView(
+        order_id=OrderId(order_id),
+        account_id=account_id,
+        session_id=SessionId(0),
+        instrument_id=BTC_USD,
+        cl_ord_id=ClOrdId(cl_ord_id),
+        side=side,
+        ord_type=OrdType.MARKET if price is None else OrdType.LIMIT,
+        time_in_force=time_in_force,
+        price=None if price is None else Price(price),
+        order_qty=Qty(qty),
+        leaves_qty=Qty(qty - cum_qty if leaves_qty is None else leaves_qty),
+        cum_qty=Qty(cum_qty),
+        cum_notional=Money(cum_notional),
+        ord_status=ord_status,
+    )

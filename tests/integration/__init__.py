@@ -1,0 +1,1 @@
+"""Tests against running processes and real servers."""

@@ -1,0 +1,144 @@
+"""A slow exchange that is plainly right: one sorted list of orders, balances summed from scratch.
+
+It knows one instrument and shares no code with the engine; it is the oracle of the random tests.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class NaiveOrder:
+    """`price` None is a market order; `is_buy`, quantities and prices are plain ints."""
+
+    order_id: int
+    account_id: int
+    is_buy: bool
+    price: int | None
+    open_qty: int
+    is_day: bool
+
+    def priority(self) -> tuple[int, int]:
+        """Sorts what trades first to the front: the better price, then the older order."""
+        assert self.price is not None
+        return (-self.price if self.is_buy else self.price, self.order_id)
+
+
+@dataclass(frozen=True)
+class NaiveFill:
+    """A match: who was in the book, for how much, at which price."""
+
+    resting_id: int
+    aggressor_id: int
+    qty: int
+    price: int
+
+
+class NaiveExchange:
+    """Orders rest in one list; what an account has is recomputed from all that ever happened."""
+
+    def __init__(self, *, notional_factor: int, base_factor: int) -> None:
+        self._notional_factor = notional_factor
+        self._base_factor = base_factor
+        self.resting: list[NaiveOrder] = []
+        self.moves: list[tuple[int, str, int]] = []  # Account, "base" or "quote", amount.
+
+    def deposit(self, account_id: int, asset: str, amount: int) -> None:
+        """Give the account something to trade with."""
+        self.moves.append((account_id, asset, amount))
+
+    def balance(self, account_id: int, asset: str) -> int:
+        """Return what the account has."""
+        return sum(
+            amount for owner, kind, amount in self.moves if (owner, kind) == (account_id, asset)
+        )
+
+    def held(self, account_id: int, asset: str) -> int:
+        """Return what the account's resting orders may cost."""
+        return sum(
+            self._cost(order, order.open_qty)
+            for order in self.resting
+            if order.account_id == account_id and asset == ("quote" if order.is_buy else "base")
+        )
+
+    def candidates(self, order: NaiveOrder) -> list[NaiveOrder]:
+        """Return the resting orders that would trade with `order`, in the order of priority."""
+        crossing = [
+            other
+            for other in self.resting
+            if other.is_buy != order.is_buy and self._crosses(order, other)
+        ]
+        return sorted(crossing, key=NaiveOrder.priority)
+
+    def plan(self, order: NaiveOrder) -> list[NaiveFill]:
+        """Return the fills that the order would have now."""
+        fills = []
+        open_qty = order.open_qty
+        for other in self.candidates(order):
+            qty = min(open_qty, other.open_qty)
+            if qty:
+                assert other.price is not None
+                fills.append(NaiveFill(other.order_id, order.order_id, qty, other.price))
+            open_qty -= qty
+        return fills
+
+    def can_pay(self, order: NaiveOrder) -> bool:
+        """Whether the account has, free of other orders, what the order may cost."""
+        asset = "quote" if order.is_buy else "base"
+        if order.price is None and order.is_buy:
+            needed = sum(fill.qty * fill.price * self._notional_factor for fill in self.plan(order))
+        else:
+            needed = self._cost(order, order.open_qty)
+        free = self.balance(order.account_id, asset) - self.held(order.account_id, asset)
+        return needed <= free
+
+    def execute(self, order: NaiveOrder, fills: list[NaiveFill], *, may_rest: bool) -> None:
+        """Settle the planned fills, and put the rest into the book if it may stay."""
+        by_id = {other.order_id: other for other in self.resting}
+        for fill in fills:
+            other = by_id[fill.resting_id]
+            other.open_qty -= fill.qty
+            order.open_qty -= fill.qty
+            buyer, seller = (order, other) if order.is_buy else (other, order)
+            notional = fill.qty * fill.price * self._notional_factor
+            base = fill.qty * self._base_factor
+            self.moves += [
+                (buyer.account_id, "quote", -notional),
+                (seller.account_id, "quote", notional),
+                (buyer.account_id, "base", base),
+                (seller.account_id, "base", -base),
+            ]
+        self.resting = [other for other in self.resting if other.open_qty]
+        if may_rest and order.open_qty:
+            self.resting.append(order)
+
+    def remove(self, order_id: int) -> None:
+        """Take an order out of the book."""
+        self.resting = [order for order in self.resting if order.order_id != order_id]
+
+    def end_day(self) -> list[int]:
+        """Expire all DAY orders and return their ids, the oldest first."""
+        expired = sorted(order.order_id for order in self.resting if order.is_day)
+        self.resting = [order for order in self.resting if not order.is_day]
+        return expired
+
+    def depth(self, *, is_buy: bool) -> list[tuple[int, int, int]]:
+        """Return price, quantity and order count per level, the best first."""
+        lines: dict[int, tuple[int, int]] = {}
+        for order in sorted(self.resting, key=NaiveOrder.priority):
+            if order.is_buy == is_buy:
+                assert order.price is not None
+                qty, count = lines.get(order.price, (0, 0))
+                lines[order.price] = (qty + order.open_qty, count + 1)
+        return [(price, qty, count) for price, (qty, count) in lines.items()]
+
+    def _cost(self, order: NaiveOrder, qty: int) -> int:
+        if not order.is_buy:
+            return qty * self._base_factor
+        return qty * (order.price or 0) * self._notional_factor
+
+    @staticmethod
+    def _crosses(order: NaiveOrder, other: NaiveOrder) -> bool:
+        assert other.price is not None
+        if order.price is None:
+            return True
+        return order.price >= other.price if order.is_buy else order.price <= other.price

@@ -1,0 +1,206 @@
+"""Random commands: the exchange and its slow twin must agree on every fill, balance and level."""
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    MultipleResults,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    multiple,
+    rule,
+)
+
+from engine.events import (
+    CancelRejected,
+    Event,
+    OrderAccepted,
+    OrderCanceled,
+    OrderExpired,
+    OrderRejected,
+    Trade,
+)
+from engine.ledger import postings_of
+from engine.order import OrdStatus, Side, TimeInForce
+from engine.order_memory import CLOSED_AGE_MAX_NS
+from engine.reasons import CancelReason, RejectReason
+from engine.units import AccountId, Money
+from tests.exchange_desk import (
+    ALICE,
+    BASE_FACTOR,
+    BOB,
+    BTC,
+    BTC_USD,
+    NOTIONAL_FACTOR,
+    NS_PER_S,
+    USD,
+    Desk,
+)
+from tests.model.naive_exchange import NaiveExchange, NaiveFill, NaiveOrder
+
+PRICES = st.integers(95, 105)
+QTYS = st.integers(1, 20)
+ACCOUNTS = st.sampled_from([ALICE, BOB])
+SIDES = st.sampled_from(list(Side))
+TIMES = st.sampled_from(list(TimeInForce))
+# Little enough that orders are refused for want of funds now and then.
+FUNDS = {USD: Money(100 * 100 * NOTIONAL_FACTOR), BTC: Money(100 * BASE_FACTOR)}
+FORGETFUL_REASONS = (RejectReason.TOO_LATE_TO_CANCEL, RejectReason.UNKNOWN_ORDER)
+ENDED = {OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.EXPIRED}
+
+
+class ExchangeAgainstTwin(RuleBasedStateMachine):
+    """Each rule applies one command to both and compares all that came of it."""
+
+    orders: Bundle[str] = Bundle("orders")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.desk = Desk(FUNDS)
+        self.twin = NaiveExchange(notional_factor=NOTIONAL_FACTOR, base_factor=BASE_FACTOR)
+        for account_id in (ALICE, BOB):
+            self.twin.deposit(account_id, "quote", FUNDS[USD])
+            self.twin.deposit(account_id, "base", FUNDS[BTC])
+        self.ids: dict[str, tuple[AccountId, int]] = {}
+        self.ended: dict[int, int] = {}
+        self.count = 0
+
+    @rule(
+        target=orders,
+        account_id=ACCOUNTS,
+        side=SIDES,
+        qty=QTYS,
+        price=st.none() | PRICES,
+        time=TIMES,
+    )
+    def enter(
+        self, account_id: AccountId, side: Side, qty: int, price: int | None, time: TimeInForce
+    ) -> MultipleResults[str] | str:
+        order = NaiveOrder(
+            order_id=self.desk.seq + 1,
+            account_id=account_id,
+            is_buy=side is Side.BUY,
+            price=price,
+            open_qty=qty,
+            is_day=time is TimeInForce.DAY,
+        )
+        can_pay = self.twin.can_pay(order)
+        events = self.desk.enter(account_id, side, qty, price, time)
+        if not can_pay:
+            (event,) = events
+            assert isinstance(event, OrderRejected)
+            assert event.reason is RejectReason.INSUFFICIENT_BALANCE
+            return multiple()
+        assert isinstance(events[0], OrderAccepted)
+        fills = self.twin.plan(order)
+        if time is TimeInForce.FOK and sum(fill.qty for fill in fills) < qty:
+            fills = []
+        may_rest = price is not None and time in (TimeInForce.DAY, TimeInForce.GTC)
+        self.twin.execute(order, fills, may_rest=may_rest)
+        assert fills_of(events) == fills
+        self.note_endings(events)
+        canceled = [event for event in events if isinstance(event, OrderCanceled)]
+        assert [event.canceled_qty for event in canceled] == (
+            [order.open_qty] if order.open_qty and not may_rest else []
+        )
+        cl_ord_id = events[0].order.cl_ord_id
+        self.ids[cl_ord_id] = (account_id, order.order_id)
+        return cl_ord_id
+
+    @rule(cl_ord_id=orders)
+    def cancel(self, cl_ord_id: str) -> None:
+        account_id, order_id = self.ids[cl_ord_id]
+        self.count += 1
+        (event,) = self.desk.cancel(account_id, cl_ord_id, f"x{self.count}")
+        resting = {order.order_id: order for order in self.twin.resting}
+        if order_id in resting:
+            assert isinstance(event, OrderCanceled)
+            assert event.reason is CancelReason.REQUESTED
+            assert event.canceled_qty == resting[order_id].open_qty
+            self.twin.remove(order_id)
+        else:
+            assert isinstance(event, CancelRejected)
+            # An order that ended a day ago may be forgotten; before that it never is.
+            if self.desk.now_ns - self.ended[order_id] < CLOSED_AGE_MAX_NS:
+                assert event.reason is RejectReason.TOO_LATE_TO_CANCEL
+            else:
+                assert event.reason in FORGETFUL_REASONS
+        self.note_endings([event])
+
+    @rule(cl_ord_id=consumes(orders))
+    def cancel_of_another_account_finds_nothing(self, cl_ord_id: str) -> None:
+        account_id, _ = self.ids[cl_ord_id]
+        other = BOB if account_id == ALICE else ALICE
+        self.count += 1
+        (event,) = self.desk.cancel(other, cl_ord_id, f"x{self.count}")
+        assert isinstance(event, CancelRejected)
+        assert event.reason is RejectReason.UNKNOWN_ORDER
+
+    @rule()
+    def end_the_day(self) -> None:
+        day_ns = 24 * 3600 * NS_PER_S
+        events = self.desk.advance_to((self.desk.now_ns // day_ns + 1) * day_ns)
+        assert all(isinstance(event, OrderExpired) for event in events)
+        expired = [event.order.order_id for event in events if isinstance(event, OrderExpired)]
+        assert expired == self.twin.end_day()
+        self.note_endings(events)
+
+    @invariant()
+    def balances_agree(self) -> None:
+        for account_id in (ALICE, BOB):
+            for asset_id, asset in ((USD, "quote"), (BTC, "base")):
+                assert self.desk.balance(account_id, asset_id) == (
+                    self.twin.balance(account_id, asset),
+                    self.twin.held(account_id, asset),
+                )
+
+    @invariant()
+    def books_agree(self) -> None:
+        book = self.desk.exchange._trading.books[BTC_USD]
+        assert book.bids.depth(1000) == self.twin.depth(is_buy=True)
+        assert book.asks.depth(1000) == self.twin.depth(is_buy=False)
+        assert [item.order.order_id for item in self.desk.exchange.state().open_orders] == [
+            order.order_id
+            for order in sorted(
+                self.twin.resting, key=lambda order: (not order.is_buy, order.priority())
+            )
+        ]
+
+    def note_endings(self, events: list[Event]) -> None:
+        """Every order ends once, and the postings of every event sum to zero."""
+        for event in events:
+            totals: dict[int, int] = {}
+            for posting in postings_of(event):
+                totals[posting.asset_id] = totals.get(posting.asset_id, 0) + posting.amount
+            assert not any(totals.values())
+            if isinstance(event, Trade | OrderCanceled | OrderExpired):
+                assert event.order.order_id not in self.ended
+                if event.order.ord_status in ENDED:
+                    self.ended[event.order.order_id] = self.desk.now_ns
+
+
+def fills_of(events: list[Event]) -> list[NaiveFill]:
+    """Return the matches, each made of the two trade events that stand side by side."""
+    trades = [event for event in events if isinstance(event, Trade)]
+    pairs = list(zip(trades[::2], trades[1::2], strict=True))
+    for aggressor, resting in pairs:
+        assert (aggressor.is_resting, resting.is_resting) == (False, True)
+        assert (aggressor.trade_id, aggressor.qty, aggressor.price) == (
+            resting.trade_id,
+            resting.qty,
+            resting.price,
+        )
+    return [
+        NaiveFill(resting.order.order_id, aggressor.order.order_id, resting.qty, resting.price)
+        for aggressor, resting in pairs
+    ]
+
+
+TestExchangeAgainstTwin = ExchangeAgainstTwin.TestCase
+TestExchangeAgainstTwin.settings = settings(
+    max_examples=60,
+    stateful_step_count=60,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
