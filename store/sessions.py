@@ -1,0 +1,113 @@
+"""FIX sessions and the credentials that open them."""
+
+from dataclasses import dataclass
+
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow, class_row, scalar_row
+
+from engine.units import AccountId, FirmId, SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class FixSessionRow:
+    """A FIX session as operators have set it up. Heartbeat bounds None: the gateway's own hold."""
+
+    session_id: SessionId
+    firm_id: FirmId
+    account_id: AccountId
+    begin_string: str
+    client_comp_id: str
+    is_enabled: bool
+    heart_bt_int_min_s: int | None
+    heart_bt_int_max_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewFixSession:
+    """What is needed to set up a session."""
+
+    firm_id: FirmId
+    account_id: AccountId
+    begin_string: str
+    client_comp_id: str
+    heart_bt_int_min_s: int | None = None
+    heart_bt_int_max_s: int | None = None
+
+
+async def list_sessions(connection: AsyncConnection[TupleRow]) -> list[FixSessionRow]:
+    """Return all sessions, by identity."""
+    async with connection.cursor(row_factory=class_row(FixSessionRow)) as cursor:
+        await cursor.execute(
+            "SELECT session_id, firm_id, account_id, begin_string, client_comp_id, is_enabled,"
+            " heart_bt_int_min_s, heart_bt_int_max_s FROM fix_sessions ORDER BY session_id"
+        )
+        return await cursor.fetchall()
+
+
+async def find_password_hashes(
+    connection: AsyncConnection[TupleRow], session_id: SessionId, username: str
+) -> list[str]:
+    """Return the hashes of the credentials that open the session now, [] when there are none.
+
+    None of a disabled session, nor of credentials that have expired or were revoked.
+    """
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(
+            "SELECT c.password_hash FROM fix_credentials c"
+            " JOIN fix_sessions s ON s.session_id = c.session_id"
+            " WHERE c.session_id = %s AND c.username = %s AND s.is_enabled"
+            " AND c.revoked_at IS NULL AND (c.expires_at IS NULL OR c.expires_at > now())"
+            " ORDER BY c.credential_id",
+            [session_id, username],
+        )
+        return [str(row) for row in await cursor.fetchall()]
+
+
+async def ensure_session(
+    connection: AsyncConnection[TupleRow], session: NewFixSession
+) -> SessionId:
+    """Return the session of that version and CompID, which is created if it is not there."""
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(
+            "INSERT INTO fix_sessions (firm_id, account_id, begin_string, client_comp_id,"
+            " heart_bt_int_min_s, heart_bt_int_max_s) VALUES (%s, %s, %s, %s, %s, %s)"
+            " ON CONFLICT (begin_string, client_comp_id) DO NOTHING",
+            [
+                session.firm_id,
+                session.account_id,
+                session.begin_string,
+                session.client_comp_id,
+                session.heart_bt_int_min_s,
+                session.heart_bt_int_max_s,
+            ],
+        )
+        await cursor.execute(
+            "SELECT session_id FROM fix_sessions WHERE begin_string = %s AND client_comp_id = %s",
+            [session.begin_string, session.client_comp_id],
+        )
+        return SessionId(await cursor.fetchone())  # type: ignore[arg-type]  # It exists now.
+
+
+async def has_credential(
+    connection: AsyncConnection[TupleRow], session_id: SessionId, username: str
+) -> bool:
+    """Whether the session ever had a credential of that name, live or not."""
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(
+            "SELECT EXISTS (SELECT FROM fix_credentials WHERE session_id = %s AND username = %s)",
+            [session_id, username],
+        )
+        return bool(await cursor.fetchone())
+
+
+async def add_credential(
+    connection: AsyncConnection[TupleRow],
+    session_id: SessionId,
+    username: str,
+    password_hash: str,
+) -> None:
+    """Let a username and password open the session."""
+    await connection.execute(
+        "INSERT INTO fix_credentials (session_id, username, password_hash) VALUES (%s, %s, %s)",
+        [session_id, username, password_hash],
+    )
