@@ -1,0 +1,173 @@
+"""What `wcx up --demo` makes: firms, accounts with money, instruments, limits and FIX sessions.
+
+Made once: what is there already is left as it is, so a demo venue keeps its history over restarts.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from engine.commands import (
+    AdjustBalance,
+    Command,
+    DefineAsset,
+    DefineInstrument,
+    OpenAccount,
+    SetRiskLimits,
+)
+from engine.events import AccountOpened, CommandRefused
+from engine.instrument import Account, Asset, InstrumentDefinition
+from engine.limits import RiskLimits
+from engine.reasons import RejectReason
+from engine.runtime.client import EngineLink
+from engine.units import AccountId, AssetId, InstrumentId, Money, Price, Qty
+from store.firms import ensure_account, ensure_firm
+from store.passwords import hash_password
+from store.postgres import Database
+from store.sessions import NewFixSession, add_credential, ensure_session, has_credential
+
+PASSWORD: Final = "demo-password"  # noqa: S105 - Everybody may know it.
+BEGIN_STRING: Final = "FIX.4.4"
+TEST_HEART_BT_INT_MIN_S: Final = 1
+DECIMALS: Final = 8
+UNIT: Final = 10**DECIMALS
+USD, BTC, ETH, SOL = AssetId(1), AssetId(2), AssetId(3), AssetId(4)
+ASSETS: Final = (
+    Asset(USD, "USD", DECIMALS),
+    Asset(BTC, "BTC", DECIMALS),
+    Asset(ETH, "ETH", DECIMALS),
+    Asset(SOL, "SOL", DECIMALS),
+)
+FUNDS: Final = {USD: 1_000_000, BTC: 100, ETH: 1_000, SOL: 10_000}
+NOTIONAL_MAX_USD: Final = 5_000_000
+PRICE_DECIMALS: Final = 2
+QTY_DECIMALS: Final = 4
+ALREADY_THERE: Final = (RejectReason.ALREADY_DEFINED, RejectReason.DUPLICATE_REFERENCE)
+
+
+@dataclass(frozen=True)
+class DemoSession:
+    """A FIX session, named like its account."""
+
+    client_comp_id: str
+    firm: str
+    heart_bt_int_min_s: int | None = None
+
+
+SESSIONS: Final = (
+    DemoSession("DEMO1", "ALPHA"),
+    DemoSession("DEMO2", "BETA"),
+    *(
+        DemoSession(f"T{number:02}", f"T{number:02}", TEST_HEART_BT_INT_MIN_S)
+        for number in range(1, 21)
+    ),
+)
+
+
+class DemoConflictError(Exception):
+    """The database and the journal do not belong to the same venue."""
+
+
+def instruments() -> list[InstrumentDefinition]:
+    """Return the demo's instruments, all against USD: tick 0.01, lot 0.0001."""
+    return [
+        InstrumentDefinition(
+            instrument_id=InstrumentId(number),
+            symbol=f"{asset.symbol}-USD",
+            base_asset_id=asset.asset_id,
+            quote_asset_id=USD,
+            price_decimals=PRICE_DECIMALS,
+            qty_decimals=QTY_DECIMALS,
+            tick_size=Price(1),
+            lot_size=Qty(1),
+        )
+        for number, asset in enumerate(ASSETS[1:], start=1)
+    ]
+
+
+async def seed_database(url: str) -> list[Account]:
+    """Put firms, accounts, sessions and their credentials into PostgreSQL; return the accounts."""
+    database = Database(url)
+    await database.open()
+    accounts = []
+    try:
+        password_hash = ""
+        async with database.transaction() as connection:
+            for session in SESSIONS:
+                firm_id = await ensure_firm(connection, session.firm)
+                account_id = await ensure_account(connection, firm_id, session.client_comp_id)
+                accounts.append(Account(account_id, firm_id, session.client_comp_id))
+                session_id = await ensure_session(
+                    connection,
+                    NewFixSession(
+                        firm_id=firm_id,
+                        account_id=account_id,
+                        begin_string=BEGIN_STRING,
+                        client_comp_id=session.client_comp_id,
+                        heart_bt_int_min_s=session.heart_bt_int_min_s,
+                    ),
+                )
+                name = session.client_comp_id
+                if not await has_credential(connection, session_id, name):
+                    # One hash serves all: it is the same password, and no secret.
+                    password_hash = password_hash or hash_password(PASSWORD)
+                    await add_credential(connection, session_id, name, password_hash)
+    finally:
+        await database.close()
+    return accounts
+
+
+async def seed_engine(socket_path: Path, accounts: list[Account]) -> None:
+    """Put assets, instruments, accounts, money and limits into the exchange.
+
+    Raises DemoConflictError when the journal knows other accounts than the database.
+    """
+    link = await EngineLink.connect(
+        socket_path, "seed", on_records=lambda _records: None, on_closed=lambda _in_doubt: None
+    )
+    try:
+        known = {
+            event.account.account_id: event.account
+            for event in link.welcome.events
+            if isinstance(event, AccountOpened)
+        }
+        for account in accounts:
+            if known.get(account.account_id, account) != account:
+                raise DemoConflictError(
+                    f"account {account.account_id} is {known[account.account_id]} in the journal "
+                    f"and {account} in the database: remove the data directory, or name the "
+                    "database that belongs to it"
+                )
+        for command in seed_commands(accounts):
+            for event in (await link.submit(command)).events:
+                if isinstance(event, CommandRefused) and event.reason not in ALREADY_THERE:
+                    raise DemoConflictError(f"{command} was refused: {event.reason.name}")
+    finally:
+        link.close()
+
+
+def seed_commands(accounts: list[Account]) -> list[Command]:
+    """Return what makes the demo's exchange."""
+    commands: list[Command] = [DefineAsset(asset) for asset in ASSETS]
+    commands += [DefineInstrument(instrument) for instrument in instruments()]
+    for account in accounts:
+        commands.append(OpenAccount(account))
+        commands += [
+            AdjustBalance(account.account_id, asset_id, Money(amount * UNIT), f"demo-{asset_id}")
+            for asset_id, amount in FUNDS.items()
+        ]
+        commands += [SetRiskLimits(limits) for limits in _limits(account.account_id)]
+    return commands
+
+
+def _limits(account_id: AccountId) -> list[RiskLimits]:
+    """Return limits of twice what an account has of the base asset, and of 5,000,000 USD."""
+    return [
+        RiskLimits(
+            account_id=account_id,
+            instrument_id=instrument.instrument_id,
+            order_qty_max=Qty(2 * FUNDS[instrument.base_asset_id] * 10**QTY_DECIMALS),
+            notional_max=Money(NOTIONAL_MAX_USD * UNIT),
+        )
+        for instrument in instruments()
+    ]

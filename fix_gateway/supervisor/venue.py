@@ -1,0 +1,164 @@
+"""`wcx up`: the parts of a venue in order, until it is told to stop."""
+
+import asyncio
+import fcntl
+import json
+import os
+import secrets
+import stat
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from fix_gateway.supervisor.child import ChildSpec, Notified, Probed, Readiness
+from fix_gateway.supervisor.demo import seed_database, seed_engine
+from fix_gateway.supervisor.postgres import EmbeddedPostgres, OtherUser, place
+from fix_gateway.supervisor.service import Service
+from store.migrate import migrate
+from store.postgres import ensure_database, wait_until_reachable
+
+DATABASE_NAME: Final = "wcx"
+DATABASE_WAIT_S: Final = 30.0
+STATUS_S: Final = 1.0
+# In the order in which they start; they stop in the opposite order.
+MODULES: Final = {"engine": "engine", "gateway": "fix_gateway", "admin_api": "admin_api"}
+
+
+class VenueInUseError(Exception):
+    """Another `wcx up` runs on the same data directory."""
+
+
+@dataclass(frozen=True)
+class VenueConfig:
+    """What the command line and the settings say."""
+
+    data_dir: Path
+    sockets_dir: Path
+    engine_socket: Path
+    status_file: Path
+    operator_token_file: Path
+    database_url: str | None
+    other_user: OtherUser
+    is_demo: bool
+
+
+class Venue:
+    """All processes and servers of one venue. `say` is given a name and a line to print."""
+
+    def __init__(self, config: VenueConfig, say: Callable[[str, str], None]) -> None:
+        self._config = config
+        self._say = say
+        self._services: list[Service] = []
+        self._postgres: EmbeddedPostgres | None = None
+
+    async def run(self, stopped: asyncio.Event, on_ready: Callable[[], None]) -> None:
+        """Start everything, call `on_ready`, and stop everything once `stopped` is set.
+
+        Raises VenueInUseError, or what kept a part from starting; nothing is left running then.
+        """
+        prepare_directories(self._config)
+        lock = _lock(self._config.data_dir)
+        try:
+            starting = asyncio.ensure_future(self._start())
+            stopping = asyncio.create_task(stopped.wait())
+            await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                starting.result()
+                on_ready()
+                await self._report_until(stopping)
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            stopping.cancel()
+        finally:
+            await self._stop()
+            self._config.status_file.unlink(missing_ok=True)
+            os.close(lock)
+
+    async def _start(self) -> None:
+        url = self._config.database_url or await self._start_postgres()
+        await wait_until_reachable(url, timeout_s=DATABASE_WAIT_S)
+        await asyncio.to_thread(migrate, url)
+        accounts = await seed_database(url) if self._config.is_demo else []
+        for name, module in MODULES.items():
+            environment = {
+                "WCX_DATA_DIR": str(self._config.data_dir),
+                "WCX_RUNTIME_DIR": str(self._config.sockets_dir),
+                "WCX_DATABASE_URL": url,
+                # The directory that `wcx` was called in must not shadow our packages.
+                "PYTHONSAFEPATH": "1",
+                "PYTHONUNBUFFERED": "1",
+            }
+            argv = [sys.executable, "-m", module]
+            notified = Notified(self._config.sockets_dir / f"notify-{name}.sock")
+            await self._start_service(ChildSpec(name, argv, environment), notified)
+            if name == "engine" and self._config.is_demo:
+                await seed_engine(self._config.engine_socket, accounts)
+
+    async def _start_postgres(self) -> str:
+        config = self._config
+        postgres = await place(config.data_dir, config.sockets_dir, config.other_user)
+        await postgres.prepare()
+        self._postgres = postgres
+
+        async def probe() -> int:
+            await wait_until_reachable(postgres.url, timeout_s=DATABASE_WAIT_S)
+            return postgres.read_pid()
+
+        await self._start_service(postgres.server_spec(), Probed(probe))
+        return await ensure_database(postgres.url, DATABASE_NAME)
+
+    async def _start_service(self, spec: ChildSpec, readiness: Readiness) -> None:
+        service = Service(spec, readiness, self._say)
+        self._services.append(service)
+        await service.start()
+
+    async def _stop(self) -> None:
+        for service in reversed(self._services):
+            await service.stop()
+
+    async def _report_until(self, stopping: asyncio.Task[Literal[True]]) -> None:
+        """Keep the status file true until the venue is to stop."""
+        while not stopping.done():
+            self._write_status()
+            await asyncio.wait((stopping,), timeout=STATUS_S)
+
+    def _write_status(self) -> None:
+        status = {
+            "pid": os.getpid(),
+            "services": [asdict(service.status()) for service in self._services],
+            "postgres_data_dir": None
+            if self._postgres is None
+            else str(self._postgres.placement.data_dir),
+        }
+        draft = self._config.status_file.with_suffix(".new")
+        draft.write_text(json.dumps(status))
+        draft.replace(self._config.status_file)
+
+
+def prepare_directories(config: VenueConfig) -> None:
+    """Make the data directory, the directory of sockets and the operator's token.
+
+    Raises PermissionError when the directory of sockets is somebody else's.
+    """
+    config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config.sockets_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = config.sockets_dir.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise PermissionError(f"{config.sockets_dir} is not a private directory of this user")
+    if not config.operator_token_file.exists():
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        descriptor = os.open(config.operator_token_file, flags, 0o600)
+        os.write(descriptor, secrets.token_urlsafe(32).encode())
+        os.close(descriptor)
+
+
+def _lock(data_dir: Path) -> int:
+    descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise VenueInUseError(f"another venue runs in {data_dir}") from None
+    return descriptor
