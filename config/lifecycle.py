@@ -17,6 +17,17 @@ from prometheus_client import CollectorRegistry, make_asgi_app
 class QuietServer(uvicorn.Server):
     """uvicorn inside a loop that is not its own: it leaves the signals to the process."""
 
+    task: "asyncio.Task[None]"
+
+    async def until_closed(self) -> None:
+        """Return when the server has ended; ends it when this is cancelled."""
+        try:
+            await asyncio.shield(self.task)
+        except asyncio.CancelledError:
+            self.should_exit = True
+            await self.task
+            raise
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Take no signals."""
@@ -29,7 +40,7 @@ def notify_ready() -> None:
     if not address:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notifier:
-        notifier.sendto(b"READY=1", address)
+        notifier.sendto(f"READY=1\nMAINPID={os.getpid()}".encode(), address)
 
 
 def stop_on_signals() -> asyncio.Event:
@@ -71,5 +82,5 @@ async def start_server(app: object, host: str, port: int) -> QuietServer:
             task.result()
             raise RuntimeError("the HTTP server ended before it had started")
         await asyncio.sleep(0.01)
-    server.task = task  # type: ignore[attr-defined]  # Keeps the task alive as long as the server.
+    server.task = task
     return server

@@ -63,6 +63,16 @@ class RestSettings(Section):
     port: Port = 8080
 
 
+class EmbeddedSettings(Section):
+    """The servers that `wcx up` starts itself.
+
+    PostgreSQL refuses to run as root. As root, "namespace" lets it run in a user namespace, as
+    "nobody" it runs under that name with a data directory under /var/lib; "auto" tries in turn.
+    """
+
+    postgres_user: Literal["auto", "namespace", "nobody"] = "auto"
+
+
 class LogSettings(Section):
     """Logs go to standard error, one line an event."""
 
@@ -84,6 +94,7 @@ class Settings(BaseSettings):
     journal: JournalSettings = JournalSettings()
     fix: FixSettings = FixSettings()
     rest: RestSettings = RestSettings()
+    embedded: EmbeddedSettings = EmbeddedSettings()
     log: LogSettings = LogSettings()
 
     @classmethod
@@ -121,6 +132,11 @@ class Settings(BaseSettings):
     def engine_socket(self) -> Path:
         """The engine's link."""
         return self.sockets_dir / "engine.sock"
+
+    @property
+    def status_file(self) -> Path:
+        """What `wcx up` says of the processes it runs."""
+        return self.data_dir / "status.json"
 
     @property
     def operator_token_file(self) -> Path:

@@ -1,0 +1,72 @@
+"""The gateway process: `python -m fix_gateway`. The composition root."""
+
+import argparse
+import os
+import resource
+import sys
+
+import structlog
+import uvloop
+
+from config.lifecycle import notify_ready, serve_metrics, stop_on_signals
+from config.logs import set_up_logs
+from config.settings import Settings
+from fix_gateway.app import Gateway, GatewayConfig
+from fix_gateway.fix.edge import EdgeLimits
+from fix_gateway.fix.logon import HeartBtIntBounds
+from store.postgres import Database
+
+NS_PER_S = 1_000_000_000
+
+log = structlog.get_logger("gateway")
+
+
+def main() -> int:
+    """Run the gateway until a signal comes. Returns the exit code."""
+    argparse.ArgumentParser(prog="python -m fix_gateway", description=__doc__).parse_args()
+    os.umask(0o077)  # QuickFIX creates its store's files as the mask allows.
+    settings = Settings()
+    set_up_logs("gateway", level=settings.log.level, log_format=settings.log.format)
+    # A session needs some eight descriptors.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return uvloop.run(run(settings))
+
+
+async def run(settings: Settings) -> int:
+    """Serve FIX clients until SIGTERM or SIGINT."""
+    stopped = stop_on_signals()
+    if settings.database_url is None:
+        log.critical("no_database", error="WCX_DATABASE_URL is not set")
+        return 1
+    gateway = Gateway(make_config(settings), Database(settings.database_url.get_secret_value()))
+    endpoint = await serve_metrics(gateway.metrics.registry, settings.fix.metrics_port)
+    await gateway.serve(stopped, notify_ready)
+    endpoint.should_exit = True
+    log.info("gateway_stopped")
+    return 0
+
+
+def make_config(settings: Settings) -> GatewayConfig:
+    """Return what the gateway needs to know of the settings."""
+    fix = settings.fix
+    return GatewayConfig(
+        host=fix.host,
+        port=fix.port,
+        comp_id=fix.comp_id,
+        journal_dir=settings.journal_dir,
+        store_dir=settings.fix_store_dir,
+        sockets_dir=settings.sockets_dir,
+        engine_socket=settings.engine_socket,
+        logout_wait_s=fix.logout_wait_s,
+        resend_order_age_max_ns=int(fix.resend_order_age_max_s * NS_PER_S),
+        limits=EdgeLimits(
+            logon_wait_s=fix.logon_wait_s,
+            connections_max=fix.connections_max,
+            heart_bt_int=HeartBtIntBounds(fix.heart_bt_int_min_s, fix.heart_bt_int_max_s),
+        ),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,382 @@
+"""QuickFIX for one FIX session: a polled acceptor that meets no stranger and opens no port.
+
+QuickFIX would listen on every interface, and a stranger who drips bytes there would stall the whole
+process. So right after the first poll its listening socket is replaced by a Unix socket in a
+private directory. The edge connects to it once a client has been authenticated and hands over whole
+frames.
+
+Everything here happens on the gateway's one thread. Acceptors are never destroyed while the process
+lives: that would leak descriptors.
+"""
+
+import errno
+import fcntl
+import os
+import socket
+import stat
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, ParamSpec, Protocol
+
+import quickfix
+import structlog
+
+from fix_gateway.fix.dictionary import dictionary_path
+from fix_gateway.fix.fields import SOH
+
+POLL_BYTES: Final = 8192  # What QuickFIX reads at most per poll: BUFSIZ.
+RECEIVE_BYTES: Final = 1 << 18
+LISTEN_TRIES: Final = 20
+LISTEN_RETRY_S: Final = 0.01
+UNVALIDATED: Final = False  # QuickFIX fills in length and checksum when it sends.
+VERSIONS: Final = {"FIX.4.4": "4.4"}
+SETTINGS: Final = {
+    "ConnectionType": "acceptor",
+    # Schedules and resets are ours: QuickFIX must never end a session or wipe a store by the clock.
+    "NonStopSession": "Y",
+    "ResetOnLogon": "N",
+    "ResetOnLogout": "N",
+    "ResetOnDisconnect": "N",
+    # After a rewind a session with this would wait for ever.
+    "SendNextExpectedMsgSeqNum": "N",
+    # Real clients put header fields into the body, and fields of their own anywhere.
+    "ValidateFieldsOutOfOrder": "N",
+    "ValidateUserDefinedFields": "N",
+    "AllowUnknownMsgFields": "Y",
+    "ValidateLengthAndChecksum": "Y",
+    "UseDataDictionary": "Y",
+    "TimestampPrecision": "6",
+    "SocketNodelay": "Y",
+}
+
+log = structlog.get_logger("fix.acceptor")
+
+P = ParamSpec("P")
+FAILED: Final = object()
+
+
+class StoreInUseError(Exception):
+    """Another process owns the session's store."""
+
+
+class SessionHandler(Protocol):
+    """Who is told what QuickFIX makes of a session's messages. Texts are whole messages."""
+
+    def may_log_on(self) -> bool:
+        """Whether the edge has just authenticated the client whose Logon QuickFIX now reads."""
+
+    def on_logon(self) -> None:
+        """The session is logged on."""
+
+    def on_logout(self) -> None:
+        """The session is logged off, or its connection is gone."""
+
+    def on_session_message(self, text: str) -> None:
+        """A session-level message came that QuickFIX accepts."""
+
+    def on_application_message(self, text: str) -> None:
+        """An application message came, in sequence and well-formed."""
+
+    def on_unprocessed_message(self, text: str) -> None:
+        """`on_application_message` failed on it: the client must not wait for ever."""
+
+
+@dataclass(frozen=True)
+class SessionIdentity:
+    """A session's three names, as they stand in its messages."""
+
+    begin_string: str
+    gateway_comp_id: str
+    client_comp_id: str
+
+
+class SessionStore:
+    """The files of QuickFIX's message store, and the lock that says whose they are."""
+
+    def __init__(self, directory: Path, identity: SessionIdentity) -> None:
+        self.directory = directory
+        self._prefix = "-".join(
+            (identity.begin_string, identity.gateway_comp_id, identity.client_comp_id)
+        )
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            raise StoreInUseError(f"another process owns {directory}") from None
+
+    def wipe(self) -> None:
+        """Forget all messages and numbers. Only before an acceptor has been made."""
+        for path in self.directory.glob(f"{self._prefix}.*"):
+            path.unlink()
+
+    def touch(self) -> None:
+        """Date the store now: QuickFIX wipes one that was created on an earlier day."""
+        path = self.directory / f"{self._prefix}.session"
+        path.write_text(time.strftime("%Y%m%d-%H:%M:%S", time.gmtime()))
+
+    def release(self) -> None:
+        """Give the lock back."""
+        os.close(self._lock)
+
+
+class SessionAcceptor:
+    """QuickFIX's end of one session."""
+
+    def __init__(
+        self,
+        identity: SessionIdentity,
+        store: SessionStore,
+        socket_path: Path,
+        handler: SessionHandler,
+    ) -> None:
+        self._session_id = quickfix.SessionID(
+            identity.begin_string, identity.gateway_comp_id, identity.client_comp_id
+        )
+        self._begin_string = identity.begin_string
+        self._socket_path = socket_path
+        self._connection: socket.socket | None = None
+        self._unfed = b""
+        # QuickFIX keeps bare pointers to these: they live as long as the acceptor.
+        self._application = _Application(handler)
+        store.touch()
+        self._make_acceptor(identity, store)
+        self._session = quickfix.Session.lookupSession(self._session_id)
+
+    @property
+    def is_logged_on(self) -> bool:
+        """Whether reports can go out now."""
+        return bool(self._session.isLoggedOn())
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the edge is connected to QuickFIX."""
+        return self._connection is not None
+
+    @property
+    def next_sender_msg_seq_num(self) -> int:
+        """The MsgSeqNum(34) that the next message sent will bear."""
+        return int(self._session.getExpectedSenderNum())
+
+    @property
+    def next_target_msg_seq_num(self) -> int:
+        """The MsgSeqNum(34) that is expected of the client next."""
+        return int(self._session.getExpectedTargetNum())
+
+    def expect(self, msg_seq_num: int) -> None:
+        """Expect this number of the client next. Only while logged off."""
+        self._session.setNextTargetMsgSeqNum(msg_seq_num)
+
+    def reset(self) -> None:
+        """Start both numbers at 1 again and forget all messages. Only while logged off."""
+        self._session.reset()
+
+    def connect(self) -> None:
+        """Connect the edge, for one client's connection."""
+        assert self._connection is None
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        connection.connect(str(self._socket_path))
+        connection.settimeout(0)
+        self._connection = connection
+        self._acceptor.poll()
+
+    def disconnect(self) -> None:
+        """Hang up on QuickFIX, whose session is logged off then. Harmless when not connected."""
+        if self._connection is None:
+            return
+        self._connection.close()
+        self._connection = None
+        self._unfed = b""
+        self.poll_timers()
+
+    def feed(self, data: bytes) -> bytes:
+        """Hand whole frames to QuickFIX, and return all that it writes to the client."""
+        assert self._connection is not None
+        self._unfed += data
+        written = b""
+        while self._unfed and self._connection is not None:
+            fed = self._offer()
+            for _ in range(fed // POLL_BYTES + 1):
+                self._acceptor.poll()
+            written += self.drain()
+        return written
+
+    def drain(self) -> bytes:
+        """Let QuickFIX write what it has queued, and return it. The connection may end by this."""
+        pieces: list[bytes] = []
+        while self._connection is not None:
+            piece = self._receive()
+            if piece is None:
+                # QuickFIX writes one message per poll when its socket was full.
+                self._acceptor.poll()
+                piece = self._receive()
+                if piece is None:
+                    break
+            if piece:
+                pieces.append(piece)
+            else:
+                self._connection.close()
+                self._connection = None
+        return b"".join(pieces)
+
+    def poll_timers(self) -> None:
+        """Let QuickFIX look at the clock: heartbeats, test requests, timeouts. Once a second."""
+        # The first poll may find something to read; timers run only when there is nothing.
+        self._acceptor.poll()
+        self._acceptor.poll()
+
+    def send(self, body: str) -> None:
+        """Send a message, given as fields from 35= on. QuickFIX adds header and trailer."""
+        text = f"8={self._begin_string}{SOH}9=0{SOH}{body}10=000{SOH}"
+        message = quickfix.Message(text, UNVALIDATED)
+        quickfix.Session.sendToTarget(message, self._session_id)
+
+    def log_out(self, reason: str) -> None:
+        """Ask the client to log out. `on_logout` follows, or the caller's patience ends."""
+        self._session.logout(reason)
+
+    def _offer(self) -> int:
+        assert self._connection is not None
+        try:
+            fed = self._connection.send(self._unfed)
+        except BlockingIOError:
+            return 0
+        except (BrokenPipeError, ConnectionResetError):
+            # QuickFIX has hung up: what it wrote before is still to be read, the rest is void.
+            self._unfed = b""
+            return 0
+        self._unfed = self._unfed[fed:]
+        return fed
+
+    def _receive(self) -> bytes | None:
+        assert self._connection is not None
+        try:
+            return self._connection.recv(RECEIVE_BYTES)
+        except BlockingIOError:
+            return None
+        except ConnectionResetError:
+            return b""
+
+    def _make_acceptor(self, identity: SessionIdentity, store: SessionStore) -> None:
+        settings = _settings(identity, store.directory, _free_port(), self._session_id)
+        stores = quickfix.FileStoreFactory(settings)
+        self._acceptor = quickfix.SocketAcceptor(self._application, stores, settings)
+        self._kept = (settings, stores)
+        before = _listeners()
+        self._listen()
+        (descriptor,) = _listeners() - before
+        self._replace_listener(descriptor)
+
+    def _listen(self) -> None:
+        for attempt in range(1, LISTEN_TRIES + 1):
+            try:
+                self._acceptor.poll()
+            except quickfix.RuntimeError as error:
+                # Somebody else got the port, most likely for a short connection of its own. Another
+                # acceptor for another port would take this session down with the first one.
+                if attempt == LISTEN_TRIES:
+                    raise OSError(errno.EADDRINUSE, str(error)) from error
+                time.sleep(LISTEN_RETRY_S)
+            else:
+                return
+
+    def _replace_listener(self, descriptor: int) -> None:
+        self._socket_path.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as listener:
+            listener.bind(str(self._socket_path))
+            listener.listen(1)
+            os.dup2(listener.fileno(), descriptor, inheritable=False)
+
+
+class _Application(quickfix.Application):  # type: ignore[misc]  # Untyped bindings.
+    """QuickFIX's callbacks. None may raise: an unknown exception ends the process at once."""
+
+    def __init__(self, handler: SessionHandler) -> None:
+        super().__init__()
+        self._handler = handler
+
+    def onCreate(self, session_id: Any) -> None:
+        pass
+
+    def onLogon(self, session_id: Any) -> None:
+        _guarded(self._handler.on_logon)
+
+    def onLogout(self, session_id: Any) -> None:
+        _guarded(self._handler.on_logout)
+
+    def toAdmin(self, message: Any, session_id: Any) -> None:
+        pass
+
+    def toApp(self, message: Any, session_id: Any) -> None:
+        pass
+
+    def fromAdmin(self, message: Any, session_id: Any) -> None:
+        text = message.toString()
+        if f"{SOH}35=A{SOH}" in text and _guarded(self._handler.may_log_on) is not True:
+            raise quickfix.RejectLogon("not authenticated")
+        _guarded(self._handler.on_session_message, text)
+
+    def fromApp(self, message: Any, session_id: Any) -> None:
+        text = message.toString()
+        if _guarded(self._handler.on_application_message, text) is FAILED:
+            _guarded(self._handler.on_unprocessed_message, text)
+
+
+def _guarded(callback: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> object:
+    """Call back, and return what was returned, or FAILED after an exception was logged."""
+    try:
+        return callback(*args, **kwargs)
+    except Exception:
+        log.exception("callback_failed", callback=getattr(callback, "__qualname__", "?"))
+        return FAILED
+
+
+def _settings(
+    identity: SessionIdentity, store_dir: Path, port: int, session_id: Any
+) -> "quickfix.SessionSettings":
+    values = SETTINGS | {
+        "BeginString": identity.begin_string,
+        "SenderCompID": identity.gateway_comp_id,
+        "TargetCompID": identity.client_comp_id,
+        "FileStorePath": str(store_dir),
+        "SocketAcceptPort": str(port),
+        "DataDictionary": str(dictionary_path(VERSIONS[identity.begin_string])),
+    }
+    dictionary = quickfix.Dictionary()
+    for key, value in values.items():
+        dictionary.setString(key, value)
+    settings = quickfix.SessionSettings()
+    settings.set(session_id, dictionary)
+    return settings
+
+
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
+        probe.bind(("", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _listeners() -> set[int]:
+    """Return the descriptors of this process that listen for TCP connections."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        descriptor = int(name)
+        if _is_listener(descriptor):
+            found.add(descriptor)
+    return found
+
+
+def _is_listener(descriptor: int) -> bool:
+    try:
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            return False
+        with socket.socket(fileno=os.dup(descriptor)) as probe:
+            is_listening = probe.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+            return probe.family == socket.AF_INET and bool(is_listening)
+    except OSError:
+        # The descriptor of the directory that is being listed, closed by now.
+        return False

@@ -1,0 +1,226 @@
+"""The gateway's link to the engine: kept up, resumed without a gap, and nothing sent is forgotten.
+
+Commands that were sent and not answered when the link went down are in doubt: never refused, sent
+again first and in order once the engine is back. It ignores those that it has seen.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+import structlog
+
+from engine.commands import Command, OpenSession, SessionCommand
+from engine.events import CommandRefused, SessionOpened
+from engine.runtime.client import EngineLink, LinkClosedError
+from engine.runtime.codec import Record, Welcome
+from engine.runtime.feed import Position, SessionEvent, read_session_events
+from engine.runtime.journal import read_records
+from engine.units import SessionId
+
+RETRY_S: Final = 0.2
+ANSWER_WAIT_MAX_S: Final = 5.0
+IN_DOUBT_MAX: Final = 10_000
+RECORDS_PER_SLICE: Final = 2000
+
+log = structlog.get_logger("fix.engine_link")
+
+
+class LinkOwner(Protocol):
+    """The gateway, as its link sees it."""
+
+    async def on_linked(self, welcome: Welcome, *, is_first: bool) -> None:
+        """The engine is there again: regain what must be held. May raise LinkClosedError."""
+
+    def generation_of(self, session_id: SessionId) -> int:
+        """Return the session's present grant, 0 for none."""
+
+    def on_record(self, record: Record) -> None:
+        """A durable record, in order and without gaps."""
+
+    def on_batch_end(self) -> None:
+        """All records that came together have been passed on."""
+
+    def on_available(self, *, is_available: bool) -> None:
+        """The engine takes commands, or does not any more."""
+
+
+class GatewayLink:
+    """The `fix.sessions.Engine` of all sessions. Belongs to the gateway's one thread."""
+
+    def __init__(self, socket_path: Path, journal_dir: Path, owner: LinkOwner) -> None:
+        self._socket_path = socket_path
+        self._journal_dir = journal_dir
+        self._owner = owner
+        self._link: EngineLink | None = None
+        self._batch: list[Command] = []
+        self._in_doubt: list[Command] = []
+        self._queued: list[Record] | None = None
+        self._last_seq: int | None = None
+        self._is_available = False
+        self._progress_at_s = 0.0
+
+    @property
+    def is_available(self) -> bool:
+        """Whether commands are taken now."""
+        return self._is_available
+
+    @property
+    def last_seq(self) -> int:
+        """The last durable record that this process knows of."""
+        return self._last_seq or 0
+
+    @property
+    def depth(self) -> int:
+        """How many commands are on their way or in doubt."""
+        waiting = 0 if self._link is None else self._link.unanswered_count
+        return waiting + len(self._in_doubt) + len(self._batch)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether clients must not be read for now."""
+        return self.depth >= IN_DOUBT_MAX
+
+    def enter(self, command: SessionCommand) -> None:
+        """Send a command with the next `flush`."""
+        self._batch.append(command)
+
+    def flush(self) -> None:
+        """Send what was entered as one frame."""
+        if not self._batch:
+            return
+        batch, self._batch = self._batch, []
+        if self._link is None:
+            self._in_doubt += batch
+            return
+        if self._link.unanswered_count == 0:
+            self._progress_at_s = time.monotonic()
+        self._link.send(batch)
+
+    async def open_session(
+        self, session_id: SessionId, *, generation: int, reset: bool
+    ) -> SessionOpened | CommandRefused:
+        """Ask for a session. Raises LinkClosedError or TimeoutError."""
+        if self._link is None:
+            raise LinkClosedError("the link to the engine is down")
+        outcome = await self._link.submit(OpenSession(session_id, generation, reset))
+        (event,) = outcome.events
+        assert isinstance(event, SessionOpened | CommandRefused)
+        return event
+
+    def read_session_events(self, session_id: SessionId, after: Position) -> Iterator[SessionEvent]:
+        """Return what the session was told after a position, up to what is durable now."""
+        return self.read_events({session_id: after})
+
+    def read_events(self, positions: dict[SessionId, Position]) -> Iterator[SessionEvent]:
+        """Return what the sessions were told after their positions, up to what is durable now."""
+        return read_session_events(self._journal_dir, positions, until_seq=self.last_seq)
+
+    async def run(self) -> None:
+        """Keep the link up until cancelled."""
+        while True:
+            try:
+                await self._serve_once()
+            except (OSError, LinkClosedError, TimeoutError) as error:
+                log.info("engine_away", error=str(error) or type(error).__name__)
+                await asyncio.sleep(RETRY_S)
+
+    def check_progress(self, now_s: float) -> None:
+        """Hang up on an engine that does not answer any more; the link is then tried anew."""
+        link = self._link
+        if link is None or not link.unanswered_count:
+            return
+        if now_s - self._progress_at_s > ANSWER_WAIT_MAX_S:
+            log.error("engine_does_not_answer", unanswered=link.unanswered_count)
+            link.close()
+
+    async def _serve_once(self) -> None:
+        closed = asyncio.Event()
+        self._queued = []
+
+        def on_closed(in_doubt: list[Command]) -> None:
+            self._link = None
+            self._set_available(is_available=False)
+            self._in_doubt = in_doubt + self._in_doubt
+            closed.set()
+
+        link = await EngineLink.connect(
+            self._socket_path, "gateway", on_records=self._take, on_closed=on_closed
+        )
+        self._link = link
+        self._progress_at_s = time.monotonic()
+        try:
+            await self._resume(link)
+            await closed.wait()
+        finally:
+            link.close()
+
+    async def _resume(self, link: EngineLink) -> None:
+        is_first = self._last_seq is None
+        durable_seq = link.welcome.next_seq - 1
+        if self._last_seq is None:
+            self._last_seq = durable_seq
+        else:
+            await self._read_gap(self._last_seq, durable_seq)
+        await self._owner.on_linked(link.welcome, is_first=is_first)
+        self._pass_on_queued()
+        self._resend_in_doubt(link)
+        self._set_available(is_available=True)
+
+    async def _read_gap(self, last_seq: int, durable_seq: int) -> None:
+        records = read_records(self._journal_dir, after_seq=last_seq, until_seq=durable_seq)
+        while part := await asyncio.to_thread(_next_slice, records):
+            for record in part:
+                self._pass_on(record)
+            self._owner.on_batch_end()
+
+    def _pass_on_queued(self) -> None:
+        queued, self._queued = self._queued or [], None
+        for record in queued:
+            self._pass_on(record)
+        self._owner.on_batch_end()
+
+    def _take(self, records: list[Record]) -> None:
+        self._progress_at_s = time.monotonic()
+        if self._queued is not None:
+            self._queued += records
+            return
+        for record in records:
+            self._pass_on(record)
+        self._owner.on_batch_end()
+
+    def _pass_on(self, record: Record) -> None:
+        assert self._last_seq is not None
+        assert record.seq == self._last_seq + 1
+        self._last_seq = record.seq
+        self._owner.on_record(record)
+
+    def _resend_in_doubt(self, link: EngineLink) -> None:
+        in_doubt, self._in_doubt = self._in_doubt, []
+        again: list[Command] = []
+        for command in in_doubt:
+            assert isinstance(command, SessionCommand)
+            generation = self._owner.generation_of(command.session_id)
+            if generation:
+                again.append(msgspec.structs.replace(command, generation=generation))
+        if again:
+            log.warning("commands_sent_again", count=len(again))
+            link.send(again)
+
+    def _set_available(self, *, is_available: bool) -> None:
+        if is_available != self._is_available:
+            self._is_available = is_available
+            log.info("engine_available" if is_available else "engine_unavailable")
+            self._owner.on_available(is_available=is_available)
+
+
+def _next_slice(records: Iterator[Record]) -> list[Record]:
+    part = []
+    for record in records:
+        part.append(record)
+        if len(part) == RECORDS_PER_SLICE:
+            break
+    return part

@@ -1,0 +1,189 @@
+"""FIX fields: tag numbers by name, values by meaning, and a message as a dictionary of texts.
+
+Imports nothing of the exchange, so that clients may use it too.
+"""
+
+import calendar
+import re
+import time
+from datetime import UTC, datetime
+from enum import IntEnum, StrEnum
+from typing import Final
+
+from fix_gateway.fix.framing import DATA_TAGS, split_fields
+
+SOH: Final = "\x01"
+NS_PER_S: Final = 1_000_000_000
+LEAP_SECOND: Final = 60
+
+
+class Tag(IntEnum):
+    """The tags that our own code reads or writes."""
+
+    ACCOUNT = 1
+    AVG_PX = 6
+    CL_ORD_ID = 11
+    CUM_QTY = 14
+    EXEC_ID = 17
+    EXEC_INST = 18
+    LAST_PX = 31
+    LAST_QTY = 32
+    MSG_SEQ_NUM = 34
+    MSG_TYPE = 35
+    ORDER_ID = 37
+    ORDER_QTY = 38
+    ORD_STATUS = 39
+    ORD_TYPE = 40
+    ORIG_CL_ORD_ID = 41
+    POSS_DUP_FLAG = 43
+    PRICE = 44
+    REF_SEQ_NUM = 45
+    SENDER_COMP_ID = 49
+    SENDING_TIME = 52
+    SIDE = 54
+    SYMBOL = 55
+    TARGET_COMP_ID = 56
+    TEXT = 58
+    TIME_IN_FORCE = 59
+    TRANSACT_TIME = 60
+    RAW_DATA_LENGTH = 95
+    RAW_DATA = 96
+    POSS_RESEND = 97
+    ENCRYPT_METHOD = 98
+    STOP_PX = 99
+    CXL_REJ_REASON = 102
+    ORD_REJ_REASON = 103
+    HEART_BT_INT = 108
+    MIN_QTY = 110
+    MAX_FLOOR = 111
+    TEST_REQ_ID = 112
+    ORIG_SENDING_TIME = 122
+    EXPIRE_TIME = 126
+    RESET_SEQ_NUM_FLAG = 141
+    EXEC_TYPE = 150
+    LEAVES_QTY = 151
+    CASH_ORDER_QTY = 152
+    EFFECTIVE_TIME = 168
+    MAX_SHOW = 210
+    REF_MSG_TYPE = 372
+    BUSINESS_REJECT_REF_ID = 379
+    BUSINESS_REJECT_REASON = 380
+    EXPIRE_DATE = 432
+    CXL_REJ_RESPONSE_TO = 434
+    ORDER_PERCENT = 516
+    SECONDARY_EXEC_ID = 527
+    USERNAME = 553
+    PASSWORD = 554
+    LAST_LIQUIDITY_IND = 851
+    NEW_PASSWORD = 925
+    DISPLAY_QTY = 1138
+
+
+class MsgType(StrEnum):
+    """MsgType(35)."""
+
+    HEARTBEAT = "0"
+    TEST_REQUEST = "1"
+    RESEND_REQUEST = "2"
+    REJECT = "3"
+    SEQUENCE_RESET = "4"
+    LOGOUT = "5"
+    EXECUTION_REPORT = "8"
+    ORDER_CANCEL_REJECT = "9"
+    LOGON = "A"
+    NEW_ORDER_SINGLE = "D"
+    ORDER_CANCEL_REQUEST = "F"
+    BUSINESS_MESSAGE_REJECT = "j"
+
+
+class ExecType(StrEnum):
+    """ExecType(150)."""
+
+    NEW = "0"
+    CANCELED = "4"
+    REJECTED = "8"
+    EXPIRED = "C"
+    TRADE = "F"
+    ORDER_STATUS = "I"
+
+
+class BusinessRejectReason(IntEnum):
+    """BusinessRejectReason(380)."""
+
+    OTHER = 0
+    UNSUPPORTED_MESSAGE_TYPE = 3
+    APPLICATION_NOT_AVAILABLE = 4
+
+
+Fields = dict[int, str]
+"""A message's fields by tag. Of a tag that stands more than once, in groups, the first."""
+
+_DATA_LENGTH: Final = re.compile(SOH + "(?:" + "|".join(str(tag) for tag in DATA_TAGS) + ")=")
+
+
+def parse_message(text: str) -> Fields:
+    """Return the fields of a message that QuickFIX has accepted."""
+    if _DATA_LENGTH.search(text) is not None:
+        # A data field may hold SOH and what looks like other fields.
+        parts = split_fields(text.encode("utf-8", "surrogateescape")) or []
+        pairs = [(tag, value.decode("utf-8", "surrogateescape")) for tag, value in parts]
+    else:
+        pairs = []
+        for part in text.split(SOH)[:-1]:
+            tag_text, _, value = part.partition("=")
+            pairs.append((int(tag_text), value))
+    fields: Fields = {}
+    for tag, value in pairs:
+        fields.setdefault(tag, value)
+    return fields
+
+
+def join_fields(pairs: list[tuple[int, str]]) -> str:
+    """Return fields as text, each with its SOH."""
+    return "".join([f"{int(tag)}={value}{SOH}" for tag, value in pairs])
+
+
+def printable(text: str) -> str:
+    """Return text that may stand in any FIX field: what is not printable ASCII becomes `?`."""
+    return "".join([character if " " <= character <= "~" else "?" for character in text])
+
+
+class UtcTimestamps:
+    """Formats UTCTimestamp fields in microseconds; the seconds are formatted once."""
+
+    __slots__ = ("_second", "_text")
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._text = ""
+
+    def format(self, time_ns: int) -> str:
+        """Return `YYYYMMDD-HH:MM:SS.ffffff` for nanoseconds since 1970."""
+        second, rest_ns = divmod(time_ns, NS_PER_S)
+        if second != self._second:
+            self._second = second
+            self._text = time.strftime("%Y%m%d-%H:%M:%S", time.gmtime(second))
+        return f"{self._text}.{rest_ns // 1000:06}"
+
+
+_TIMESTAMP: Final = re.compile(
+    r"(\d{4})(\d\d)(\d\d)-(\d\d):(\d\d):(\d\d)(?:\.(\d{3}|\d{6}|\d{9}))?", re.ASCII
+)
+
+
+def parse_utc_timestamp(text: str) -> int | None:
+    """Return nanoseconds since 1970 for a UTCTimestamp in s, ms, us or ns, None for anything else.
+
+    A leap second, which FIX allows as second 60, counts as the second that follows it.
+    """
+    matched = _TIMESTAMP.fullmatch(text)
+    if matched is None:
+        return None
+    year, month, day, hour, minute, second = (int(part) for part in matched.groups()[:6])
+    is_leap_second = second == LEAP_SECOND
+    try:
+        moment = datetime(year, month, day, hour, minute, second - is_leap_second, tzinfo=UTC)
+    except ValueError:
+        return None
+    seconds = calendar.timegm(moment.timetuple()) + is_leap_second
+    return seconds * NS_PER_S + int((matched[7] or "").ljust(9, "0"))

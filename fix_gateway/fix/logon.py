@@ -1,0 +1,110 @@
+"""Logon(A) at the door: what it asks for, and its twin without secrets for QuickFIX."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from fix_gateway.fix.fields import MsgType, Tag, UtcTimestamps, join_fields, printable
+from fix_gateway.fix.framing import Frame, build_frame, split_fields
+
+SECRET_TAGS: Final = frozenset({Tag.PASSWORD, Tag.NEW_PASSWORD, Tag.RAW_DATA, Tag.RAW_DATA_LENGTH})
+FRAME_TAGS: Final = frozenset({8, 9, 10})
+DIGITS_MAX: Final = 18
+NO_ENCRYPTION: Final = "0"
+
+
+@dataclass(frozen=True)
+class Logon:
+    """A client's wish to log on. `without_secrets` is the frame that QuickFIX may see."""
+
+    begin_string: str
+    client_comp_id: str
+    gateway_comp_id: str
+    msg_seq_num: int
+    heart_bt_int_s: int
+    is_reset: bool
+    username: str
+    password: str
+    without_secrets: bytes
+
+
+@dataclass(frozen=True)
+class HeartBtIntBounds:
+    """What HeartBtInt(108) a session may ask for, in seconds."""
+
+    min_s: int
+    max_s: int
+
+
+def parse_logon(frame: Frame) -> Logon | str:
+    """Return what the frame asks for, or in words why it is no Logon that can be considered."""
+    if frame.msg_type != MsgType.LOGON:
+        return "the first message must be a Logon"
+    parts = split_fields(frame.raw)
+    if parts is None:
+        return "malformed fields"
+    texts: dict[int, str] = {}
+    for tag, value in parts:
+        if tag in texts:
+            return f"tag {tag} appears more than once"
+        texts[tag] = value.decode("ascii", "replace")
+    numbers = {}
+    for tag in (Tag.MSG_SEQ_NUM, Tag.HEART_BT_INT):
+        text = texts.get(tag, "")
+        if not (text.isascii() and text.isdigit() and len(text) <= DIGITS_MAX):
+            return f"tag {int(tag)} must be a number"
+        numbers[tag] = int(text)
+    if texts.get(Tag.ENCRYPT_METHOD) != NO_ENCRYPTION:
+        return "EncryptMethod(98) must be 0"
+    is_reset = texts.get(Tag.RESET_SEQ_NUM_FLAG) == "Y"
+    if is_reset and numbers[Tag.MSG_SEQ_NUM] != 1:
+        return "with ResetSeqNumFlag(141)=Y MsgSeqNum(34) must be 1"
+    return Logon(
+        begin_string=frame.begin_string,
+        client_comp_id=texts.get(Tag.SENDER_COMP_ID, ""),
+        gateway_comp_id=texts.get(Tag.TARGET_COMP_ID, ""),
+        msg_seq_num=numbers[Tag.MSG_SEQ_NUM],
+        heart_bt_int_s=numbers[Tag.HEART_BT_INT],
+        is_reset=is_reset,
+        username=texts.get(Tag.USERNAME, ""),
+        password=texts.get(Tag.PASSWORD, ""),
+        without_secrets=_without_secrets(frame, parts),
+    )
+
+
+def build_refusal(
+    begin_string: str, gateway_comp_id: str, client_comp_id: str, text: str, now_ns: int
+) -> bytes:
+    """Return the Logout(5) that answers a Logon which never became a session.
+
+    It bears MsgSeqNum(34)=1 and is counted by nobody: a refused stranger must not move the numbers
+    of the session that he names.
+    """
+    body = join_fields(
+        [
+            (Tag.MSG_TYPE, MsgType.LOGOUT),
+            (Tag.MSG_SEQ_NUM, "1"),
+            (Tag.SENDER_COMP_ID, gateway_comp_id),
+            (Tag.SENDING_TIME, UtcTimestamps().format(now_ns)),
+            (Tag.TARGET_COMP_ID, printable(client_comp_id)),
+            (Tag.TEXT, text),
+        ]
+    )
+    return build_frame(begin_string, body.encode())
+
+
+def check_heart_bt_int(logon: Logon, bounds: HeartBtIntBounds) -> str | None:
+    """Return in words why the heartbeat interval is refused, None when it is within bounds."""
+    if bounds.min_s <= logon.heart_bt_int_s <= bounds.max_s:
+        return None
+    return f"HeartBtInt(108) {logon.heart_bt_int_s} is outside {bounds.min_s} to {bounds.max_s}"
+
+
+def _without_secrets(frame: Frame, parts: list[tuple[int, bytes]]) -> bytes:
+    if not any(tag in SECRET_TAGS for tag, _ in parts):
+        return frame.raw
+    kept = [
+        b"%d=%b\x01" % (tag, value)
+        for tag, value in parts
+        if tag not in SECRET_TAGS and tag not in FRAME_TAGS
+    ]
+    return build_frame(frame.begin_string, b"".join(kept))

@@ -1,0 +1,255 @@
+"""FIX messages to engine commands: exactly, or refused with the precise reason.
+
+A field that would change what an order means and that the engine does not know yet is refused,
+never ignored. Everything else that the standard allows is tolerated.
+"""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from engine.commands import CancelOrder, NewOrder, SessionCommand
+from engine.explain import explain
+from engine.instrument import Instrument
+from engine.order import OrdType, Side, TimeInForce
+from engine.reasons import RejectReason
+from engine.reference import Reference
+from engine.units import (
+    AccountId,
+    ClOrdId,
+    FirmId,
+    InstrumentId,
+    OrderId,
+    Price,
+    Qty,
+    SessionId,
+    is_cl_ord_id,
+)
+from fix_gateway.fix.fields import Fields, MsgType, Tag, parse_utc_timestamp, printable
+
+SIDES: Final = {"1": Side.BUY, "2": Side.SELL}
+ORD_TYPES: Final = {"1": OrdType.MARKET, "2": OrdType.LIMIT}
+TIMES_IN_FORCE: Final = {
+    "0": TimeInForce.DAY,
+    "1": TimeInForce.GTC,
+    "3": TimeInForce.IOC,
+    "4": TimeInForce.FOK,
+}
+# FIX 4.4 vol. 4, TimeInForce(59): "Absence of this field is interpreted as DAY."
+DEFAULT_TIME_IN_FORCE: Final = "0"
+# What these ask for would be lost if the order were entered without it.
+UNSUPPORTED_TAGS: Final = {
+    Tag.EXEC_INST: "ExecInst(18)",
+    Tag.STOP_PX: "StopPx(99)",
+    Tag.MIN_QTY: "MinQty(110)",
+    Tag.MAX_FLOOR: "MaxFloor(111)",
+    Tag.EXPIRE_TIME: "ExpireTime(126)",
+    Tag.CASH_ORDER_QTY: "CashOrderQty(152)",
+    Tag.EFFECTIVE_TIME: "EffectiveTime(168)",
+    Tag.MAX_SHOW: "MaxShow(210)",
+    Tag.EXPIRE_DATE: "ExpireDate(432)",
+    Tag.ORDER_PERCENT: "OrderPercent(516)",
+    Tag.DISPLAY_QTY: "DisplayQty(1138)",
+}
+ORDER_ID_DIGITS_MAX: Final = 18
+YES: Final = "Y"
+
+
+class Refusal(NamedTuple):
+    """An order or cancel refused at the door. `text` is Text(58), with the code in front."""
+
+    reason: RejectReason
+    text: str
+
+
+class SessionContext(NamedTuple):
+    """Who speaks: the session and what it may act for by default."""
+
+    session_id: SessionId
+    firm_id: FirmId
+    account_id: AccountId
+    generation: int
+    epoch: int
+
+
+class Translator:
+    """Turns one session's messages into commands.
+
+    `resend_order_age_max_ns` is how old a resent order may be. Belongs to the gateway's thread.
+    """
+
+    def __init__(self, reference: Reference, *, resend_order_age_max_ns: int) -> None:
+        self._reference = reference
+        self._resend_order_age_max_ns = resend_order_age_max_ns
+        self._translations: dict[
+            str, Callable[[Fields, SessionContext, int], SessionCommand | Refusal]
+        ] = {
+            MsgType.NEW_ORDER_SINGLE: self._translate_new_order,
+            MsgType.ORDER_CANCEL_REQUEST: self._translate_cancel,
+        }
+
+    def translate(
+        self, fields: Fields, context: SessionContext, now_ns: int
+    ) -> SessionCommand | Refusal | None:
+        """Return the command that the message asks for, or why it is refused.
+
+        Returns None for a message type that the gateway does not speak.
+        """
+        translation = self._translations.get(fields[Tag.MSG_TYPE])
+        return None if translation is None else translation(fields, context, now_ns)
+
+    def _translate_new_order(
+        self, fields: Fields, context: SessionContext, now_ns: int
+    ) -> NewOrder | Refusal:
+        account_id = self._find_account(fields, context)
+        if account_id is None:
+            return _refuse(RejectReason.ACCOUNT_UNKNOWN)
+        instrument = self._reference.instruments_by_symbol.get(fields[Tag.SYMBOL])
+        if instrument is None:
+            return _refuse(
+                RejectReason.SYMBOL_UNKNOWN, f"no instrument {printable(fields[Tag.SYMBOL])}"
+            )
+        if not is_cl_ord_id(fields[Tag.CL_ORD_ID]):
+            return _refuse(RejectReason.CLORDID_INVALID)
+        refusal = self._staleness(fields, now_ns) or _unsupported(fields)
+        if refusal is not None:
+            return refusal
+        qty = _parse_qty(fields, instrument)
+        if isinstance(qty, Refusal):
+            return qty
+        price = _parse_price(fields, instrument)
+        if isinstance(price, Refusal):
+            return price
+        return NewOrder(
+            session_id=context.session_id,
+            generation=context.generation,
+            epoch=context.epoch,
+            msg_seq_num=int(fields[Tag.MSG_SEQ_NUM]),
+            account_id=account_id,
+            instrument_id=instrument.instrument_id,
+            cl_ord_id=ClOrdId(fields[Tag.CL_ORD_ID]),
+            side=SIDES[fields[Tag.SIDE]],
+            ord_type=ORD_TYPES[fields[Tag.ORD_TYPE]],
+            time_in_force=TIMES_IN_FORCE[fields.get(Tag.TIME_IN_FORCE, DEFAULT_TIME_IN_FORCE)],
+            order_qty=qty,
+            price=price,
+            is_poss_resend=fields.get(Tag.POSS_RESEND) == YES,
+            received_at_ns=now_ns,
+        )
+
+    def _translate_cancel(
+        self, fields: Fields, context: SessionContext, now_ns: int
+    ) -> CancelOrder | Refusal:
+        account_id = self._find_account(fields, context)
+        if account_id is None:
+            return _refuse(RejectReason.ACCOUNT_UNKNOWN)
+        if not is_cl_ord_id(fields[Tag.CL_ORD_ID]):
+            return _refuse(RejectReason.CLORDID_INVALID)
+        orig_cl_ord_id = fields.get(Tag.ORIG_CL_ORD_ID, "")
+        order_id = _parse_order_id(fields.get(Tag.ORDER_ID))
+        instrument_id = InstrumentId(0)
+        if Tag.SYMBOL in fields:
+            instrument = self._reference.instruments_by_symbol.get(fields[Tag.SYMBOL])
+            if instrument is None:
+                return _refuse(RejectReason.UNKNOWN_ORDER)
+            instrument_id = instrument.instrument_id
+        side = SIDES.get(fields.get(Tag.SIDE, ""))
+        names_no_order = (
+            (orig_cl_ord_id and not is_cl_ord_id(orig_cl_ord_id))
+            or order_id is None
+            or (Tag.SIDE in fields and side is None)
+        )
+        if names_no_order or order_id is None:
+            return _refuse(RejectReason.UNKNOWN_ORDER)
+        return CancelOrder(
+            session_id=context.session_id,
+            generation=context.generation,
+            epoch=context.epoch,
+            msg_seq_num=int(fields[Tag.MSG_SEQ_NUM]),
+            account_id=account_id,
+            cl_ord_id=ClOrdId(fields[Tag.CL_ORD_ID]),
+            orig_cl_ord_id=ClOrdId(orig_cl_ord_id),
+            order_id=order_id,
+            instrument_id=instrument_id,
+            side=side,
+            received_at_ns=now_ns,
+        )
+
+    def _find_account(self, fields: Fields, context: SessionContext) -> AccountId | None:
+        """Return the account that the message names, of the session's own firm."""
+        account_text = fields.get(Tag.ACCOUNT)
+        if account_text is None:
+            return context.account_id
+        account = self._reference.accounts_by_name.get((context.firm_id, account_text))
+        return None if account is None else account.account_id
+
+    def _staleness(self, fields: Fields, now_ns: int) -> Refusal | None:
+        """Refuse an order that was resent so late that the market may have moved on."""
+        if fields.get(Tag.POSS_DUP_FLAG) != YES:
+            return None
+        sent_ns = parse_utc_timestamp(fields.get(Tag.ORIG_SENDING_TIME, ""))
+        if sent_ns is None:
+            return _refuse(RejectReason.STALE, "a resent order needs OrigSendingTime(122)")
+        age_ns = now_ns - sent_ns
+        if age_ns <= self._resend_order_age_max_ns:
+            return None
+        return _refuse(
+            RejectReason.STALE,
+            f"resent {age_ns / 1e9:.3f} s after it was first sent, at most "
+            f"{self._resend_order_age_max_ns / 1e9:.3f} s are allowed",
+        )
+
+
+def _refuse(reason: RejectReason, words: str | None = None) -> Refusal:
+    return Refusal(reason, explain(reason) if words is None else f"{reason.name}: {words}")
+
+
+def _unsupported(fields: Fields) -> Refusal | None:
+    for tag, name in UNSUPPORTED_TAGS.items():
+        if tag in fields:
+            return _refuse(RejectReason.UNSUPPORTED, f"{name} is not supported")
+    for tag, name, known in (
+        (Tag.SIDE, "Side(54)", SIDES),
+        (Tag.ORD_TYPE, "OrdType(40)", ORD_TYPES),
+        (Tag.TIME_IN_FORCE, "TimeInForce(59)", TIMES_IN_FORCE),
+    ):
+        value = fields.get(tag)
+        if value is not None and value not in known:
+            return _refuse(RejectReason.UNSUPPORTED, f"{name} {printable(value)} is not supported")
+    return None
+
+
+def _parse_qty(fields: Fields, instrument: Instrument) -> Qty | Refusal:
+    text = fields.get(Tag.ORDER_QTY)
+    if text is None:
+        return _refuse(RejectReason.ORDER_QTY_INVALID, "OrderQty(38) is missing")
+    qty = instrument.parse_qty(text)
+    if qty is None:
+        return _refuse(
+            RejectReason.LOT_SIZE,
+            f"order qty {printable(text)} is not a multiple of the lot "
+            f"{instrument.format_qty(instrument.definition.lot_size)}",
+        )
+    return qty
+
+
+def _parse_price(fields: Fields, instrument: Instrument) -> Price | Refusal | None:
+    text = fields.get(Tag.PRICE)
+    if text is None:
+        return None
+    price = instrument.parse_price(text)
+    if price is None:
+        return _refuse(
+            RejectReason.TICK_SIZE,
+            f"price {printable(text)} is not a positive multiple of the tick "
+            f"{instrument.format_price(instrument.definition.tick_size)}",
+        )
+    return price
+
+
+def _parse_order_id(text: str | None) -> OrderId | None:
+    """Return OrderID(37), 0 when it is not given, None for what is no OrderID of ours."""
+    if text is None:
+        return OrderId(0)
+    if not (text.isascii() and text.isdigit() and len(text) <= ORDER_ID_DIGITS_MAX):
+        return None
+    return OrderId(int(text)) or None

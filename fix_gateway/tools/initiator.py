@@ -1,0 +1,172 @@
+"""A FIX client on QuickFIX: logs on, sends, and hands over what it receives as dictionaries.
+
+For demonstrations and tests. It meets the gateway over TCP like any other client.
+"""
+
+import queue
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import quickfix
+
+from fix_gateway.fix.dictionary import dictionary_path
+from fix_gateway.fix.fields import SOH, Fields, MsgType, Tag, join_fields, parse_message
+
+POLL_S: Final = 0.001
+LOGOUT_WAIT_S: Final = 3.0
+BEGIN_STRING: Final = "FIX.4.4"
+
+
+@dataclass(frozen=True)
+class Counterparty:
+    """Where to log on, as whom to be addressed, and the password."""
+
+    host: str
+    port: int
+    comp_id: str
+    password: str = field(repr=False)
+
+
+class Initiator:
+    """One FIX session of a client. Messages that come are put into `received`, in order.
+
+    QuickFIX is polled on a thread of its own; `send` may be called on any thread. `on_message` is
+    told of every message, direction first: "<" for one that came, ">" for one that goes out.
+    """
+
+    def __init__(
+        self,
+        comp_id: str,
+        counterparty: Counterparty,
+        *,
+        store_dir: Path | None = None,
+        reset_on_logon: bool = True,
+        heart_bt_int_s: int = 30,
+        on_message: Callable[[str, str], None] | None = None,
+    ) -> None:
+        self.comp_id = comp_id
+        self.received: queue.SimpleQueue[Fields] = queue.SimpleQueue()
+        self.logged_on = threading.Event()
+        self.logged_off = threading.Event()
+        self._counterparty = counterparty
+        self._on_message = on_message
+        self._stopped = threading.Event()
+        self._own_dir = tempfile.TemporaryDirectory() if store_dir is None else None
+        directory = Path(self._own_dir.name) if self._own_dir is not None else store_dir
+        self._session_id = quickfix.SessionID(BEGIN_STRING, comp_id, counterparty.comp_id)
+        settings = self._settings(
+            str(directory), reset_on_logon=reset_on_logon, heart_bt_int_s=heart_bt_int_s
+        )
+        self._application = _Application(self)
+        self._stores = quickfix.FileStoreFactory(settings)
+        self._initiator = quickfix.SocketInitiator(self._application, self._stores, settings)
+        self._thread = threading.Thread(target=self._poll, name=f"fix-{comp_id}", daemon=True)
+
+    def start(self) -> None:
+        """Connect, and connect again whenever the connection is lost."""
+        self._thread.start()
+
+    def send(self, msg_type: str, fields: list[tuple[int, str]]) -> None:
+        """Send a message. QuickFIX adds header and trailer."""
+        body = join_fields([(Tag.MSG_TYPE, msg_type), *fields])
+        text = f"8={BEGIN_STRING}{SOH}9=0{SOH}{body}10=000{SOH}"
+        unvalidated = False
+        quickfix.Session.sendToTarget(quickfix.Message(text, unvalidated), self._session_id)
+
+    def log_out(self) -> None:
+        """Say goodbye and wait a little for the answer."""
+        self.logged_off.clear()
+        quickfix.Session.lookupSession(self._session_id).logout()
+        self.logged_off.wait(LOGOUT_WAIT_S)
+
+    def stop(self) -> None:
+        """Log out, if logged on, and end."""
+        if self.logged_on.is_set():
+            self.log_out()
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        if self._own_dir is not None:
+            self._own_dir.cleanup()
+
+    def note(self, direction: str, text: str) -> None:
+        """Pass a message on to whoever watches. Called by QuickFIX's callbacks."""
+        if self._on_message is not None:
+            self._on_message(direction, text)
+
+    def credentials(self) -> list[tuple[int, str]]:
+        """Return what a Logon must carry."""
+        return [(Tag.USERNAME, self.comp_id), (Tag.PASSWORD, self._counterparty.password)]
+
+    def _poll(self) -> None:
+        while not self._stopped.is_set():
+            self._initiator.poll()
+            time.sleep(POLL_S)
+
+    def _settings(
+        self, store_dir: str, *, reset_on_logon: bool, heart_bt_int_s: int
+    ) -> "quickfix.SessionSettings":
+        values = {
+            "ConnectionType": "initiator",
+            "BeginString": BEGIN_STRING,
+            "SenderCompID": self.comp_id,
+            "TargetCompID": self._counterparty.comp_id,
+            "SocketConnectHost": self._counterparty.host,
+            "SocketConnectPort": str(self._counterparty.port),
+            "SocketNodelay": "Y",
+            "ReconnectInterval": "1",
+            "HeartBtInt": str(heart_bt_int_s),
+            "NonStopSession": "Y",
+            "ResetOnLogon": "Y" if reset_on_logon else "N",
+            "FileStorePath": store_dir,
+            "UseDataDictionary": "Y",
+            "DataDictionary": str(dictionary_path("4.4")),
+            "TimestampPrecision": "6",
+        }
+        dictionary = quickfix.Dictionary()
+        for key, value in values.items():
+            dictionary.setString(key, value)
+        settings = quickfix.SessionSettings()
+        settings.set(self._session_id, dictionary)
+        return settings
+
+
+class _Application(quickfix.Application):  # type: ignore[misc]  # Untyped bindings.
+    def __init__(self, initiator: Initiator) -> None:
+        super().__init__()
+        self._initiator = initiator
+
+    def onCreate(self, session_id: Any) -> None:
+        pass
+
+    def onLogon(self, session_id: Any) -> None:
+        self._initiator.logged_off.clear()
+        self._initiator.logged_on.set()
+
+    def onLogout(self, session_id: Any) -> None:
+        self._initiator.logged_on.clear()
+        self._initiator.logged_off.set()
+
+    def toAdmin(self, message: Any, session_id: Any) -> None:
+        if f"{SOH}35={MsgType.LOGON}{SOH}" in message.toString():
+            for tag, value in self._initiator.credentials():
+                message.setField(int(tag), value)
+        self._initiator.note(">", message.toString())
+
+    def fromAdmin(self, message: Any, session_id: Any) -> None:
+        self._take(message.toString())
+
+    def toApp(self, message: Any, session_id: Any) -> None:
+        self._initiator.note(">", message.toString())
+
+    def fromApp(self, message: Any, session_id: Any) -> None:
+        self._take(message.toString())
+
+    def _take(self, text: str) -> None:
+        self._initiator.note("<", text)
+        self._initiator.received.put(parse_message(text))
