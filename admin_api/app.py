@@ -1,0 +1,40 @@
+"""The REST application: endpoints, errors and figures put together."""
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
+
+from admin_api.errors import install_error_handlers, problem
+from admin_api.routers import health, sessions
+from admin_api.services import Services
+from store.postgres import StoreError
+
+log = structlog.get_logger("admin")
+
+
+def make_app(services: Services) -> FastAPI:
+    """Return the application. Its documentation at `/docs` needs no network."""
+    app = FastAPIOffline(title="WorldClass FIX Gateway: admin API", version="0.1.0")
+    app.state.services = services
+    install_error_handlers(app)
+    app.include_router(health.router)
+    app.include_router(sessions.router)
+
+    @app.exception_handler(StoreError)
+    async def on_store_error(_request: Request, error: Exception) -> JSONResponse:
+        log.warning("store_away", error=str(error))
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "the database is away")
+
+    @app.middleware("http")
+    async def count(
+        request: Request, call_next: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        response = await call_next(request)
+        services.metrics.requests.labels(f"{response.status_code // 100}xx").inc()
+        return response
+
+    return app

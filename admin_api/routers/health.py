@@ -1,0 +1,46 @@
+"""Is the process alive, is the venue ready, and its figures."""
+
+from http import HTTPStatus
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from admin_api.schemas import Health, Readiness
+from admin_api.services import ServicesOf
+from store.postgres import StoreError
+
+GATEWAY = "gateway"
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def is_alive() -> Health:
+    """Answer whenever the process can answer at all."""
+    return Health(status="ok")
+
+
+@router.get("/readyz", responses={HTTPStatus.SERVICE_UNAVAILABLE: {"model": Readiness}})
+async def is_ready(services: ServicesOf, response: Response) -> Readiness:
+    """Answer 200 when PostgreSQL, the engine and a gateway all do their work, else 503."""
+    checks = {"database": "ok", "engine": "ok", "gateway": "ok"}
+    try:
+        await services.database.ping()
+    except StoreError:
+        checks["database"] = "away"
+    status = await services.engine.status()
+    if status is None:
+        checks["engine"] = "away"
+    if status is None or GATEWAY not in status.links:
+        checks["gateway"] = "away"
+    is_everything_there = set(checks.values()) == {"ok"}
+    if not is_everything_there:
+        response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    return Readiness(status="ready" if is_everything_there else "not ready", checks=checks)
+
+
+@router.get("/metrics", include_in_schema=False)
+async def metrics(services: ServicesOf) -> Response:
+    """Return this process's figures for Prometheus."""
+    text = generate_latest(services.metrics.registry)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
