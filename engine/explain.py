@@ -68,6 +68,7 @@ WORDS = {
     RejectReason.ALREADY_DEFINED: "it exists already",
     RejectReason.SCALE_UNSUPPORTED: "the decimals do not fit together",
     RejectReason.DUPLICATE_REFERENCE: "a transfer of this reference has been made",
+    RejectReason.STALE: "the message is older than its order may be",
     RejectReason.CLORDID_INVALID: "ClOrdID must be 1 to 36 of A-Z, a-z, 0-9, - and _",
     RejectReason.ORDER_QTY_INVALID: "order qty must be above 0 and its value representable",
     RejectReason.PRICE_REQUIRED: "a limit order needs a price",

@@ -25,6 +25,8 @@ class RejectReason(Enum):
     ALREADY_DEFINED = 303
     SCALE_UNSUPPORTED = 304
     DUPLICATE_REFERENCE = 305
+    # Time.
+    STALE = 401
     # Content of the message.
     CLORDID_INVALID = 501
     ORDER_QTY_INVALID = 502

@@ -35,11 +35,11 @@ from engine.units import (
     Seq,
     SessionId,
     TradeId,
+    is_cl_ord_id,
 )
 
 NS_PER_S: Final = 1_000_000_000
 NS_PER_DAY: Final = 24 * 3600 * NS_PER_S
-CL_ORD_ID_LENGTH_MAX: Final = 36
 EXPIRED_MAX: Final = 1000
 
 BUY = Side.BUY
@@ -201,7 +201,7 @@ class Trading:
             return RejectReason.ACCOUNT_UNKNOWN
         if self.memory.find_by_cl_ord_id(command.account_id, command.cl_ord_id) is not None:
             return RejectReason.DUPLICATE_CLORDID
-        if not _is_cl_ord_id(command.cl_ord_id):
+        if not is_cl_ord_id(command.cl_ord_id):
             return RejectReason.CLORDID_INVALID
         if order is None:
             return RejectReason.UNKNOWN_ORDER
@@ -317,7 +317,7 @@ class Trading:
 def _content_rejection(command: NewOrder, instrument: Instrument) -> Rejection | None:
     definition = instrument.definition
     price = command.price
-    if not _is_cl_ord_id(command.cl_ord_id):
+    if not is_cl_ord_id(command.cl_ord_id):
         return Rejection(RejectReason.CLORDID_INVALID)
     if not 0 < command.order_qty <= INT_MAX:
         return Rejection(RejectReason.ORDER_QTY_INVALID, actual=command.order_qty)
@@ -335,15 +335,6 @@ def _content_rejection(command: NewOrder, instrument: Instrument) -> Rejection |
     ):
         return Rejection(RejectReason.ORDER_QTY_INVALID, actual=command.order_qty)
     return None
-
-
-def _is_cl_ord_id(text: str) -> bool:
-    stripped = text.replace("-", "").replace("_", "")
-    return (
-        0 < len(text) <= CL_ORD_ID_LENGTH_MAX
-        and text.isascii()
-        and (stripped.isalnum() or not stripped)
-    )
 
 
 def _refused_view(command: NewOrder) -> OrderView:

@@ -40,6 +40,19 @@ DIGITS_MAX: Final = 30
 """More digits than any legal number has: longer text is refused before it is converted."""
 
 
+CL_ORD_ID_LENGTH_MAX: Final = 36
+
+
+def is_cl_ord_id(text: str) -> bool:
+    """Whether the text may be a ClOrdID: 1 to 36 of A-Z, a-z, 0-9, `-` and `_`."""
+    stripped = text.replace("-", "").replace("_", "")
+    return (
+        0 < len(text) <= CL_ORD_ID_LENGTH_MAX
+        and text.isascii()
+        and (stripped.isalnum() or not stripped)
+    )
+
+
 def parse_fixed(text: str, decimals: int) -> int | None:
     """Return the non-negative number that `text` names, scaled by 10 to the `decimals`.
 

@@ -235,7 +235,7 @@ class _Link(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._hello_timer.cancel()
         if self.name:
-            log.info("link_closed", link=self.name, error=str(exc) if exc else None)
+            log.info("link_closed", link=self.name, cause=str(exc) if exc else "hung up")
         self._server.forget(self)
 
     def send(self, frame: bytes) -> None:
@@ -279,5 +279,5 @@ class _Link(asyncio.Protocol):
         self._hello_timer.cancel()
         self.name = hello.name
         self.wants_feed = hello.wants_feed
-        log.info("link_opened", link=self.name, wants_feed=self.wants_feed)
+        log.info("link_opened", link=self.name)
         self.send(encode_frame(FrameKind.WELCOME, self._server.welcome(self)))
