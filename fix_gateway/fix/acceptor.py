@@ -14,6 +14,7 @@ import fcntl
 import os
 import socket
 import stat
+import termios
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ import structlog
 from fix_gateway.fix.dictionary import dictionary_path
 from fix_gateway.fix.fields import SOH
 
-POLL_BYTES: Final = 8192  # What QuickFIX reads at most per poll: BUFSIZ.
+POLLS_MAX: Final = 1000
+NOTHING: Final = bytes(4)
 RECEIVE_BYTES: Final = 1 << 18
 LISTEN_TRIES: Final = 20
 LISTEN_RETRY_S: Final = 0.01
@@ -198,9 +200,8 @@ class SessionAcceptor:
         self._unfed += data
         written = b""
         while self._unfed and self._connection is not None:
-            fed = self._offer()
-            for _ in range(fed // POLL_BYTES + 1):
-                self._acceptor.poll()
+            self._offer()
+            self._poll_until_read()
             written += self.drain()
         return written
 
@@ -238,18 +239,30 @@ class SessionAcceptor:
         """Ask the client to log out. `on_logout` follows, or the caller's patience ends."""
         self._session.logout(reason)
 
-    def _offer(self) -> int:
+    def _offer(self) -> None:
         assert self._connection is not None
         try:
             fed = self._connection.send(self._unfed)
         except BlockingIOError:
-            return 0
+            return
         except (BrokenPipeError, ConnectionResetError):
             # QuickFIX has hung up: what it wrote before is still to be read, the rest is void.
             self._unfed = b""
-            return 0
+            return
         self._unfed = self._unfed[fed:]
-        return fed
+
+    def _poll_until_read(self) -> None:
+        """Poll until QuickFIX has read, and so handled, all that was offered.
+
+        One poll reads at most 8 KiB, and after a new connection a poll may do other things first;
+        how much is left, only the socket knows.
+        """
+        assert self._connection is not None
+        for _ in range(POLLS_MAX):
+            self._acceptor.poll()
+            if fcntl.ioctl(self._connection, termios.TIOCOUTQ, NOTHING) == NOTHING:
+                return
+        log.error("quickfix_does_not_read")
 
     def _receive(self) -> bytes | None:
         assert self._connection is not None

@@ -85,12 +85,17 @@ class Initiator:
         self.logged_off.wait(LOGOUT_WAIT_S)
 
     def stop(self) -> None:
-        """Log out, if logged on, and end."""
+        """Log out, if logged on, and end. Harmless the second time."""
+        if self._stopped.is_set():
+            return
         if self.logged_on.is_set():
             self.log_out()
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
+        # At once, not when the garbage collector comes by: QuickFIX keeps a table of all sessions
+        # of the process, and a late destructor would strike out a successor of the same name.
+        del self._initiator
         if self._own_dir is not None:
             self._own_dir.cleanup()
 
