@@ -1,6 +1,7 @@
 """`wcx up`: the parts of a venue in order, until it is told to stop."""
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import os
@@ -74,6 +75,7 @@ class Venue:
         finally:
             await self._stop()
             self._config.status_file.unlink(missing_ok=True)
+            _remove_sockets(self._config.sockets_dir)
             os.close(lock)
 
     async def _start(self) -> None:
@@ -152,6 +154,14 @@ def prepare_directories(config: VenueConfig) -> None:
         descriptor = os.open(config.operator_token_file, flags, 0o600)
         os.write(descriptor, secrets.token_urlsafe(32).encode())
         os.close(descriptor)
+
+
+def _remove_sockets(sockets_dir: Path) -> None:
+    for pattern in ("*.sock", ".s.PGSQL.*"):
+        for path in sockets_dir.glob(pattern):
+            path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # Not empty: something else lives there.
+        sockets_dir.rmdir()
 
 
 def _lock(data_dir: Path) -> int:
