@@ -50,6 +50,7 @@ class FixSettings(Section):
     comp_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")] = "WCX"
     logon_wait_s: Annotated[float, Field(gt=0, le=60)] = 5.0
     logout_wait_s: Annotated[float, Field(gt=0, le=60)] = 2.0
+    proof_wait_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
     heart_bt_int_min_s: Annotated[int, Field(ge=1)] = 5
     heart_bt_int_max_s: Annotated[int, Field(ge=1)] = 60
     resend_order_age_max_s: Annotated[float, Field(gt=0)] = 5.0

@@ -59,6 +59,7 @@ def make_config(settings: Settings) -> GatewayConfig:
         sockets_dir=settings.sockets_dir,
         engine_socket=settings.engine_socket,
         logout_wait_s=fix.logout_wait_s,
+        proof_wait_s=fix.proof_wait_s,
         resend_order_age_max_ns=int(fix.resend_order_age_max_s * NS_PER_S),
         limits=EdgeLimits(
             logon_wait_s=fix.logon_wait_s,

@@ -48,6 +48,7 @@ class GatewayConfig:
     sockets_dir: Path
     engine_socket: Path
     logout_wait_s: float
+    proof_wait_s: float
     resend_order_age_max_ns: int
     limits: EdgeLimits
 
@@ -87,6 +88,7 @@ class Gateway:
             gateway_comp_id=config.comp_id,
             store_dir=config.store_dir,
             sockets_dir=config.sockets_dir,
+            proof_wait_s=config.proof_wait_s,
         )
 
     async def serve(self, stopped: asyncio.Event, on_ready: Callable[[], None]) -> None:

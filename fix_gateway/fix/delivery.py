@@ -23,7 +23,6 @@ from fix_gateway.metrics import GatewayMetrics
 
 SENDS_PER_DRAIN: Final = 32  # So many reports fit the socket between QuickFIX and the edge.
 EVENTS_PER_SLICE: Final = 500
-PROOF_WAIT_S: Final = 10.0
 
 log = structlog.get_logger("fix.delivery")
 
@@ -48,8 +47,9 @@ class Sender(Protocol):
 class Delivery:
     """The reports of one session. Belongs to the gateway's one thread.
 
-    `read_events` returns what the session was told after a position, from the journal files; it is
-    called, and its iterator advanced, on worker threads.
+    `read_events` returns what the session was told after a position, from the journal files; its
+    iterator is advanced on worker threads. Reports that are unproven for `proof_wait_s` are
+    followed by a TestRequest.
     """
 
     def __init__(
@@ -58,12 +58,15 @@ class Delivery:
         builder: ReportBuilder,
         metrics: GatewayMetrics,
         read_events: Callable[[Position], Iterator[SessionEvent]],
+        *,
+        proof_wait_s: float,
     ) -> None:
         self._file = position_file
         self._marks = position_file.marks
         self._builder = builder
         self._metrics = metrics
         self._read_events = read_events
+        self._proof_wait_s = proof_wait_s
         self._outbox = Outbox(self._marks.proven)
         self._sender: Sender | None = None
         self._catch_up: asyncio.Task[None] | None = None
@@ -125,7 +128,7 @@ class Delivery:
         sender = self._sender
         if sender is None or self._probe is not None or self._unproven_since_s is None:
             return
-        if sender.may_send() and now_s - self._unproven_since_s >= PROOF_WAIT_S:
+        if sender.may_send() and now_s - self._unproven_since_s >= self._proof_wait_s:
             self._probe = self._marks.sent
             sender.send(
                 join_fields(

@@ -80,6 +80,7 @@ class SessionTools:
     gateway_comp_id: str
     store_dir: Path
     sockets_dir: Path
+    proof_wait_s: float
 
 
 class FixSession:
@@ -105,6 +106,7 @@ class FixSession:
             tools.builder,
             tools.metrics,
             lambda after: tools.engine.read_session_events(row.session_id, after),
+            proof_wait_s=tools.proof_wait_s,
         )
         self._acceptor: SessionAcceptor | None = None
         self._client: Client | None = None

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import struct
 import time
 from typing import Final, Self
 
@@ -33,6 +34,11 @@ class RawClient:
             with contextlib.suppress(OSError, EOFError, TimeoutError):
                 self.send(MsgType.LOGOUT)
                 self.receive_type(MsgType.LOGOUT, 2.0)
+        self._socket.close()
+
+    def cut(self) -> None:
+        """Tear the connection down: what is on its way to this client is lost."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
 
     def message(self, msg_type: str, *fields: tuple[int, str], seq: int | None = None) -> bytes:

@@ -89,6 +89,7 @@ class VenueProcess:
         assert self._process is not None
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
+            self._process.send_signal(signal.SIGCONT)  # A test may have stopped it.
         code = self._process.wait(STOP_WAIT_S)
         for reader in self._readers:
             reader.join(STOP_WAIT_S)
