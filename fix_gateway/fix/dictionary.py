@@ -126,3 +126,8 @@ def _parse_fields(definitions: dict[str, str]) -> dict[str, Field]:
 
 def _load_source() -> dict[str, Any]:
     return tomllib.loads(SOURCE.read_text())
+
+
+if __name__ == "__main__":
+    for known_version in _load_source()["versions"]:
+        dictionary_path(known_version).write_text(build_xml(known_version))

@@ -1,7 +1,9 @@
 """A whole venue in a temporary directory, run as a user would run it: `wcx up --demo`."""
 
+import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -23,10 +25,12 @@ PASSWORD: Final = "demo-password"
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that nobody has, below those that the system gives away by itself."""
+    while True:
+        port = random.SystemRandom().randint(15_000, 30_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class VenueProcess:

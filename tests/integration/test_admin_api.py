@@ -1,0 +1,84 @@
+"""The REST door of a running venue."""
+
+import json
+
+import pytest
+
+from tests.integration.venue import VenueProcess
+
+
+def token_of(venue: VenueProcess) -> str:
+    path = venue.data_dir / "operator-token"
+    assert path.stat().st_mode & 0o777 == 0o600
+    return path.read_text()
+
+
+def test_health_readiness_and_metrics_are_open(shared_venue: VenueProcess) -> None:
+    """Probes need no token; every part is named."""
+    assert shared_venue.get("/healthz") == (200, '{"status":"ok"}')
+    status, body = shared_venue.get("/readyz")
+    assert (status, json.loads(body)) == (
+        200,
+        {"status": "ready", "checks": {"database": "ok", "engine": "ok", "gateway": "ok"}},
+    )
+    status, body = shared_venue.get("/metrics")
+    assert status == 200
+    assert 'fixgw_http_requests_total{status="2xx"}' in body
+
+
+def test_operators_see_all_sessions(shared_venue: VenueProcess) -> None:
+    """Each with its set-up and its present owner."""
+    status, body = shared_venue.get("/v1/sessions", token=token_of(shared_venue))
+    assert status == 200
+    items = json.loads(body)["items"]
+    names = [item["client_comp_id"] for item in items]
+    assert names == ["DEMO1", "DEMO2", *(f"T{number:02}" for number in range(1, 21))]
+    assert all(item["is_held"] and item["is_enabled"] for item in items)
+    assert items[0] == {
+        "session_id": 1,
+        "firm_id": 1,
+        "account_id": 1,
+        "begin_string": "FIX.4.4",
+        "client_comp_id": "DEMO1",
+        "is_enabled": True,
+        "is_held": True,
+        "epoch": items[0]["epoch"],
+        "generation": items[0]["generation"],
+    }
+
+
+@pytest.mark.parametrize("token", [None, "", "wrong", "\xe9"])
+def test_nobody_else_sees_anything(shared_venue: VenueProcess, token: str | None) -> None:
+    """401 in the form of problem+json."""
+    status, body = shared_venue.get("/v1/sessions", token=token)
+    assert (status, json.loads(body)) == (
+        401,
+        {
+            "type": "about:blank",
+            "title": "Unauthorized",
+            "status": 401,
+            "detail": "an operator token is needed",
+        },
+    )
+
+
+def test_unknown_path_is_a_problem_too(shared_venue: VenueProcess) -> None:
+    """One way to fail."""
+    status, body = shared_venue.get("/v1/nothing")
+    assert (status, json.loads(body)["detail"]) == (404, "Not Found")
+
+
+def test_documentation_needs_no_network(shared_venue: VenueProcess) -> None:
+    """Swagger UI comes from the venue itself."""
+    status, page = shared_venue.get("/docs")
+    assert status == 200
+    assert "https://" not in page
+    assert "/static-offline-docs/swagger-ui-bundle.js" in page
+
+
+def test_readiness_names_the_part_that_is_away(venue: VenueProcess) -> None:
+    """503 while the database is away, 200 again when it is back."""
+    venue.kill("postgres")
+    venue.wait_for(lambda: venue.get("/readyz")[0] == 200)
+    status, _ = venue.get("/v1/sessions", token=token_of(venue))
+    assert status == 200

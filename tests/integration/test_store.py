@@ -1,0 +1,206 @@
+"""The store against a real PostgreSQL."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+
+from engine.units import SessionId
+from fix_gateway.supervisor.child import Child
+from fix_gateway.supervisor.postgres import place
+from store.firms import ensure_account, ensure_firm
+from store.migrate import migrate
+from store.passwords import PasswordVerifier, hash_password
+from store.postgres import Database, StoreError, ensure_database, wait_until_reachable
+from store.sessions import (
+    FixSessionRow,
+    NewFixSession,
+    add_credential,
+    ensure_session,
+    find_password_hashes,
+    has_credential,
+    list_sessions,
+)
+
+Scenario = Callable[[str], Awaitable[None]]
+
+
+@asynccontextmanager
+async def running_postgres(directory: Path, sockets: Path) -> AsyncIterator[str]:
+    postgres = await place(directory, sockets, "auto")
+    await postgres.prepare()
+    server = Child(postgres.server_spec(), lambda _name, _line: None)
+    await server.start()
+    try:
+        await wait_until_reachable(postgres.url, timeout_s=30)
+        yield await ensure_database(postgres.url, "wcx")
+    finally:
+        assert await server.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def on_postgres(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[Scenario], None]]:
+    """Run scenarios against one server, each given a URL of a migrated database."""
+    loop = asyncio.new_event_loop()
+    directory, sockets = tmp_path_factory.mktemp("pg"), tmp_path_factory.mktemp("s")
+    running = running_postgres(directory, sockets)
+    url = loop.run_until_complete(running.__aenter__())
+    migrate(url)
+
+    def run(scenario: Scenario) -> None:
+        loop.run_until_complete(scenario(url))
+
+    yield run
+    loop.run_until_complete(running.__aexit__(None, None, None))
+    loop.close()
+
+
+@asynccontextmanager
+async def connection_to(url: str) -> AsyncIterator[AsyncConnection[TupleRow]]:
+    database = Database(url)
+    await database.open()
+    async with database.transaction() as connection:
+        yield connection
+    await database.close()
+
+
+async def make_session(connection: AsyncConnection[TupleRow], comp_id: str) -> SessionId:
+    firm_id = await ensure_firm(connection, f"firm of {comp_id}")
+    account_id = await ensure_account(connection, firm_id, comp_id)
+    return await ensure_session(
+        connection, NewFixSession(firm_id, account_id, "FIX.4.4", comp_id, heart_bt_int_min_s=1)
+    )
+
+
+def test_session_is_set_up_once(on_postgres: Callable[[Scenario], None]) -> None:
+    """What is there already is found, not made again."""
+
+    async def scenario(url: str) -> None:
+        async with connection_to(url) as connection:
+            session_id = await make_session(connection, "ONCE")
+            assert await make_session(connection, "ONCE") == session_id
+            (row,) = [
+                row for row in await list_sessions(connection) if row.client_comp_id == "ONCE"
+            ]
+            assert row == FixSessionRow(
+                session_id=session_id,
+                firm_id=row.firm_id,
+                account_id=row.account_id,
+                begin_string="FIX.4.4",
+                client_comp_id="ONCE",
+                is_enabled=True,
+                heart_bt_int_min_s=1,
+                heart_bt_int_max_s=None,
+            )
+
+    on_postgres(scenario)
+
+
+def test_only_live_credentials_open_a_session(on_postgres: Callable[[Scenario], None]) -> None:
+    """Not those of another name, expired, revoked, or of a disabled session."""
+
+    async def scenario(url: str) -> None:
+        async with connection_to(url) as connection:
+            session_id = await make_session(connection, "LIVE")
+            assert not await has_credential(connection, session_id, "user")
+            for name in ("good", "second", "expired", "revoked"):
+                await add_credential(connection, session_id, "user", f"hash {name}")
+            await add_credential(connection, session_id, "other", "hash other")
+            await connection.execute(
+                "UPDATE fix_credentials SET expires_at = now() WHERE password_hash = 'hash expired'"
+            )
+            await connection.execute(
+                "UPDATE fix_credentials SET revoked_at = now() WHERE password_hash = 'hash revoked'"
+            )
+            assert await has_credential(connection, session_id, "user")
+            assert await find_password_hashes(connection, session_id, "user") == [
+                "hash good",
+                "hash second",
+            ]
+            assert await find_password_hashes(connection, SessionId(0), "user") == []
+            await connection.execute(
+                "UPDATE fix_sessions SET is_enabled = false WHERE session_id = %s", [session_id]
+            )
+            assert await find_password_hashes(connection, session_id, "user") == []
+
+    on_postgres(scenario)
+
+
+def test_statement_that_hangs_is_ended(on_postgres: Callable[[Scenario], None]) -> None:
+    """Every statement has a timeout, and the pool goes on after it."""
+
+    async def scenario(url: str) -> None:
+        database = Database(url)
+        await database.open()
+
+        async def hang() -> None:
+            async with database.transaction() as connection:
+                await connection.execute("SET LOCAL statement_timeout = 50")
+                await connection.execute("SELECT pg_sleep(30)")
+
+        with pytest.raises(StoreError, match="statement timeout"):
+            await hang()
+        await database.ping()
+        await database.close()
+
+    on_postgres(scenario)
+
+
+def test_two_upgrades_at_once_wait_for_each_other(
+    on_postgres: Callable[[Scenario], None],
+) -> None:
+    """The steps are applied once, whoever comes first."""
+
+    async def scenario(url: str) -> None:
+        fresh = await ensure_database(url, "fresh")
+        script = "import sys; from store.migrate import migrate; migrate(sys.argv[1])"
+        upgrades = [
+            await asyncio.create_subprocess_exec(sys.executable, "-c", script, fresh)
+            for _ in range(3)
+        ]
+        assert [await upgrade.wait() for upgrade in upgrades] == [0, 0, 0]
+        async with connection_to(fresh) as connection:
+            cursor = await connection.execute("SELECT version_num FROM alembic_version")
+            assert await cursor.fetchall() == [("0001",)]
+
+    on_postgres(scenario)
+
+
+def test_missing_server_is_an_error_not_a_hang() -> None:
+    """Nobody waits for ever."""
+
+    async def scenario() -> None:
+        with pytest.raises(StoreError):
+            await wait_until_reachable("postgresql://x@127.0.0.1:1/x", timeout_s=0.1)
+
+    asyncio.run(scenario())
+
+
+def test_passwords_are_verified_off_the_loop() -> None:
+    """A right one opens, a wrong one and an unknown name do not; the loop goes on meanwhile."""
+
+    async def scenario() -> None:
+        verifier = PasswordVerifier()
+        hashes = [hash_password("first"), hash_password("second")]
+        turns = 0
+        checks = asyncio.gather(
+            verifier.verify("second", hashes),
+            verifier.verify("third", hashes),
+            verifier.verify("first", []),
+            verifier.verify("first", ["no hash at all"]),
+        )
+        while not checks.done():
+            turns += 1
+            await asyncio.sleep(0.001)
+        assert list(await checks) == [True, False, False, False]
+        assert turns > 10
+        verifier.close()
+
+    asyncio.run(scenario())

@@ -1,0 +1,228 @@
+"""`wcx up` starts all, restarts what dies, and leaves nothing behind, however it ends."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from fix_gateway.supervisor.child import Child, ChildSpec, run_to_end
+from fix_gateway.supervisor.postgres import SYSTEM_DIR, place
+from store.postgres import wait_until_reachable
+from tests.integration.venue import VenueProcess
+
+GONE_WAIT_S = 20.0
+SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
+STUBBORN = [
+    sys.executable,
+    "-c",
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+    "print('up', flush=True); time.sleep(600)",
+]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+    return state != "Z"
+
+
+def wait_until_gone(pids: list[int]) -> None:
+    deadline_s = time.monotonic() + GONE_WAIT_S
+    while any(is_alive(pid) for pid in pids):
+        assert time.monotonic() < deadline_s, [pid for pid in pids if is_alive(pid)]
+        time.sleep(0.02)
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the processes below `pid`, at any depth."""
+    found = subprocess.run(
+        ["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True
+    )
+    parents = {int(line.split()[0]): int(line.split()[1]) for line in found.stdout.splitlines()}
+    below = [pid]
+    for candidate in below:
+        below += [child for child, parent in parents.items() if parent == candidate]
+    return below[1:]
+
+
+def listening_ports(pids: list[int]) -> set[tuple[str, int]]:
+    """Return address and port of every TCP socket on which one of the processes listens."""
+    inodes = set()
+    for pid in pids:
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            target = os.readlink(link)
+            if target.startswith("socket:["):
+                inodes.add(target[8:-1])
+    ports = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            columns = line.split()
+            address, port = columns[1].rsplit(":", 1)
+            if columns[3] == "0A" and columns[9] in inodes:
+                ports.add((address, int(port, 16)))
+    return ports
+
+
+LOOPBACK = "0100007F"
+
+
+def test_only_documented_ports_are_open(shared_venue: VenueProcess) -> None:
+    """The FIX door, REST and metrics, all on the loopback address; embedded servers have none."""
+    ports = listening_ports([shared_venue.pid, *children_of(shared_venue.pid)])
+    assert {address for address, _ in ports} == {LOOPBACK}
+    numbers = {port for _, port in ports}
+    assert {shared_venue.fix_port, shared_venue.rest_port} < numbers
+    assert len(numbers) == 4  # And two of metrics, which took free ones.
+
+
+def test_venue_that_is_killed_leaves_nothing_behind(venue: VenueProcess) -> None:
+    """SIGKILL of the supervisor ends every process, and a new venue comes up on the same data."""
+    below = children_of(venue.pid)
+    assert len(below) >= 8  # Four parts, each behind its reaper.
+    os.kill(venue.pid, signal.SIGKILL)
+    wait_until_gone(below)
+    venue.stop()
+    venue.logged.clear()
+    venue.start()
+
+
+def test_killed_reaper_takes_its_process_along_and_both_come_back(venue: VenueProcess) -> None:
+    """Nothing runs unwatched, and what died is started again."""
+    engine = venue.pid_of("engine")
+    reaper = int(Path(f"/proc/{engine}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    os.kill(reaper, signal.SIGKILL)
+    venue.wait_for(lambda: venue.pid_of("engine") not in (0, engine))
+    wait_until_gone([engine, reaper])
+    assert venue.wcx("journal", "verify").returncode == 0
+
+
+@pytest.mark.parametrize("part", ["postgres", "admin_api"])
+def test_part_that_dies_is_started_again(venue: VenueProcess, part: str) -> None:
+    """The venue is whole again soon after."""
+    venue.kill(part)
+    venue.wait_for(lambda: '"status":"ready"' in venue.get("/readyz")[1])
+    assert f"{part:<10} pid {venue.pid_of(part)}, started again 1 times" in (
+        venue.wcx("status").stdout
+    )
+
+
+def test_two_venues_run_side_by_side(venue: VenueProcess, template: Path, tmp_path: Path) -> None:
+    """Different data directories and ports are all it takes; the same directory is refused."""
+    other = VenueProcess(Path(shutil.copytree(template, tmp_path / "other"))).start()
+    try:
+        assert venue.get("/readyz")[0] == other.get("/readyz")[0] == 200
+        again = other.wcx("up", "--demo")
+        assert (again.returncode, again.stderr.strip()) == (
+            1,
+            f"wcx: another venue runs in {other.data_dir}",
+        )
+        assert other.get("/readyz")[0] == 200
+    finally:
+        assert other.stop() == 0
+
+
+def test_status_of_no_venue(tmp_path: Path) -> None:
+    """It says so, and the exit code says so too."""
+    absent = VenueProcess(tmp_path / "nothing").wcx("status")
+    assert (absent.returncode, absent.stdout) == (1, f"no venue runs in {tmp_path}/nothing\n")
+
+
+def test_stopped_venue_leaves_no_socket(venue: VenueProcess) -> None:
+    """The directory of sockets goes with the venue."""
+    assert venue.stop() == 0
+    venue.start()
+    sockets = [path for path in Path(tempfile.gettempdir()).glob("wcx-*") if path.is_dir()]
+    assert any((path / "engine.sock").exists() for path in sockets)
+
+
+def test_child_whose_parent_is_killed_ends(tmp_path: Path) -> None:
+    """The pipe between supervisor and reaper ends, and with it the process."""
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import asyncio, sys\n"
+        "from fix_gateway.supervisor.child import Child, ChildSpec\n"
+        "async def main():\n"
+        f"    child = Child(ChildSpec('sleeper', {SLEEPER!r}), lambda *line: print(*line))\n"
+        "    await child.start()\n"
+        "    await asyncio.sleep(600)\n"
+        "asyncio.run(main())\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-u", str(script)], stdout=subprocess.PIPE, text=True, cwd=Path.cwd()
+    )
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == "sleeper up\n"
+    below = children_of(parent.pid)
+    assert len(below) == 2
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    wait_until_gone(below)
+
+
+def test_stubborn_child_is_killed_after_its_grace_time() -> None:
+    """Whoever ignores the stop signal gets SIGKILL; its exit code says so."""
+
+    async def scenario() -> int:
+        up = asyncio.Event()
+        spec = ChildSpec("stubborn", STUBBORN, grace_s=0.3)
+        child = Child(spec, lambda _name, _line: up.set())
+        await child.start()
+        await asyncio.wait_for(up.wait(), 20)
+        return await child.stop()
+
+    assert asyncio.run(scenario()) == 128 + signal.SIGKILL
+
+
+def test_exit_code_and_output_of_a_child_are_passed_on() -> None:
+    """Also of one that cannot be started at all."""
+    code = "print('hello'); raise SystemExit(7)"
+
+    async def scenario() -> list[tuple[int, str]]:
+        good = ChildSpec("good", [sys.executable, "-c", code])
+        missing = ChildSpec("missing", ["/nonexistent"])
+        return [await run_to_end(spec, timeout_s=20) for spec in (good, missing)]
+
+    assert asyncio.run(scenario()) == [
+        (7, "hello"),
+        (127, "/nonexistent: [Errno 2] No such file or directory: '/nonexistent'"),
+    ]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root must run PostgreSQL as somebody else")
+@pytest.mark.parametrize("other_user", ["namespace", "nobody"])
+def test_postgres_of_root_runs_as_somebody_else(tmp_path: Path, other_user: str) -> None:
+    """In a user namespace, or as nobody with a directory of its own; no parent is touched."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    sockets = Path(tempfile.mkdtemp())
+
+    async def scenario() -> Path:
+        data_dir = home / "var"
+        data_dir.mkdir(mode=0o700)
+        postgres = await place(data_dir, sockets, other_user)  # type: ignore[arg-type]  # Of two.
+        await postgres.prepare()
+        server = Child(postgres.server_spec(), lambda _name, _line: None)
+        await server.start()
+        await wait_until_reachable(postgres.url, timeout_s=30)
+        assert postgres.read_pid() > 0
+        assert await server.stop() == 0
+        return postgres.placement.data_dir
+
+    data_dir = asyncio.run(scenario())
+    assert (data_dir.is_relative_to(home)) == (other_user == "namespace")
+    assert home.stat().st_mode & 0o777 == 0o700
+    shutil.rmtree(sockets)
+    if other_user == "nobody":
+        assert data_dir.is_relative_to(SYSTEM_DIR)
+        shutil.rmtree(data_dir.parent)
