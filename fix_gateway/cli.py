@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from typing import Annotated
 
@@ -82,6 +83,8 @@ def demo(
 ) -> None:
     """Trade DEMO1 against DEMO2 over FIX and print every message, decoded."""
     fix = Settings().fix
+    # QuickFIX, when it is imported, lets Ctrl-C end the process without a word.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     counterparty = Counterparty("127.0.0.1", fix.port, fix.comp_id, PASSWORD)
     raise typer.Exit(run_demo(counterparty, print, is_endless=loop))
 

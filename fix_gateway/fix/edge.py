@@ -274,14 +274,18 @@ class Connection(asyncio.BufferedProtocol):
             # Without a message: the numbers of the live session are not this newcomer's to use.
             self._give_up("the session is logged on already")
             return
-        if not session.is_granted:
+        # The engine may be on its way back: many a client takes a refusal for the last word.
+        if not await session.wait_until_granted(self._edge.limits.logon_wait_s):
             self._refuse(logon, UNAVAILABLE, cause="the engine has not granted the session")
             return
         if logon.is_reset:
             refusal = await session.start_epoch()
-            if refusal is not None or session.has_client:
+            if refusal is not None:
                 self._refuse(logon, UNAVAILABLE, cause=f"no reset: {refusal}")
                 return
+        if session.has_client:
+            self._give_up("the session was logged on meanwhile")
+            return
         self._session = session
         if self._timer is not None:
             self._timer.cancel()

@@ -112,6 +112,7 @@ class FixSession:
         self._client: Client | None = None
         self._generation = 0
         self._epoch = 0
+        self._granted = asyncio.Event()
         self._is_authenticated = False
         self._is_logged_on = False
 
@@ -140,6 +141,15 @@ class FixSession:
     def revoke(self) -> None:
         """The grant is void: the engine or the link to it is gone."""
         self._generation = 0
+        self._granted.clear()
+
+    async def wait_until_granted(self, timeout_s: float) -> bool:
+        """Return True as soon as this process may speak for the session, False after the time."""
+        try:
+            await asyncio.wait_for(self._granted.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
 
     def adopt(self, opened: SessionOpened, last_seq: int) -> None:
         """Take over the session as the engine has granted it. `last_seq` is what is durable.
@@ -149,6 +159,7 @@ class FixSession:
         """
         if self._acceptor is not None and opened.epoch == self._epoch:
             self._generation = opened.generation
+            self._granted.set()
             return
         marks = self._position.marks
         if self._position.is_new and opened.generation > 1:
@@ -169,6 +180,8 @@ class FixSession:
             self._delivery.connect(_Outlet(self, self._acceptor))
         self._acceptor.expect(opened.watermark + 1)
         self._delivery.rewind()
+        self._position.is_new = False
+        self._granted.set()
 
     async def start_epoch(self) -> str | None:
         """Reset the numbers at the engine, before a Logon with ResetSeqNumFlag(141)=Y.
@@ -195,6 +208,8 @@ class FixSession:
         if self._acceptor is None:
             self._store.wipe()
         else:
+            if self._client is not None:
+                self._client.close()
             self.detach()
             self._acceptor.reset()
 

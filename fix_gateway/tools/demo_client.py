@@ -2,11 +2,12 @@
 
 import itertools
 import queue
+import random
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NoReturn
 
-from fix_gateway.fix.fields import ExecType, Fields, MsgType, Tag, UtcTimestamps
+from fix_gateway.fix.fields import BusinessRejectReason, Fields, MsgType, Tag, UtcTimestamps
 from fix_gateway.tools.initiator import Counterparty, Initiator
 from fix_gateway.tools.readable import Reader
 
@@ -15,11 +16,16 @@ SELLER: Final = "DEMO2"
 SYMBOL: Final = "BTC-USD"
 LOGON_WAIT_S: Final = 10.0
 REPORT_WAIT_S: Final = 10.0
+OTHER_SIDE_WAIT_S: Final = 1.0
 ROUND_S: Final = 0.5
+HITS_MAX: Final = 50
 BUY: Final = "1"
 SELL: Final = "2"
 LIMIT: Final = "2"
 GOOD_TILL_CANCEL: Final = "1"
+IMMEDIATE_OR_CANCEL: Final = "3"
+NEW, PARTIALLY_FILLED, FILLED, CANCELED, REJECTED = "0", "1", "2", "4", "8"
+TO_BE_SEEN: Final = frozenset({NEW, PARTIALLY_FILLED, FILLED, CANCELED})
 
 
 class DemoFailedError(Exception):
@@ -27,7 +33,7 @@ class DemoFailedError(Exception):
 
 
 class Trader:
-    """One of the two clients: enters and cancels orders, and waits for their reports."""
+    """One of the two clients: enters and cancels orders, and knows how they stand."""
 
     def __init__(
         self, comp_id: str, counterparty: Counterparty, say: Callable[[str], None]
@@ -42,6 +48,9 @@ class Trader:
         self._timestamps = UtcTimestamps()
         # Unique over runs: the account may not use a ClOrdID twice within a day.
         self._ids = (f"{comp_id}-{time.time_ns() // 1000}-{count}" for count in itertools.count(1))
+        self._states: dict[str, str] = {}
+        self._exec_ids: set[str] = set()
+        self.seen: set[str] = set()
 
     def log_on(self) -> None:
         """Connect and wait for the Logon. Raises DemoFailedError when it does not come."""
@@ -49,10 +58,13 @@ class Trader:
         if not self._initiator.logged_on.wait(LOGON_WAIT_S):
             raise DemoFailedError(f"{self._comp_id} could not log on: does the venue run?")
 
-    def enter(self, side: str, qty: str, price: str) -> str:
-        """Enter a limit order and return its ClOrdID."""
+    def enter(self, side: str, qty: str, price: str, time_in_force: str) -> str:
+        """Enter a limit order and return its ClOrdID once it is known to be entered.
+
+        Raises DemoFailedError when it is refused or not answered.
+        """
         cl_ord_id = next(self._ids)
-        self._initiator.send(
+        self._send(
             MsgType.NEW_ORDER_SINGLE,
             [
                 (Tag.CL_ORD_ID, cl_ord_id),
@@ -61,56 +73,96 @@ class Trader:
                 (Tag.ORDER_QTY, qty),
                 (Tag.ORD_TYPE, LIMIT),
                 (Tag.PRICE, price),
-                (Tag.TIME_IN_FORCE, GOOD_TILL_CANCEL),
-                (Tag.TRANSACT_TIME, self._timestamps.format(time.time_ns())),
+                (Tag.TIME_IN_FORCE, time_in_force),
             ],
         )
+        self.wait(cl_ord_id, {NEW, PARTIALLY_FILLED, FILLED, CANCELED})
         return cl_ord_id
 
     def cancel(self, orig_cl_ord_id: str, side: str) -> None:
-        """Ask for an order to be cancelled."""
-        self._initiator.send(
+        """Cancel an order, and wait until it has ended, in whatever way."""
+        self._send(
             MsgType.ORDER_CANCEL_REQUEST,
             [
                 (Tag.CL_ORD_ID, next(self._ids)),
                 (Tag.ORIG_CL_ORD_ID, orig_cl_ord_id),
                 (Tag.SYMBOL, SYMBOL),
                 (Tag.SIDE, side),
-                (Tag.TRANSACT_TIME, self._timestamps.format(time.time_ns())),
             ],
         )
+        self.wait(orig_cl_ord_id, {FILLED, CANCELED, REJECTED})
 
-    def expect(self, exec_type: str) -> Fields:
-        """Return the next report, which must be of this kind. Raises DemoFailedError if not."""
-        while True:
-            try:
-                fields = self._initiator.received.get(timeout=REPORT_WAIT_S)
-            except queue.Empty:
-                raise DemoFailedError(f"{self._comp_id} waited in vain for a report") from None
-            if fields[Tag.MSG_TYPE] == MsgType.EXECUTION_REPORT:
-                break
-        if fields[Tag.EXEC_TYPE] != exec_type:
-            raise DemoFailedError(f"{self._comp_id} expected another report than {fields}")
-        return fields
+    def is_open(self, cl_ord_id: str) -> bool:
+        """Whether some of the order can still trade."""
+        return self._states.get(cl_ord_id) in (NEW, PARTIALLY_FILLED)
+
+    def state(self, cl_ord_id: str) -> str | None:
+        """Return OrdStatus(39) as last reported, None before any report."""
+        return self._states.get(cl_ord_id)
+
+    def open_orders(self) -> list[str]:
+        """Return the ClOrdIDs of all orders that are not known to have ended."""
+        return [cl_ord_id for cl_ord_id in self._states if self.is_open(cl_ord_id)]
+
+    def wait(self, cl_ord_id: str, states: set[str]) -> None:
+        """Take in reports until the order is in one of the states. Raises DemoFailedError."""
+        deadline_s = time.monotonic() + REPORT_WAIT_S
+        while self._states.get(cl_ord_id) not in states:
+            if not self.take_in(deadline_s - time.monotonic()):
+                raise DemoFailedError(f"{self._comp_id} waited in vain for news of {cl_ord_id}")
+            if self._states.get(cl_ord_id) == REJECTED and REJECTED not in states:
+                raise DemoFailedError(f"{self._comp_id}: {cl_ord_id} was refused")
+
+    def take_in(self, wait_s: float) -> bool:
+        """Take in the next message. Returns False when none comes within the time."""
+        try:
+            fields = self._initiator.received.get(timeout=max(0.0, wait_s))
+        except queue.Empty:
+            return False
+        if fields[Tag.MSG_TYPE] == MsgType.BUSINESS_MESSAGE_REJECT:
+            reason = BusinessRejectReason(int(fields[Tag.BUSINESS_REJECT_REASON]))
+            raise DemoFailedError(f"{self._comp_id}: {reason.name}: {fields.get(Tag.TEXT)}")
+        if fields[Tag.MSG_TYPE] == MsgType.ORDER_CANCEL_REJECT:
+            self._states[fields[Tag.ORIG_CL_ORD_ID]] = fields[Tag.ORD_STATUS]
+        elif fields[Tag.MSG_TYPE] == MsgType.EXECUTION_REPORT:
+            self._note(fields)
+        return True
 
     def stop(self) -> None:
         """Log out."""
         self._initiator.stop()
 
+    def _note(self, report: Fields) -> None:
+        # After a break reports may come again, marked as repeats; they tell nothing new.
+        if report[Tag.EXEC_ID] in self._exec_ids:
+            return
+        self._exec_ids.add(report[Tag.EXEC_ID])
+        cl_ord_id = report.get(Tag.ORIG_CL_ORD_ID, report[Tag.CL_ORD_ID])
+        self._states[cl_ord_id] = report[Tag.ORD_STATUS]
+        self.seen.add(report[Tag.ORD_STATUS])
+
+    def _send(self, msg_type: str, fields: list[tuple[int, str]]) -> None:
+        if not self._initiator.logged_on.wait(LOGON_WAIT_S):
+            raise DemoFailedError(f"{self._comp_id} is not logged on any more")
+        now = self._timestamps.format(time.time_ns())
+        self._initiator.send(msg_type, [*fields, (Tag.TRANSACT_TIME, now)])
+
 
 def run_demo(
     counterparty: Counterparty, say: Callable[[str], None], *, is_endless: bool = False
 ) -> int:
-    """Trade once, or on and on, and return the exit code: 0 when all went as it should."""
+    """Trade once, or on and on, and return the exit code: 0 when all went as it should.
+
+    An endless demo outlives breaks: it says what went wrong, clears up and goes on.
+    """
     buyer = Trader(BUYER, counterparty, say)
     seller = Trader(SELLER, counterparty, say)
     try:
         buyer.log_on()
         seller.log_on()
+        if is_endless:
+            trade_for_ever(buyer, seller, say)
         trade_once(buyer, seller)
-        while is_endless:
-            time.sleep(ROUND_S)
-            trade_once(buyer, seller)
     except DemoFailedError as error:
         say(f"demo failed: {error}")
         return 1
@@ -122,19 +174,54 @@ def run_demo(
     return 0
 
 
+def trade_for_ever(buyer: Trader, seller: Trader, say: Callable[[str], None]) -> NoReturn:
+    """Trade, and after a break clear up and go on, until Ctrl-C."""
+    while True:
+        try:
+            trade_once(buyer, seller)
+        except DemoFailedError as error:
+            say(f"round broken off: {error}")
+            clear_up(buyer, BUY, say)
+            clear_up(seller, SELL, say)
+        time.sleep(ROUND_S)
+
+
 def trade_once(buyer: Trader, seller: Trader) -> None:
-    """Rest, fill in part, fill the rest, and cancel what is left of the other order."""
-    resting = buyer.enter(BUY, "0.5", "60000.00")
-    buyer.expect(ExecType.NEW)
-    seller.enter(SELL, "0.2", "60000.00")
-    seller.expect(ExecType.NEW)
-    seller.expect(ExecType.TRADE)
-    buyer.expect(ExecType.TRADE)
-    larger = seller.enter(SELL, "0.4", "60000.00")
-    seller.expect(ExecType.NEW)
-    seller.expect(ExecType.TRADE)
-    filled = buyer.expect(ExecType.TRADE)
-    if filled[Tag.CL_ORD_ID] != resting or filled[Tag.LEAVES_QTY] != "0.0000":
-        raise DemoFailedError(f"the buy order should be filled: {filled}")
-    seller.cancel(larger, SELL)
-    seller.expect(ExecType.CANCELED)
+    """Rest, fill in part, fill the rest, and cancel another order.
+
+    Orders of others may be in the way: the seller sells until the buyer's order has its share.
+    Raises DemoFailedError when the book does not behave.
+    """
+    price = random.randint(50_000, 70_000)  # noqa: S311 - Any price does.
+    bid = buyer.enter(BUY, "0.5", f"{price}.00", GOOD_TILL_CANCEL)
+    hit(buyer, seller, bid, qty="0.2", price=price, until={PARTIALLY_FILLED, FILLED})
+    hit(buyer, seller, bid, qty="0.4", price=price, until={FILLED})
+    ask = seller.enter(SELL, "0.1", f"{10 * price}.00", GOOD_TILL_CANCEL)
+    seller.cancel(ask, SELL)
+    missing = TO_BE_SEEN - buyer.seen - seller.seen
+    if missing:
+        raise DemoFailedError(f"no report showed OrdStatus {sorted(missing)}")
+
+
+def hit(buyer: Trader, seller: Trader, bid: str, *, qty: str, price: int, until: set[str]) -> None:
+    """Sell into the book until the buyer's order has reached one of the states."""
+    for _ in range(HITS_MAX):
+        if buyer.state(bid) in until:
+            return
+        seller.enter(SELL, qty, f"{price}.00", IMMEDIATE_OR_CANCEL)
+        deadline_s = time.monotonic() + OTHER_SIDE_WAIT_S
+        while buyer.state(bid) not in until:
+            if not buyer.take_in(deadline_s - time.monotonic()):
+                break
+    raise DemoFailedError("the book is too full of other orders for a demonstration")
+
+
+def clear_up(trader: Trader, side: str, say: Callable[[str], None]) -> None:
+    """Cancel what a broken round has left, as far as possible now."""
+    time.sleep(ROUND_S)
+    for cl_ord_id in trader.open_orders():
+        try:
+            trader.cancel(cl_ord_id, side)
+        except DemoFailedError as error:
+            say(f"not cleared up yet: {error}")
+            return

@@ -19,6 +19,7 @@ from fix_gateway.fix.fields import SOH, Fields, MsgType, Tag, join_fields, parse
 
 POLL_S: Final = 0.001
 LOGOUT_WAIT_S: Final = 3.0
+RECONNECT_S: Final = 1
 BEGIN_STRING: Final = "FIX.4.4"
 
 
@@ -59,12 +60,15 @@ class Initiator:
         self._own_dir = tempfile.TemporaryDirectory() if store_dir is None else None
         directory = Path(self._own_dir.name) if self._own_dir is not None else store_dir
         self._session_id = quickfix.SessionID(BEGIN_STRING, comp_id, counterparty.comp_id)
-        settings = self._settings(
+        self._settings = self._make_settings(
             str(directory), reset_on_logon=reset_on_logon, heart_bt_int_s=heart_bt_int_s
         )
         self._application = _Application(self)
-        self._stores = quickfix.FileStoreFactory(settings)
-        self._initiator = quickfix.SocketInitiator(self._application, self._stores, settings)
+        self._stores = quickfix.FileStoreFactory(self._settings)
+        self._initiator = self._make_initiator()
+        self._lock = threading.Lock()
+        self._is_leaving = False
+        self._was_logged_out = threading.Event()
         self._thread = threading.Thread(target=self._poll, name=f"fix-{comp_id}", daemon=True)
 
     def start(self) -> None:
@@ -76,12 +80,15 @@ class Initiator:
         body = join_fields([(Tag.MSG_TYPE, msg_type), *fields])
         text = f"8={BEGIN_STRING}{SOH}9=0{SOH}{body}10=000{SOH}"
         unvalidated = False
-        quickfix.Session.sendToTarget(quickfix.Message(text, unvalidated), self._session_id)
+        with self._lock:
+            quickfix.Session.sendToTarget(quickfix.Message(text, unvalidated), self._session_id)
 
     def log_out(self) -> None:
         """Say goodbye and wait a little for the answer."""
+        self._is_leaving = True
         self.logged_off.clear()
-        quickfix.Session.lookupSession(self._session_id).logout()
+        with self._lock:
+            quickfix.Session.lookupSession(self._session_id).logout()
         self.logged_off.wait(LOGOUT_WAIT_S)
 
     def stop(self) -> None:
@@ -108,12 +115,33 @@ class Initiator:
         """Return what a Logon must carry."""
         return [(Tag.USERNAME, self.comp_id), (Tag.PASSWORD, self._counterparty.password)]
 
+    def note_logout(self) -> None:
+        """The gateway has said Logout. Called by QuickFIX's callbacks."""
+        self._was_logged_out.set()
+
     def _poll(self) -> None:
         while not self._stopped.is_set():
             self._initiator.poll()
+            if self._was_logged_out.is_set() and not self._is_leaving:
+                self._renew()
             time.sleep(POLL_S)
 
-    def _settings(
+    def _renew(self) -> None:
+        """Begin anew after a Logout of the gateway's.
+
+        QuickFIX of 2026 never connects again by itself then (quickfix/quickfix, issue 741). Its
+        store stays, and the numbers with it.
+        """
+        self._stopped.wait(RECONNECT_S)
+        with self._lock:
+            del self._initiator
+            self._was_logged_out.clear()
+            self._initiator = self._make_initiator()
+
+    def _make_initiator(self) -> "quickfix.SocketInitiator":
+        return quickfix.SocketInitiator(self._application, self._stores, self._settings)
+
+    def _make_settings(
         self, store_dir: str, *, reset_on_logon: bool, heart_bt_int_s: int
     ) -> "quickfix.SessionSettings":
         values = {
@@ -124,7 +152,7 @@ class Initiator:
             "SocketConnectHost": self._counterparty.host,
             "SocketConnectPort": str(self._counterparty.port),
             "SocketNodelay": "Y",
-            "ReconnectInterval": "1",
+            "ReconnectInterval": str(RECONNECT_S),
             "HeartBtInt": str(heart_bt_int_s),
             "NonStopSession": "Y",
             "ResetOnLogon": "Y" if reset_on_logon else "N",
@@ -164,7 +192,10 @@ class _Application(quickfix.Application):  # type: ignore[misc]  # Untyped bindi
         self._initiator.note(">", message.toString())
 
     def fromAdmin(self, message: Any, session_id: Any) -> None:
-        self._take(message.toString())
+        text = message.toString()
+        if f"{SOH}35={MsgType.LOGOUT}{SOH}" in text:
+            self._initiator.note_logout()
+        self._take(text)
 
     def toApp(self, message: Any, session_id: Any) -> None:
         self._initiator.note(">", message.toString())

@@ -3,11 +3,12 @@
 from typing import Final
 
 from fix_gateway.fix.dictionary import Dictionary, load_dictionary
-from fix_gateway.fix.fields import SOH, MsgType, Tag
+from fix_gateway.fix.fields import SOH, ExecType, MsgType, Tag
 
 HEADER_TAGS: Final = frozenset({8, 9, 10, 34, 35, 49, 52, 56})
 SECRET_TAGS: Final = frozenset({Tag.PASSWORD, Tag.NEW_PASSWORD, Tag.RAW_DATA})
 MASK: Final = "***"
+FILLED: Final = "2"
 
 
 class Reader:
@@ -36,8 +37,12 @@ class Reader:
     def _title(self, msg_type: str, name: str, pairs: list[tuple[str, str, str]]) -> str:
         if msg_type != MsgType.EXECUTION_REPORT:
             return name
-        exec_type = next((value for tag, _, value in pairs if tag == "150"), "?")
-        return f"{name} {self._value_names[Tag.EXEC_TYPE].get(exec_type, exec_type)}"
+        values = {tag: value for tag, _, value in pairs}
+        exec_type, ord_status = values.get("150", "?"), values.get("39", "?")
+        if exec_type == ExecType.TRADE:
+            return f"{name} {'Fill' if ord_status == FILLED else 'Partial fill'}"
+        meaning = self._value_names[Tag.EXEC_TYPE].get(exec_type, exec_type)
+        return f"{name} {meaning.replace('_', ' ').capitalize()}"
 
     def _describe_field(self, tag: int, value: str) -> str:
         name = self._field_names.get(tag, str(tag))
