@@ -121,6 +121,61 @@ def test_unread_reports_survive_the_death_of_the_gateway(venue: VenueProcess) ->
         assert len(set(exec_ids(reports))) == 3
 
 
+MANY = 1500  # More than the gateway keeps in memory for a session.
+
+
+@pytest.mark.parametrize("victim", [None, "gateway"])
+def test_many_reports_wait_for_their_client(venue: VenueProcess, victim: str | None) -> None:
+    """However long a client was away, it is told of everything, once and in order."""
+    with RawClient(venue.fix_port, "T05") as buyer, RawClient(venue.fix_port, "T06") as seller:
+        buyer.log_on()
+        buyer.send_bytes(buyer.order("big", price="5000.00"))
+        assert buyer.receive_type("8")[Tag.EXEC_TYPE] == ExecType.NEW
+        buyer.send(MsgType.LOGOUT)
+        buyer.receive_type(MsgType.LOGOUT)
+        seller.log_on()
+        for start in range(0, MANY, 100):
+            seller.send_bytes(
+                b"".join(
+                    seller.message(
+                        "D", (11, f"s{number}"), (55, "BTC-USD"), (54, "2"), (38, "0.0001"),
+                        (40, "2"), (44, "5000.00"), (59, "1"),
+                    )
+                    for number in range(start, start + 100)
+                )
+            )  # fmt: skip
+            for _ in range(200):
+                seller.receive_type("8")
+    if victim is not None:
+        venue.kill(victim)
+    with RawClient(venue.fix_port, "T05") as again:
+        again.log_on()
+        fills = [again.receive_type("8") for _ in range(MANY)]
+        assert [fill[Tag.CUM_QTY] for fill in fills] == [
+            f"0.{number:04}" for number in range(1, MANY + 1)
+        ]
+        assert len(set(exec_ids(fills))) == MANY
+        assert not any(Tag.POSS_RESEND in fill for fill in fills)
+        again.send("1", (Tag.TEST_REQ_ID, "all"))
+        assert again.receive()[Tag.TEST_REQ_ID] == "all"
+
+
+def test_many_unread_reports_come_again_after_a_reset(venue: VenueProcess) -> None:
+    """What is no longer in memory is read again from the journal, and marked as a repeat."""
+    client = RawClient(venue.fix_port, "T07")
+    client.log_on()
+    for start in range(0, MANY, 100):
+        client.send_bytes(b"".join(client.order(f"o{start + n}", price="0.01") for n in range(100)))
+        for _ in range(100):
+            client.receive_type("8")
+    client.cut()
+    with RawClient(venue.fix_port, "T07") as again:
+        again.log_on()
+        reports = [again.receive_type("8") for _ in range(MANY)]
+        assert [report[Tag.CL_ORD_ID] for report in reports] == [f"o{n}" for n in range(MANY)]
+        assert all(report[Tag.POSS_RESEND] == "Y" for report in reports)
+
+
 @pytest.mark.parametrize(
     ("age_s", "exec_type"), [(1, ExecType.NEW), (60, ExecType.REJECTED)], ids=["fresh", "stale"]
 )
