@@ -34,7 +34,7 @@ TIMES_IN_FORCE: Final = {
     "3": TimeInForce.IOC,
     "4": TimeInForce.FOK,
 }
-# FIX 4.4 vol. 4, TimeInForce(59): "Absence of this field is interpreted as DAY."
+# FIX 4.4 vol. 6, TimeInForce(59): "Absence of this field is interpreted as DAY."
 DEFAULT_TIME_IN_FORCE: Final = "0"
 # What these ask for would be lost if the order were entered without it.
 UNSUPPORTED_TAGS: Final = {
