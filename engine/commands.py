@@ -41,6 +41,12 @@ class ReleaseSession(msgspec.Struct, frozen=True, array_like=True, tag=2):
     generation: int
 
 
+class ResetSession(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """Open a new epoch of a session and end its grant, whoever holds it: an operator's reset."""
+
+    session_id: SessionId
+
+
 class ReleaseAllSessions(msgspec.Struct, frozen=True, array_like=True, tag=3):
     """End every grant. The engine's first command after a start: no owner outlived its link."""
 
@@ -134,6 +140,17 @@ class AdvanceTime(msgspec.Struct, frozen=True, array_like=True, tag=30):
     """Let what is due by now happen. The sequencer issues it; nothing else makes time pass."""
 
 
+class SetStorageLow(msgspec.Struct, frozen=True, array_like=True, tag=31):
+    """Say whether the disk that holds the journal is nearly full. Only the engine's process does.
+
+    While it is, new orders are refused: they alone come without end and can wait. All that ends or
+    limits something goes on (cancels, expiry, sessions, limits), and so does what operators do by
+    hand: a deposit is money that has come in already, and definitions are few.
+    """
+
+    is_low: bool
+
+
 SessionCommand = NewOrder | CancelOrder
 """What a FIX session may send: numbered by MsgSeqNum(34) and fenced by generation and epoch."""
 
@@ -141,6 +158,7 @@ Command = (
     OpenSession
     | ReleaseSession
     | ReleaseAllSessions
+    | ResetSession
     | NewOrder
     | CancelOrder
     | DefineAsset
@@ -149,4 +167,5 @@ Command = (
     | SetRiskLimits
     | AdjustBalance
     | AdvanceTime
+    | SetStorageLow
 )

@@ -54,6 +54,14 @@ class CommandRefused(msgspec.Struct, frozen=True, array_like=True, tag=3):
     actual: int = 0
 
 
+class SessionReset(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """An operator has reset the session: its grant has ended, its numbers begin anew."""
+
+    session_id: SessionId
+    generation: int
+    epoch: int
+
+
 class OrderAccepted(msgspec.Struct, frozen=True, array_like=True, tag=10):
     """The order was accepted. It rests or trades in the events that follow."""
 
@@ -163,15 +171,18 @@ class BalanceAdjusted(msgspec.Struct, frozen=True, array_like=True, tag=24):
     reference: str
 
 
-OrderEvent = (
-    OrderAccepted
-    | OrderRejected
-    | OrderStatusReported
-    | Trade
-    | OrderCanceled
-    | OrderExpired
-    | CancelRejected
+class StorageLowSet(msgspec.Struct, frozen=True, array_like=True, tag=30):
+    """From now on new orders are refused, the journal's disk being nearly full, or taken again."""
+
+    is_low: bool
+
+
+ExecutionEvent = (
+    OrderAccepted | OrderRejected | OrderStatusReported | Trade | OrderCanceled | OrderExpired
 )
+"""Events that are told by ExecutionReport(8)."""
+
+OrderEvent = ExecutionEvent | CancelRejected
 """Events that the owner of an order is told of."""
 
 ReferenceEvent = AssetDefined | InstrumentDefined | AccountOpened
@@ -180,6 +191,7 @@ ReferenceEvent = AssetDefined | InstrumentDefined | AccountOpened
 Event = (
     SessionOpened
     | SessionReleased
+    | SessionReset
     | CommandRefused
     | OrderAccepted
     | OrderRejected
@@ -193,6 +205,7 @@ Event = (
     | AccountOpened
     | RiskLimitsSet
     | BalanceAdjusted
+    | StorageLowSet
 )
 
 

@@ -18,8 +18,10 @@ from engine.commands import (
     OpenSession,
     ReleaseAllSessions,
     ReleaseSession,
+    ResetSession,
     SessionCommand,
     SetRiskLimits,
+    SetStorageLow,
 )
 from engine.events import (
     AccountOpened,
@@ -32,12 +34,13 @@ from engine.events import (
     RiskLimitsSet,
     SessionOpened,
     SessionReleased,
+    StorageLowSet,
 )
 from engine.gate import RiskGate
 from engine.instrument import fits_the_journal
-from engine.ledger import EXTERNAL, Ledger
+from engine.ledger import EXTERNAL, Balance, Ledger
 from engine.order import Order
-from engine.ownership import Ownership
+from engine.ownership import Grant, Ownership
 from engine.reasons import RejectReason
 from engine.reference import Reference
 from engine.state import BalanceState, ExchangeState, GrantState, OrderState
@@ -58,6 +61,40 @@ class Exchange:
         self._ownership = Ownership()
         self._trading = Trading(self.reference, self._ledger, gate)
 
+    @classmethod
+    def restore(cls, gate: RiskGate, state: ExchangeState) -> "Exchange":
+        """Return an exchange that goes on as the one would from which `state` was taken.
+
+        The gate must be a new one: it is given the limits.
+        """
+        exchange = cls(gate)
+        for asset in state.assets:
+            exchange._learn(AssetDefined(asset))
+        for definition in state.instruments:
+            exchange._learn(InstrumentDefined(definition))
+        for account in state.accounts:
+            exchange._learn(AccountOpened(account))
+        for limits in state.limits:
+            gate.set_limits(limits)
+        for line in state.balances:
+            balance = Balance(line.balance, line.held)
+            exchange._ledger.restore(line.account_id, line.asset_id, balance)
+        for account_id, reference in state.references:
+            exchange._ledger.restore_reference(account_id, reference)
+        for grant in state.grants:
+            exchange._ownership.restore(
+                Grant(
+                    grant.session_id, grant.generation, grant.epoch, grant.watermark, grant.is_held
+                )
+            )
+        exchange._trading.restore(
+            [item.make_order() for item in state.open_orders],
+            [(item.closed_at_ns, item.make_order()) for item in state.closed_orders],
+            state.trade_id_last,
+        )
+        exchange._trading.is_storage_low = state.is_storage_low
+        return exchange
+
     def apply(self, seq: Seq, now_ns: int, command: Command) -> list[Event]:
         """Apply the command at its place and time, and return what happened.
 
@@ -69,20 +106,23 @@ class Exchange:
                 return self._apply_session_command(seq, now_ns, command)
             case AdvanceTime():
                 return self._trading.expire(now_ns)
-            case OpenSession():
-                return [self._ownership.open(command)]
-            case ReleaseSession():
-                return [*self._ownership.release(command)]
-            case ReleaseAllSessions():
-                return [*self._ownership.release_all()]
+            case OpenSession() | ReleaseSession() | ReleaseAllSessions() | ResetSession():
+                return self._ownership.apply(command)
             case DefineAsset() | DefineInstrument() | OpenAccount():
                 return [self._define(command)]
             case SetRiskLimits():
                 return [self._set_limits(command)]
             case AdjustBalance():
                 return [self._adjust_balance(command)]
+            case SetStorageLow():
+                return self._set_storage_low(command)
             case _:
                 assert_never(command)
+
+    @property
+    def is_storage_low(self) -> bool:
+        """Whether new orders are refused for want of space on the journal's disk."""
+        return self._trading.is_storage_low
 
     def next_timer_ns(self) -> int | None:
         """Return when `AdvanceTime` next has something to do, None when nothing waits."""
@@ -134,6 +174,7 @@ class Exchange:
                 for closed_at_ns, order in self._trading.memory.closed()
             ],
             trade_id_last=self._trading.trade_id_last,
+            is_storage_low=self._trading.is_storage_low,
         )
 
     def _apply_session_command(self, seq: Seq, now_ns: int, command: SessionCommand) -> list[Event]:
@@ -158,9 +199,12 @@ class Exchange:
                 event = self.reference.open_account(command)
             case _:
                 assert_never(command)
+        if not isinstance(event, CommandRefused):
+            self._learn(event)
+        return event
+
+    def _learn(self, event: ReferenceEvent) -> None:
         match event:
-            case CommandRefused():
-                return event
             case InstrumentDefined():
                 self._trading.open_book(event.instrument.instrument_id)
             case AccountOpened():
@@ -168,7 +212,6 @@ class Exchange:
             case AssetDefined():
                 pass
         self.reference.learn(event)
-        return event
 
     def _set_limits(self, command: SetRiskLimits) -> Event:
         limits = command.limits
@@ -206,6 +249,12 @@ class Exchange:
         )
         self._ledger.adjust(adjusted)
         return adjusted
+
+    def _set_storage_low(self, command: SetStorageLow) -> list[Event]:
+        if command.is_low == self._trading.is_storage_low:
+            return []
+        self._trading.is_storage_low = command.is_low
+        return [StorageLowSet(command.is_low)]
 
     def _open_orders(self) -> list[Order]:
         return [

@@ -61,6 +61,7 @@ WORDS = {
     RejectReason.SESSION_HELD: "the session belongs to another process",
     RejectReason.STALE_GENERATION: "the sender no longer owns the session",
     RejectReason.STALE_EPOCH: "the sequence numbers were reset since",
+    RejectReason.SESSION_UNKNOWN: "no such session",
     RejectReason.ACCOUNT_UNKNOWN: "no such account",
     RejectReason.DUPLICATE_CLORDID: "the account has used this ClOrdID in the last 24 hours",
     RejectReason.SYMBOL_UNKNOWN: "no such instrument",
@@ -68,6 +69,9 @@ WORDS = {
     RejectReason.ALREADY_DEFINED: "it exists already",
     RejectReason.SCALE_UNSUPPORTED: "the decimals do not fit together",
     RejectReason.DUPLICATE_REFERENCE: "a transfer of this reference has been made",
+    RejectReason.STORAGE_LOW: (
+        "the venue is short of storage: new orders are not taken for now, cancels are"
+    ),
     RejectReason.STALE: "the message is older than its order may be",
     RejectReason.CLORDID_INVALID: "ClOrdID must be 1 to 36 of A-Z, a-z, 0-9, - and _",
     RejectReason.ORDER_QTY_INVALID: "order qty must be above 0 and its value representable",

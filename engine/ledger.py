@@ -106,11 +106,22 @@ class Ledger:
         assert balance.balance == adjusted.balance
         self._references[(adjusted.account_id, adjusted.reference)] = None
 
+    def restore(self, account_id: AccountId, asset_id: AssetId, balance: Balance) -> None:
+        """Put back a balance as it stood. The account is open."""
+        self._accounts[account_id][asset_id] = balance
+
+    def restore_reference(self, account_id: AccountId, reference: str) -> None:
+        """Remember again that a transfer of that name has been made on the account."""
+        self._references[(account_id, reference)] = None
+
     def balances(self) -> Iterator[tuple[AccountId, AssetId, Balance]]:
-        """Yield every balance there is, the outside world's included."""
+        """Yield every balance there is, the outside world's included.
+
+        In an order that does not depend on when a balance was first looked at.
+        """
         for account_id, assets in self._accounts.items():
-            for asset_id, balance in assets.items():
-                yield account_id, asset_id, balance
+            for asset_id in sorted(assets):
+                yield account_id, asset_id, assets[asset_id]
 
     def references(self) -> list[tuple[AccountId, str]]:
         """Return the names of all transfers so far."""

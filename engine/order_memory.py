@@ -63,6 +63,12 @@ class OrderMemory:
             del memory.orders[forgotten.cl_ord_id]
             del self._orders[forgotten.order_id]
 
+    def restore_closed(self, order: Order, closed_at_ns: int) -> None:
+        """Remember again an order that ended at that time. The oldest of an account come first."""
+        self.add(order)
+        self._accounts[order.account_id].closed.append((closed_at_ns, order))
+
     def closed(self) -> list[tuple[int, Order]]:
         """Return the ended orders still known, each with when it ended, account by account."""
-        return [known for memory in self._accounts.values() for known in memory.closed]
+        accounts = sorted(self._accounts.items())
+        return [known for _, memory in accounts for known in memory.closed]

@@ -7,9 +7,16 @@ command may be sent again without harm.
 """
 
 from dataclasses import dataclass
+from typing import assert_never
 
-from engine.commands import OpenSession, ReleaseSession, SessionCommand
-from engine.events import CommandRefused, SessionOpened, SessionReleased
+from engine.commands import (
+    OpenSession,
+    ReleaseAllSessions,
+    ReleaseSession,
+    ResetSession,
+    SessionCommand,
+)
+from engine.events import CommandRefused, Event, SessionOpened, SessionReleased, SessionReset
 from engine.reasons import RejectReason
 from engine.units import SessionId
 
@@ -33,6 +40,22 @@ class Ownership:
     def __init__(self) -> None:
         self._grants: dict[SessionId, Grant] = {}
 
+    def apply(
+        self, command: OpenSession | ReleaseSession | ReleaseAllSessions | ResetSession
+    ) -> list[Event]:
+        """Change who owns which session, and return what happened."""
+        match command:
+            case OpenSession():
+                return [self.open(command)]
+            case ReleaseSession():
+                return [*self.release(command)]
+            case ReleaseAllSessions():
+                return [*self.release_all()]
+            case ResetSession():
+                return [self.reset(command)]
+            case _:
+                assert_never(command)
+
     def open(self, command: OpenSession) -> SessionOpened | CommandRefused:
         """Grant the session, unless another process holds it. The first grant opens epoch 1."""
         session_id = command.session_id
@@ -47,6 +70,16 @@ class Ownership:
         grant.generation += 1
         grant.is_held = True
         return SessionOpened(session_id, grant.generation, grant.epoch, grant.watermark)
+
+    def reset(self, command: ResetSession) -> SessionReset | CommandRefused:
+        """Open a new epoch and end the grant: the owner has to ask again, and learns of it so."""
+        grant = self._grants.get(command.session_id)
+        if grant is None:
+            return CommandRefused(RejectReason.SESSION_UNKNOWN, command.session_id)
+        grant.epoch += 1
+        grant.watermark = 0
+        grant.is_held = False
+        return SessionReset(grant.session_id, grant.generation, grant.epoch)
 
     def release(self, command: ReleaseSession) -> list[SessionReleased]:
         """End the grant, if it is still the one in force."""
@@ -92,6 +125,10 @@ class Ownership:
             return False
         grant.watermark = command.msg_seq_num
         return True
+
+    def restore(self, grant: Grant) -> None:
+        """Put back a grant as it stood."""
+        self._grants[grant.session_id] = grant
 
     def grants(self) -> list[Grant]:
         """Return all sessions the engine has ever granted, held or not."""

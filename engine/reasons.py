@@ -15,6 +15,7 @@ class RejectReason(Enum):
     SESSION_HELD = 101
     STALE_GENERATION = 102
     STALE_EPOCH = 103
+    SESSION_UNKNOWN = 104
     # Entitlement.
     ACCOUNT_UNKNOWN = 151
     # Identity of the order.
@@ -25,6 +26,8 @@ class RejectReason(Enum):
     ALREADY_DEFINED = 303
     SCALE_UNSUPPORTED = 304
     DUPLICATE_REFERENCE = 305
+    # The state of the venue.
+    STORAGE_LOW = 351
     # Time.
     STALE = 401
     # Content of the message.

@@ -4,10 +4,10 @@ from collections import defaultdict
 
 import msgspec
 
-from engine.instrument import Account, Asset, InstrumentDefinition, make_instrument
+from engine.instrument import Account, Asset, Instrument, InstrumentDefinition, make_instrument
 from engine.ledger import EXTERNAL
 from engine.limits import RiskLimits
-from engine.order import OrderView, Side
+from engine.order import Order, OrderView, Side
 from engine.units import AccountId, AssetId, InstrumentId, Money, SessionId, TradeId
 
 
@@ -38,6 +38,28 @@ class OrderState(msgspec.Struct, frozen=True, array_like=True):
     expires_at_ns: int
     closed_at_ns: int = 0
 
+    def make_order(self) -> Order:
+        """Return the order itself, with no place in a book yet."""
+        view = self.order
+        return Order(
+            order_id=view.order_id,
+            account_id=view.account_id,
+            session_id=view.session_id,
+            instrument_id=view.instrument_id,
+            cl_ord_id=view.cl_ord_id,
+            side=view.side,
+            ord_type=view.ord_type,
+            time_in_force=view.time_in_force,
+            price=view.price,
+            order_qty=view.order_qty,
+            leaves_qty=view.leaves_qty,
+            cum_qty=view.cum_qty,
+            cum_notional=view.cum_notional,
+            ord_status=view.ord_status,
+            held=self.held,
+            expires_at_ns=self.expires_at_ns,
+        )
+
 
 class ExchangeState(msgspec.Struct, frozen=True, array_like=True):
     """Everything that the next command's outcome can depend on, in an order that is reproducible.
@@ -55,6 +77,19 @@ class ExchangeState(msgspec.Struct, frozen=True, array_like=True):
     open_orders: list[OrderState]
     closed_orders: list[OrderState]
     trade_id_last: TradeId
+    is_storage_low: bool = False
+
+
+def make_instruments(state: ExchangeState) -> dict[InstrumentId, Instrument]:
+    """Return the instruments of the state, joined with their assets."""
+    assets = {asset.asset_id: asset for asset in state.assets}
+    instruments = {}
+    for definition in state.instruments:
+        base, quote = assets[definition.base_asset_id], assets[definition.quote_asset_id]
+        instrument = make_instrument(definition, base, quote)
+        assert instrument is not None
+        instruments[definition.instrument_id] = instrument
+    return instruments
 
 
 def find_faults(state: ExchangeState) -> list[str]:
@@ -79,21 +114,18 @@ def _unbalanced_assets(state: ExchangeState) -> list[str]:
 
 
 def _wrong_holds(state: ExchangeState) -> list[str]:
-    assets = {asset.asset_id: asset for asset in state.assets}
     needed: defaultdict[tuple[AccountId, AssetId], int] = defaultdict(int)
-    definitions = {known.instrument_id: known for known in state.instruments}
+    instruments = make_instruments(state)
     for item in state.open_orders:
         order = item.order
-        definition = definitions[order.instrument_id]
-        base, quote = assets[definition.base_asset_id], assets[definition.quote_asset_id]
-        instrument = make_instrument(definition, base, quote)
-        assert instrument is not None
+        instrument = instruments[order.instrument_id]
         assert order.price is not None
         if order.side is Side.BUY:
             amount = instrument.notional(order.price, order.leaves_qty)
-            needed[(order.account_id, quote.asset_id)] += amount
+            needed[(order.account_id, instrument.quote.asset_id)] += amount
         else:
-            needed[(order.account_id, base.asset_id)] += instrument.base_amount(order.leaves_qty)
+            amount = instrument.base_amount(order.leaves_qty)
+            needed[(order.account_id, instrument.base.asset_id)] += amount
     faults = []
     for line in state.balances:
         open_amount = needed.pop((line.account_id, line.asset_id), 0)

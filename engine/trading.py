@@ -61,11 +61,33 @@ class Trading:
         self.memory = OrderMemory()
         self.books: dict[InstrumentId, OrderBook] = {}
         self.trade_id_last = TradeId(0)
+        self.is_storage_low = False
         self._expiries = ExpiryQueue()
 
     def open_book(self, instrument_id: InstrumentId) -> None:
         """Give a new instrument its book."""
         self.books[instrument_id] = OrderBook()
+
+    def restore(
+        self,
+        open_orders: list[Order],
+        closed_orders: list[tuple[int, Order]],
+        trade_id_last: TradeId,
+    ) -> None:
+        """Put back the orders as they stood. The books are open and empty.
+
+        Open orders come in the order in which they would trade, ended ones with when they ended.
+        """
+        self.trade_id_last = trade_id_last
+        for order in open_orders:
+            self.memory.add(order)
+            self.books[order.instrument_id].side(order.side).add(order)
+        # Orders that end together do so in the order in which they came.
+        for order in sorted(open_orders, key=lambda order: order.order_id):
+            if order.expires_at_ns:
+                self._expiries.add(order)
+        for closed_at_ns, order in closed_orders:
+            self.memory.restore_closed(order, closed_at_ns)
 
     def enter(self, seq: Seq, now_ns: int, command: NewOrder) -> list[Event]:
         """Check an order, match it, and let the rest of it stand or end."""
@@ -156,6 +178,8 @@ class Trading:
         instrument = self._reference.instruments.get(command.instrument_id)
         if instrument is None:
             return Rejection(RejectReason.SYMBOL_UNKNOWN, actual=command.instrument_id)
+        if self.is_storage_low:
+            return Rejection(RejectReason.STORAGE_LOW)
         rejection = _content_rejection(command, instrument)
         if rejection is not None:
             return rejection

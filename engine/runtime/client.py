@@ -85,8 +85,11 @@ class EngineLink(asyncio.Protocol):
         *,
         on_records: Callable[[list[Record]], None],
         on_closed: Callable[[list[Command]], None],
+        wants_feed: bool = True,
     ) -> "EngineLink":
         """Return a link that has been welcomed. Waits at most 5 seconds.
+
+        Without the feed there are no records, and the link can only be asked for the status.
 
         Raises OSError when nobody listens, LinkClosedError or TimeoutError when the engine does not
         answer as it should.
@@ -96,12 +99,12 @@ class EngineLink(asyncio.Protocol):
             loop.create_unix_connection(lambda: cls(on_records, on_closed), str(path)),
             CONNECT_WAIT_S,
         )
-        await link.greet(name)
+        await link.greet(name, wants_feed=wants_feed)
         return link
 
-    async def greet(self, name: str) -> None:
+    async def greet(self, name: str, *, wants_feed: bool) -> None:
         """Introduce the door and wait for the welcome. `connect` has done it."""
-        self._write(FrameKind.HELLO, Hello(LINK_PROTOCOL, name, wants_feed=True))
+        self._write(FrameKind.HELLO, Hello(LINK_PROTOCOL, name, wants_feed))
         try:
             await asyncio.wait_for(self._welcomed, CONNECT_WAIT_S)
         except TimeoutError:
@@ -186,7 +189,8 @@ class EngineLink(asyncio.Protocol):
             self.welcome = decode_welcome(body)
             if self.welcome.protocol != LINK_PROTOCOL:
                 raise ValueError(f"the engine speaks link protocol {self.welcome.protocol}")
-            self._welcomed.set_result(None)
+            if not self._welcomed.done():
+                self._welcomed.set_result(None)
         elif kind is FrameKind.STATUS:
             waiter = self._status_waiters.popleft()
             if not waiter.done():
@@ -206,3 +210,20 @@ class EngineLink(asyncio.Protocol):
 
     def _write(self, kind: FrameKind, message: Hello | StatusQuery | Sequence[Command]) -> None:
         self._transport.write(encode_frame(kind, message))
+
+
+async def ask_status(path: Path, name: str, *, with_state_hash: bool = False) -> Status | None:
+    """Return how the engine behind the socket is, None when none answers."""
+    try:
+        link = await EngineLink.connect(
+            path,
+            name,
+            on_records=lambda _records: None,
+            on_closed=lambda _in_doubt: None,
+            wants_feed=False,
+        )
+        status = await link.status(with_state_hash=with_state_hash)
+    except (OSError, LinkClosedError, TimeoutError):
+        return None
+    link.close()
+    return status

@@ -119,6 +119,19 @@ def read_record(data: memoryview, offset: int) -> tuple[Record, int] | None:
     return record, end
 
 
+def skip_record(data: memoryview, offset: int) -> int | None:
+    """Return where the record at `offset` ends by its own account, unread and unverified.
+
+    Returns None when no whole record can stand there.
+    """
+    body_offset = offset + PREFIX.size
+    if body_offset > len(data):
+        return None
+    magic, length, _ = PREFIX.unpack_from(data, offset)
+    end: int = body_offset + length
+    return end if magic == MAGIC and end <= len(data) else None
+
+
 class FrameKind(IntEnum):
     """What a frame of the link carries."""
 
@@ -161,7 +174,10 @@ class StatusQuery(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Status(msgspec.Struct, frozen=True, array_like=True):
-    """How the engine is after the record `last_seq`. `state_hash` is "" when it was not asked."""
+    """How the engine is after the record `last_seq`. `state_hash` is "" when it was not asked.
+
+    With `is_storage_low` the journal's disk is nearly full and new orders are refused.
+    """
 
     last_seq: Seq
     rules_version: int
@@ -169,6 +185,7 @@ class Status(msgspec.Struct, frozen=True, array_like=True):
     links: list[str]
     open_order_count: int
     state_hash: str = ""
+    is_storage_low: bool = False
 
 
 _hello_decoder = msgspec.msgpack.Decoder(Hello)

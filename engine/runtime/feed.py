@@ -1,29 +1,30 @@
 """Old events, read from the journal files by whoever wants them: never by the engine's thread.
 
-A sealed segment gets a small index when it is first read: which FIX session has its last event at
-which seq. A session that has none after its position costs nothing then.
+A sealed segment gets a small index when it is first read: which FIX session, and which account, has
+its last event at which seq. A reader that has none after its position passes over the segment then.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
 
-from engine.events import Event, recipients
+from engine.events import Event, ExecutionEvent, recipients
+from engine.runtime.codec import Record
 from engine.runtime.journal import (
-    JournalDamagedError,
     Segment,
+    check_reaches_back,
     list_segments,
     read_records,
     read_segment,
 )
-from engine.units import SessionId
+from engine.units import AccountId, SessionId
 
 INDEX_SUFFIX: Final = ".idx"
-
-_index_decoder = msgspec.msgpack.Decoder(dict[int, int])
 
 
 class Position(NamedTuple):
@@ -32,8 +33,20 @@ class Position(NamedTuple):
     seq: int
     event_index: int
 
+    @property
+    def exec_id(self) -> str:
+        """ExecID(17) of the event's report."""
+        return f"{self.seq}.{self.event_index}"
+
 
 BEFORE_ALL: Final = Position(0, 0)
+_EXEC_ID: Final = re.compile(r"(\d{1,18})\.(\d{1,9})", re.ASCII)
+
+
+def parse_exec_id(text: str) -> Position | None:
+    """Return the place that an ExecID(17) names, None for what names no event of the engine's."""
+    matched = _EXEC_ID.fullmatch(text)
+    return None if matched is None else Position(int(matched[1]), int(matched[2]))
 
 
 class SessionEvent(NamedTuple):
@@ -45,28 +58,68 @@ class SessionEvent(NamedTuple):
     event: Event
 
 
+class AccountEvent(NamedTuple):
+    """An event of an order of an account that is told by ExecutionReport(8)."""
+
+    position: Position
+    happened_at_ns: int
+    event: ExecutionEvent
+
+
+class AccountPage(NamedTuple):
+    """A part of an account's events. The next part begins after `reached`.
+
+    With `has_more` there may be a next part already, also when this one is empty: looking further
+    would have been too much work at once.
+    """
+
+    events: list[AccountEvent]
+    reached: Position
+    has_more: bool
+
+
+class SegmentIndex(msgspec.Struct, frozen=True, array_like=True):
+    """The last record of a segment that concerns a session or an account.
+
+    It holds for a segment of `byte_count`. One that was taken for sealed is appended to again when
+    the start of its successor was cut off by a crash.
+    """
+
+    byte_count: int
+    session_seqs: dict[SessionId, int]
+    account_seqs: dict[AccountId, int]
+
+
+_index_decoder = msgspec.msgpack.Decoder(SegmentIndex)
+
+
+class _Stretch(NamedTuple):
+    """Records of one segment that are due. `records_read` were read to make its index."""
+
+    after_seq: int
+    last_seq: int
+    is_concerned: bool
+    records_read: int
+
+
 def read_session_events(
     directory: Path, positions: Mapping[SessionId, Position], *, until_seq: int
 ) -> Iterator[SessionEvent]:
     """Yield what the sessions were told after their positions, up to and including `until_seq`.
 
     In order; an event for two of the sessions comes twice. `until_seq` must be durable. Raises
-    JournalDamagedError, also when a segment that is needed is not there.
+    RecordsGoneError when the journal begins later, JournalDamagedError.
     """
-    segments = list_segments(directory)
+
+    def concerns(index: SegmentIndex) -> bool:
+        last_seqs = index.session_seqs
+        return any(last_seqs.get(key, -1) >= after.seq for key, after in positions.items())
+
     lowest_seq = min((position.seq for position in positions.values()), default=until_seq)
-    if segments and segments[0].first_seq > lowest_seq + 1:
-        raise JournalDamagedError(f"records before {segments[0].first_seq} are not there any more")
-    for segment, following in zip(segments, [*segments[1:], None], strict=True):
-        if segment.first_seq > until_seq:
-            return
-        last_seq = until_seq if following is None else following.first_seq - 1
-        if following is not None and not _concerns(segment, positions):
+    for stretch in _stretches(directory, lowest_seq, until_seq, concerns):
+        if not stretch.is_concerned:
             continue
-        wanted_from = max(lowest_seq - 1, segment.first_seq - 1)
-        for record in read_records(
-            directory, after_seq=wanted_from, until_seq=min(last_seq, until_seq)
-        ):
+        for record in _read_stretch(directory, stretch):
             for event_index, event in enumerate(record.events()):
                 for session_id in recipients(event):
                     position = Position(record.seq, event_index)
@@ -75,31 +128,148 @@ def read_session_events(
                         yield SessionEvent(session_id, position, record.now_ns, event)
 
 
-def _concerns(segment: Segment, positions: Mapping[SessionId, Position]) -> bool:
-    last_seqs = _load_index(segment)
-    return any(
-        session_id in last_seqs and last_seqs[session_id] >= position.seq
-        for session_id, position in positions.items()
-    )
+class FirstUnread(NamedTuple):
+    """The first record that a FIX session may still ask for. `session_id` is 0 for nobody."""
+
+    seq: int
+    session_id: SessionId
 
 
-def _load_index(segment: Segment) -> dict[int, int]:
-    path = segment.path.with_suffix(INDEX_SUFFIX)
+def find_first_unread(directory: Path, positions: Mapping[SessionId, Position]) -> FirstUnread:
+    """Return how far the journal is of no more use to any FIX session.
+
+    A session without a position has read nothing. Archived segments and the last one, which is
+    still written, are not looked at: the answer is at most the beginning of the last one, 1 for a
+    journal that is empty. Raises JournalDamagedError.
+    """
+    segments = [segment for segment in list_segments(directory) if not segment.is_archived]
+    for segment in segments[:-1]:
+        last_seqs = _load_index(directory, segment)[0].session_seqs
+        if all(positions.get(who, BEFORE_ALL).seq > last_seqs[who] for who in last_seqs):
+            continue
+        for record in read_segment(segment):
+            for event_index, event in enumerate(record.events()):
+                for session_id in recipients(event):
+                    position = Position(record.seq, event_index)
+                    if position > positions.get(session_id, BEFORE_ALL):
+                        return FirstUnread(record.seq, session_id)
+    return FirstUnread(segments[-1].first_seq if segments else 1, SessionId(0))
+
+
+def read_account_events(
+    directory: Path,
+    account_id: AccountId,
+    after: Position,
+    *,
+    until_seq: int,
+    events_max: int,
+    records_max: int,
+) -> AccountPage:
+    """Return at most `events_max` events of the account's orders after `after`, in order.
+
+    Not beyond `until_seq`, which must be durable. Stops early once more than `records_max` records
+    were read, but never without having come further. Raises RecordsGoneError when the journal
+    begins later, JournalDamagedError.
+    """
+
+    def concerns(index: SegmentIndex) -> bool:
+        return index.account_seqs.get(account_id, -1) >= after.seq
+
+    found: list[AccountEvent] = []
+    reached = after
+    budget = records_max
+    for stretch in _stretches(directory, after.seq, until_seq, concerns):
+        budget -= stretch.records_read
+        records = _read_stretch(directory, stretch) if stretch.is_concerned else ()
+        for record in records:
+            for event in _account_events(record, account_id, after):
+                if len(found) == events_max:
+                    return AccountPage(found, found[-1].position, has_more=True)
+                found.append(event)
+            reached = max(reached, Position(record.seq, 0))
+            if found:
+                reached = max(reached, found[-1].position)
+            budget -= 1
+            if budget < 0 and reached > after:
+                return AccountPage(found, reached, has_more=record.seq < until_seq)
+        reached = max(reached, Position(stretch.last_seq, 0))
+        if budget < 0 and reached > after:
+            return AccountPage(found, reached, has_more=stretch.last_seq < until_seq)
+    return AccountPage(found, reached, has_more=False)
+
+
+def _account_events(
+    record: Record, account_id: AccountId, after: Position
+) -> Iterator[AccountEvent]:
+    for event_index, event in enumerate(record.events()):
+        position = Position(record.seq, event_index)
+        if (
+            position > after
+            and isinstance(event, ExecutionEvent)
+            and event.order.account_id == account_id
+        ):
+            yield AccountEvent(position, record.now_ns, event)
+
+
+def _stretches(
+    directory: Path,
+    lowest_seq: int,
+    until_seq: int,
+    concerns: Callable[[SegmentIndex], bool],
+) -> Iterator[_Stretch]:
+    """Yield what is there from the record `lowest_seq` on, a segment at a time.
+
+    The record itself is part of it: an event of it may be due. The newest segment grows still, so
+    it has no index and is always of concern.
+    """
+    segments = list_segments(directory)
+    check_reaches_back(segments, lowest_seq + 1)
+    for segment, following in zip(segments, [*segments[1:], None], strict=True):
+        if segment.first_seq > until_seq:
+            return
+        last_seq = until_seq if following is None else min(until_seq, following.first_seq - 1)
+        if last_seq < lowest_seq:
+            continue
+        after_seq = max(lowest_seq, segment.first_seq) - 1
+        if following is None:
+            yield _Stretch(after_seq, last_seq, is_concerned=True, records_read=0)
+            continue
+        index, records_read = _load_index(directory, segment)
+        yield _Stretch(after_seq, last_seq, concerns(index), records_read)
+
+
+def _read_stretch(directory: Path, stretch: _Stretch) -> Iterator[Record]:
+    return read_records(directory, after_seq=stretch.after_seq, until_seq=stretch.last_seq)
+
+
+def _load_index(directory: Path, segment: Segment) -> tuple[SegmentIndex, int]:
+    """Return a sealed segment's index, and how many records were read to make it, 0 for none."""
+    # It stays where it is when the segment is archived.
+    path = directory / f"{segment.first_seq:020}{INDEX_SUFFIX}"
     try:
-        return _index_decoder.decode(path.read_bytes())
+        index = _index_decoder.decode(path.read_bytes())
+        if index.byte_count == segment.byte_count():
+            return index, 0
     except (FileNotFoundError, msgspec.DecodeError):
-        index = _build_index(segment)
-    # Readers may race: each writes the same content under a name of its own.
-    draft = path.with_suffix(f"{INDEX_SUFFIX}.{os.getpid()}")
+        pass
+    index, records_read = _build_index(segment)
+    # Readers may race, on threads too: each writes the same content under a name of its own.
+    draft = path.with_suffix(f"{INDEX_SUFFIX}.{os.getpid()}.{threading.get_ident()}")
     draft.write_bytes(msgspec.msgpack.encode(index))
     draft.replace(path)
-    return index
+    return index, records_read
 
 
-def _build_index(segment: Segment) -> dict[int, int]:
-    last_seqs: dict[int, int] = {}
+def _build_index(segment: Segment) -> tuple[SegmentIndex, int]:
+    byte_count = segment.byte_count()
+    session_seqs: dict[SessionId, int] = {}
+    account_seqs: dict[AccountId, int] = {}
+    count = 0
     for record in read_segment(segment):
+        count += 1
         for event in record.events():
             for session_id in recipients(event):
-                last_seqs[session_id] = record.seq
-    return last_seqs
+                session_seqs[session_id] = record.seq
+            if isinstance(event, ExecutionEvent):
+                account_seqs[event.order.account_id] = record.seq
+    return SegmentIndex(byte_count, session_seqs, account_seqs), count

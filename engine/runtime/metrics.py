@@ -43,6 +43,16 @@ class EngineMetrics:
             "1 when every batch is flushed to the disk, 0 when that is left to the system",
             registry=self.registry,
         )
+        self.journal_free_bytes = Gauge(
+            "fixgw_journal_free_bytes",
+            "Free space on the disk that holds the journal",
+            registry=self.registry,
+        )
+        self.storage_low = Gauge(
+            "fixgw_storage_low",
+            "1 while new orders are refused because the journal's disk is nearly full",
+            registry=self.registry,
+        )
         self.clock_steps_back = Counter(
             "fixgw_clock_steps_back_total",
             "Times at which the system clock was behind the last record",

@@ -16,7 +16,14 @@ from typing import Final, cast
 import msgspec
 import structlog
 
-from engine.commands import AdvanceTime, Command, OpenSession, ReleaseAllSessions, ReleaseSession
+from engine.commands import (
+    AdvanceTime,
+    Command,
+    OpenSession,
+    ReleaseAllSessions,
+    ReleaseSession,
+    SetStorageLow,
+)
 from engine.events import Event, SessionOpened
 from engine.exchange import RULES_VERSION
 from engine.runtime.codec import (
@@ -41,7 +48,7 @@ HELLO_WAIT_S: Final = 5.0
 FEED_BUFFER_BYTES_MAX: Final = 64 << 20
 TIMER_WAIT_MAX_S: Final = 60.0  # A clock that is set is noticed within this.
 
-SEQUENCER_ONLY: Final = (AdvanceTime, ReleaseAllSessions)
+SEQUENCER_ONLY: Final = (AdvanceTime, ReleaseAllSessions, SetStorageLow)
 
 log = structlog.get_logger("engine.link")
 
@@ -66,6 +73,8 @@ class LinkServer:
         self._durability = durability
         self._on_fault = on_fault
         self._loop = asyncio.get_running_loop()
+        # Everybody who is connected, and of them those who have been welcomed.
+        self.connections: set[_Link] = set()
         self._links: dict[_Link, None] = {}
         self._pending: list[tuple[_Link | None, Command]] = []
         self._is_commit_due = False
@@ -91,8 +100,13 @@ class LinkServer:
             self._server.close()
         if self._timer is not None:
             self._timer.cancel()
-        for link in list(self._links):
+        for link in list(self.connections):
             link.abort()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing may leave any more: the state may not be what is durable."""
+        return self._is_stopped
 
     def submit(self, link: "_Link | None", command: Command) -> None:
         """Queue a command for the next batch."""
@@ -128,6 +142,7 @@ class LinkServer:
             links=sorted(link.name for link in self._links),
             open_order_count=exchange.open_order_count(),
             state_hash=hash_state(exchange.state()) if with_state_hash else "",
+            is_storage_low=exchange.is_storage_low,
         )
 
     def _commit(self) -> None:
@@ -223,8 +238,11 @@ class _Link(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         loop = asyncio.get_running_loop()
         self._hello_timer = loop.call_later(HELLO_WAIT_S, self.abort)
+        self._server.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._server.is_stopped:
+            return
         try:
             for kind, body in self._reader.feed(data):
                 self._take(kind, body)
@@ -234,7 +252,8 @@ class _Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._hello_timer.cancel()
-        if self.name:
+        self._server.connections.discard(self)
+        if self.wants_feed:
             log.info("link_closed", link=self.name, cause=str(exc) if exc else "hung up")
         self._server.forget(self)
 
@@ -279,5 +298,6 @@ class _Link(asyncio.Protocol):
         self._hello_timer.cancel()
         self.name = hello.name
         self.wants_feed = hello.wants_feed
-        log.info("link_opened", link=self.name)
+        if self.wants_feed:  # Who only asks how the engine is comes and goes: no news.
+            log.info("link_opened", link=self.name)
         self.send(encode_frame(FrameKind.WELCOME, self._server.welcome(self)))

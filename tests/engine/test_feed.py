@@ -119,7 +119,7 @@ def test_quiet_session_reads_no_old_segment(directory: Path) -> None:
     assert positions(directory, {OF_NOBODY: BEFORE_ALL}, last) == []
     for segment in list_segments(directory)[:-1]:
         segment.path.chmod(0o600)
-        segment.path.write_bytes(b"unreadable")
+        segment.path.write_bytes(b"x" * segment.path.stat().st_size)
     assert positions(directory, {OF_NOBODY: BEFORE_ALL}, last) == []
     with pytest.raises(JournalDamagedError):
         positions(directory, {OF_ALICE: BEFORE_ALL}, last)

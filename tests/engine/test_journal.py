@@ -137,6 +137,33 @@ def test_appending_goes_on_behind_a_repaired_tail(tmp_path: Path) -> None:
     assert read_seqs(tmp_path, until_seq=5) == [1, 2, 3, 4, 5]
 
 
+def test_repair_makes_durable_what_a_killed_engine_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last batch may be in the page cache only; who goes on from it takes it for durable."""
+    first, last = write(tmp_path, 2, 2)
+    calls: list[tuple[str, object]] = []
+    pwrite, fsync = os.pwrite, os.fsync
+
+    def note_pwrite(descriptor: int, data: bytes, offset: int) -> int:
+        calls.append(("pwrite", (bytes(data), offset)))
+        return pwrite(descriptor, data, offset)
+
+    def note_fsync(descriptor: int) -> None:
+        calls.append(("fsync", Path(f"/proc/self/fd/{descriptor}").resolve()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "pwrite", note_pwrite)
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    assert repair_tail(tmp_path) == (4, None)
+    assert calls == [
+        ("pwrite", (last, SEGMENT_HEADER.size + len(first))),
+        ("fsync", only_segment(tmp_path).resolve()),
+        ("fsync", tmp_path.resolve()),
+    ]
+    assert read_seqs(tmp_path, until_seq=4) == [1, 2, 3, 4]
+
+
 def test_hole_in_an_unfinished_batch_is_torn(tmp_path: Path) -> None:
     """A power cut may keep later pages of a batch and lose earlier ones: still nobody was told."""
     first, _ = write(tmp_path, 2, 3)
@@ -204,11 +231,11 @@ def test_failed_flush_is_not_swallowed(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_short_writes_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The system may take a part of a batch at a time."""
+    """The system may take a part of a header or a batch at a time."""
     os.close(lock_journal(tmp_path))
-    journal = Journal(tmp_path, next_seq=Seq(1))
     whole_write = os.write
     monkeypatch.setattr(os, "write", lambda file, data: whole_write(file, bytes(data)[:7]))
+    journal = Journal(tmp_path, next_seq=Seq(1))
     journal.append(batch(1, 3), next_seq=Seq(4))
     journal.close()
     assert read_seqs(tmp_path, until_seq=3) == [1, 2, 3]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from engine.commands import AdvanceTime, Command, OpenSession
+from engine.commands import AdvanceTime, Command, OpenSession, SetStorageLow
 from engine.events import CommandRefused, SessionOpened, SessionReleased
 from engine.exchange import Exchange
 from engine.reasons import RejectReason
@@ -177,6 +177,32 @@ def test_nothing_is_released_when_the_journal_fails(
     assert venue.records == []
 
 
+def test_door_that_comes_after_a_fault_is_told_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was applied and could not be journaled is not in any welcome."""
+
+    async def scenario(venue: Venue) -> None:
+        link = await venue.connect()
+        reader, writer = await asyncio.open_unix_connection(str(venue.path))
+
+        def fail(records: bytes, *, next_seq: Seq) -> None:
+            del records, next_seq
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(venue.journal, "append", fail)
+        link.send([OpenSession(SESSION)])
+        await asyncio.wait_for(venue.fault_seen.wait(), 5)
+        writer.write(HELLO)
+        await writer.drain()
+        await asyncio.sleep(0.01)
+        venue.server.stop()
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+
+    on_a_venue(tmp_path, scenario)
+
+
 HELLO = encode_frame(FrameKind.HELLO, Hello(1, "door", wants_feed=True))
 
 
@@ -189,6 +215,10 @@ HELLO = encode_frame(FrameKind.HELLO, Hello(1, "door", wants_feed=True))
         pytest.param(HELLO + HELLO, id="two greetings"),
         pytest.param(
             HELLO + encode_frame(FrameKind.COMMANDS, [AdvanceTime()]), id="time is not for doors"
+        ),
+        pytest.param(
+            HELLO + encode_frame(FrameKind.COMMANDS, [SetStorageLow(is_low=True)]),
+            id="the disk is not for doors",
         ),
         pytest.param(HELLO + struct.pack("<IB", 1, FrameKind.COMMANDS) + b"\xc1", id="junk"),
         pytest.param(HELLO + struct.pack("<IB", 1 << 30, FrameKind.COMMANDS), id="too long"),

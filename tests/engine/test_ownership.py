@@ -2,13 +2,21 @@
 
 import pytest
 
-from engine.commands import CancelOrder, NewOrder, OpenSession, ReleaseAllSessions, ReleaseSession
+from engine.commands import (
+    CancelOrder,
+    NewOrder,
+    OpenSession,
+    ReleaseAllSessions,
+    ReleaseSession,
+    ResetSession,
+)
 from engine.events import (
     CancelRejected,
     CommandRefused,
     OrderAccepted,
     SessionOpened,
     SessionReleased,
+    SessionReset,
 )
 from engine.order import OrdType, Side, TimeInForce
 from engine.reasons import RejectReason
@@ -127,3 +135,20 @@ def test_refused_cancels_count_as_seen(desk: Desk) -> None:
     cancel = CancelOrder(SESSION, 1, 1, 2, ALICE, ClOrdId("x"), ClOrdId("nothing"))
     assert isinstance(desk.apply(cancel)[0], CancelRejected)
     assert desk.apply(cancel) == []
+
+
+def test_reset_ends_the_grant_and_begins_an_epoch(desk: Desk) -> None:
+    """Whoever held the session must ask again, and what it still sends is refused."""
+    desk.apply(OpenSession(SESSION))
+    desk.apply(order(1, 1, 5))
+    assert desk.apply(ResetSession(SESSION)) == [SessionReset(SESSION, 1, 2)]
+    stale = CommandRefused(RejectReason.STALE_GENERATION, SESSION, limit=0, actual=1)
+    assert desk.apply(order(1, 1, 6)) == [stale]
+    assert desk.apply(ReleaseSession(SESSION, 1)) == []
+    assert desk.apply(OpenSession(SESSION)) == [SessionOpened(SESSION, 2, 2, 0)]
+
+
+def test_unknown_session_is_not_reset(desk: Desk) -> None:
+    """There is nothing to begin anew."""
+    refused = CommandRefused(RejectReason.SESSION_UNKNOWN, SESSION)
+    assert desk.apply(ResetSession(SESSION)) == [refused]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.commands import AdvanceTime, Command, OpenSession
+from engine.commands import AdvanceTime, Command, OpenSession, SetStorageLow
 from engine.exchange import Exchange
 from engine.order import Side, TimeInForce
 from engine.runtime.codec import Record, decode_records
@@ -165,7 +165,7 @@ def test_replay_refuses_other_rules() -> None:
 
 
 GOLDEN = Path(__file__).parent / "golden" / "rules-1"
-GOLDEN_STATE = "571f82cc9111a6cef75e9802789db779b4283183aef343448718501730134665"
+GOLDEN_STATE = "1c6dfafcbe96016d6496501f3045d3f9863904c79a80f4d931d8c3531500bcc5"
 
 
 def golden_commands() -> list[Command]:
@@ -181,6 +181,10 @@ def golden_commands() -> list[Command]:
         new_order(BOB, Side.SELL, 0, 100, cl_ord_id="refused"),
         new_order(ALICE, Side.BUY, 1, 1, TimeInForce.DAY, cl_ord_id="day"),
         new_order(ALICE, Side.BUY, 1, 1, cl_ord_id="rests", is_poss_resend=True),
+        SetStorageLow(is_low=True),
+        new_order(ALICE, Side.BUY, 1, 1, cl_ord_id="no-room"),
+        SetStorageLow(is_low=False),
+        SetStorageLow(is_low=False),
     ]
 
 

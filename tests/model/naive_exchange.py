@@ -39,6 +39,7 @@ class NaiveExchange:
     def __init__(self, *, notional_factor: int, base_factor: int) -> None:
         self._notional_factor = notional_factor
         self._base_factor = base_factor
+        self.is_storage_low = False
         self.resting: list[NaiveOrder] = []
         self.moves: list[tuple[int, str, int]] = []  # Account, "base" or "quote", amount.
 

@@ -12,6 +12,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from engine.commands import SetStorageLow
 from engine.events import (
     CancelRejected,
     Event,
@@ -19,13 +20,16 @@ from engine.events import (
     OrderCanceled,
     OrderExpired,
     OrderRejected,
+    StorageLowSet,
     Trade,
 )
+from engine.exchange import Exchange
 from engine.ledger import postings_of
 from engine.order import OrdStatus, Side, TimeInForce
 from engine.order_memory import CLOSED_AGE_MAX_NS
 from engine.reasons import CancelReason, RejectReason
 from engine.units import AccountId, Money
+from risk.pre_trade import PreTradeGate
 from tests.exchange_desk import (
     ALICE,
     BASE_FACTOR,
@@ -87,10 +91,14 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
         )
         can_pay = self.twin.can_pay(order)
         events = self.desk.enter(account_id, side, qty, price, time)
-        if not can_pay:
+        if self.twin.is_storage_low or not can_pay:
             (event,) = events
             assert isinstance(event, OrderRejected)
-            assert event.reason is RejectReason.INSUFFICIENT_BALANCE
+            assert event.reason is (
+                RejectReason.STORAGE_LOW
+                if self.twin.is_storage_low
+                else RejectReason.INSUFFICIENT_BALANCE
+            )
             return multiple()
         assert isinstance(events[0], OrderAccepted)
         fills = self.twin.plan(order)
@@ -137,6 +145,13 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
         assert isinstance(event, CancelRejected)
         assert event.reason is RejectReason.UNKNOWN_ORDER
 
+    @rule(is_low=st.sampled_from([False, False, True]))
+    def set_storage_low(self, is_low: bool) -> None:
+        was_low, self.twin.is_storage_low = self.twin.is_storage_low, is_low
+        assert self.desk.apply(SetStorageLow(is_low)) == (
+            [] if is_low == was_low else [StorageLowSet(is_low)]
+        )
+
     @rule()
     def end_the_day(self) -> None:
         day_ns = 24 * 3600 * NS_PER_S
@@ -145,6 +160,10 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
         expired = [event.order.order_id for event in events if isinstance(event, OrderExpired)]
         assert expired == self.twin.end_day()
         self.note_endings(events)
+
+    @rule()
+    def go_on_from_a_snapshot(self) -> None:
+        self.desk.exchange = Exchange.restore(PreTradeGate(), self.desk.exchange.state())
 
     @invariant()
     def balances_agree(self) -> None:

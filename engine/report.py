@@ -1,0 +1,158 @@
+"""Reports: what is told of an event, as FIX fields by name with their values as FIX writes them.
+
+Each a function of one event, so live, resent, replayed and asked over REST they agree. The FIX door
+puts tags to the names, the REST door sends them as they are.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+from engine.events import (
+    ExecutionEvent,
+    OrderAccepted,
+    OrderCanceled,
+    OrderExpired,
+    OrderRejected,
+    OrderStatusReported,
+    Trade,
+)
+from engine.explain import explain
+from engine.instrument import Instrument
+from engine.order import OrdStatus
+from engine.reasons import CancelReason, RejectReason
+from engine.reference import Reference
+
+NO_ORDER_ID: Final = "NONE"
+NO_SYMBOL: Final = "[N/A]"
+ADDED_LIQUIDITY: Final = "1"
+REMOVED_LIQUIDITY: Final = "2"
+ORD_STATUS_TEXT: Final = {status: f"{status.value:X}" for status in OrdStatus}
+EXEC_TYPES: Final[dict[type[ExecutionEvent], str]] = {
+    OrderAccepted: "0",
+    OrderCanceled: "4",
+    OrderRejected: "8",
+    OrderExpired: "C",
+    Trade: "F",
+    OrderStatusReported: "I",
+}
+
+# OrdRejReason(103) as FIX 4.4 knows it. The precise reason is the code in front of Text(58).
+OTHER: Final = "99"
+ORD_REJ_REASONS: Final = {
+    RejectReason.SYMBOL_UNKNOWN: "1",
+    RejectReason.STORAGE_LOW: "2",  # Exchange closed, as far as new orders go.
+    RejectReason.MAX_ORDER_QTY: "3",
+    RejectReason.MAX_ORDER_NOTIONAL: "3",
+    RejectReason.DUPLICATE_CLORDID: "6",
+    RejectReason.STALE: "8",
+    RejectReason.UNSUPPORTED: "11",
+    RejectReason.LOT_SIZE: "13",
+    RejectReason.ORDER_QTY_INVALID: "13",
+    RejectReason.ACCOUNT_UNKNOWN: "15",
+    RejectReason.INSUFFICIENT_BALANCE: "0",
+}
+CANCEL_WORDS: Final = {
+    CancelReason.IOC_REMAINDER: "the rest could not trade at once",
+    CancelReason.FOK_CANNOT_FILL: "the whole quantity could not trade at once",
+    CancelReason.MARKET_REMAINDER: "the book had no more to trade with",
+}
+
+
+@dataclass(slots=True)
+class Report:
+    """An ExecutionReport(8): the order as it stood after the event, and what the event was.
+
+    Numbers are decimal text in the instrument's decimals. None is a field that does not apply.
+    `reason` is the code of a refusal or of a cancel, `trade_id` is the same on both sides.
+    """
+
+    exec_id: str
+    exec_type: str
+    ord_status: str
+    order_id: str
+    cl_ord_id: str
+    account: str | None
+    symbol: str
+    side: str
+    ord_type: str
+    time_in_force: str
+    order_qty: str
+    leaves_qty: str
+    cum_qty: str
+    avg_px: str
+    price: str | None = None
+    orig_cl_ord_id: str | None = None
+    last_qty: str | None = None
+    last_px: str | None = None
+    trade_id: str | None = None
+    last_liquidity_ind: str | None = None
+    ord_rej_reason: str | None = None
+    reason: str | None = None
+    text: str | None = None
+
+
+def make_report(event: ExecutionEvent, exec_id: str, reference: Reference) -> Report:
+    """Return the report of an event. `exec_id` is its place in the journal, as text."""
+    order = event.order
+    account = reference.accounts.get(order.account_id)
+    instrument = reference.instruments.get(order.instrument_id)
+    format_qty: Callable[[int], str] = str
+    format_price: Callable[[int], str] = str
+    if instrument is not None:
+        format_qty, format_price = instrument.format_qty, instrument.format_price
+    report = Report(
+        exec_id=exec_id,
+        exec_type=EXEC_TYPES[type(event)],
+        ord_status=ORD_STATUS_TEXT[order.ord_status],
+        order_id=str(order.order_id) if order.order_id else NO_ORDER_ID,
+        cl_ord_id=order.cl_ord_id,
+        account=None if account is None else account.name,
+        # Without the instrument: an order that was refused because there is none such.
+        symbol=NO_SYMBOL if instrument is None else instrument.symbol,
+        side=str(order.side.value),
+        ord_type=str(order.ord_type.value),
+        time_in_force=str(order.time_in_force.value),
+        order_qty=format_qty(order.order_qty),
+        leaves_qty=format_qty(order.leaves_qty),
+        cum_qty=format_qty(order.cum_qty),
+        avg_px="0"
+        if instrument is None
+        else instrument.format_average_price(order.cum_notional, order.cum_qty),
+        price=None if order.price is None else format_price(order.price),
+    )
+    match event:
+        case OrderRejected():
+            _add_reject(report, event, instrument)
+        case OrderCanceled():
+            _add_cancel(report, event)
+        case Trade():
+            report.last_qty = format_qty(event.qty)
+            report.last_px = format_price(event.price)
+            report.trade_id = str(event.trade_id)
+            report.last_liquidity_ind = ADDED_LIQUIDITY if event.is_resting else REMOVED_LIQUIDITY
+        case OrderAccepted() | OrderExpired() | OrderStatusReported():
+            pass
+        case _:
+            assert_never(event)
+    return report
+
+
+def _add_reject(report: Report, event: OrderRejected, instrument: Instrument | None) -> None:
+    report.ord_rej_reason = ORD_REJ_REASONS.get(event.reason, OTHER)
+    report.reason = event.reason.name
+    report.text = explain(
+        event.reason,
+        limit=event.limit,
+        actual=event.actual,
+        instrument=instrument,
+        side=event.order.side,
+    )
+
+
+def _add_cancel(report: Report, event: OrderCanceled) -> None:
+    report.reason = event.reason.name
+    if event.cl_ord_id:
+        report.cl_ord_id, report.orig_cl_ord_id = event.cl_ord_id, event.order.cl_ord_id
+    else:
+        report.text = f"{event.reason.name}: {CANCEL_WORDS[event.reason]}"

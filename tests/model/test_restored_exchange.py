@@ -1,0 +1,221 @@
+"""An exchange that was put back from its state goes on like the one the state was taken of."""
+
+import random
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.commands import (
+    AdjustBalance,
+    AdvanceTime,
+    CancelOrder,
+    Command,
+    DefineAsset,
+    DefineInstrument,
+    NewOrder,
+    OpenAccount,
+    OpenSession,
+    ReleaseAllSessions,
+    ReleaseSession,
+    ResetSession,
+    SetRiskLimits,
+    SetStorageLow,
+)
+from engine.exchange import Exchange
+from engine.instrument import Account, Asset, InstrumentDefinition
+from engine.limits import RiskLimits
+from engine.order import OrdType, Side, TimeInForce
+from engine.order_memory import CLOSED_AGE_MAX_NS
+from engine.runtime.codec import encode_events
+from engine.runtime.replay import hash_state
+from engine.state import ExchangeState, find_faults
+from engine.units import (
+    AccountId,
+    AssetId,
+    ClOrdId,
+    FirmId,
+    InstrumentId,
+    Money,
+    OrderId,
+    Price,
+    Qty,
+    Seq,
+    SessionId,
+)
+from risk.pre_trade import PreTradeGate
+from tests.exchange_desk import START_NS
+
+COMMANDS_MAX = 400
+UNIT = 100_000_000
+
+
+class Scribbler:
+    """Draws commands, most of which have an effect: few identities, so that they meet."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._msg_seq_num = 0
+
+    def command(self) -> Command:
+        """Return the next command."""
+        rng = self._rng
+        pick = rng.random()
+        if pick < 0.5:
+            return self._new_order()
+        if pick < 0.65:
+            return self._cancel()
+        if pick < 0.72:
+            return AdvanceTime()
+        if pick < 0.80:
+            return OpenSession(self._session(), rng.randint(0, 3), rng.random() < 0.2)
+        if pick < 0.83:
+            return ReleaseSession(self._session(), rng.randint(1, 3))
+        if pick < 0.85:
+            rare: list[Command] = [
+                ReleaseAllSessions(),
+                ResetSession(self._session()),
+                SetStorageLow(rng.random() < 0.3),
+            ]
+            return rng.choice(rare)
+        if pick < 0.92:
+            amount = rng.choice([-1, 1, 1, 5]) * UNIT * rng.randint(0, 50)
+            reference = f"r{rng.randint(1, 40)}"
+            return AdjustBalance(self._account(), self._asset(), Money(amount), reference)
+        return self._definition()
+
+    def _definition(self) -> Command:
+        rng = self._rng
+        pick = rng.randint(0, 3)
+        if pick == 0:
+            return SetRiskLimits(
+                RiskLimits(
+                    self._account(),
+                    self._instrument(),
+                    Qty(rng.choice([10, 10**9])),
+                    Money(10**16),
+                )
+            )
+        if pick == 1:
+            return DefineAsset(Asset(self._asset(), f"A{rng.randint(1, 3)}", 8))
+        if pick == 2:
+            account_id = self._account()
+            return OpenAccount(Account(account_id, FirmId(account_id % 2 + 1), f"N{account_id}"))
+        instrument_id = self._instrument()
+        base, quote = (AssetId(2), AssetId(1)) if instrument_id == 1 else (AssetId(3), AssetId(1))
+        return DefineInstrument(
+            InstrumentDefinition(
+                instrument_id, f"I{instrument_id}", base, quote, 2, 4, Price(1), Qty(1)
+            )
+        )
+
+    def _new_order(self) -> NewOrder:
+        rng = self._rng
+        session_id = rng.choice([SessionId(0), self._session()])
+        self._msg_seq_num += rng.randint(0, 2)
+        price = None if rng.random() < 0.1 else Price(rng.randint(95, 105))
+        return NewOrder(
+            session_id=session_id,
+            generation=rng.randint(1, 3) if session_id else 0,
+            epoch=1 if session_id else 0,
+            msg_seq_num=self._msg_seq_num if session_id else 0,
+            account_id=self._account(),
+            instrument_id=self._instrument(),
+            cl_ord_id=self._cl_ord_id(),
+            side=rng.choice(list(Side)),
+            ord_type=OrdType.MARKET if price is None else OrdType.LIMIT,
+            time_in_force=rng.choice(list(TimeInForce)),
+            order_qty=Qty(rng.randint(1, 20)),
+            price=price,
+            is_poss_resend=rng.random() < 0.2,
+        )
+
+    def _cancel(self) -> CancelOrder:
+        rng = self._rng
+        return CancelOrder(
+            session_id=SessionId(0),
+            generation=0,
+            epoch=0,
+            msg_seq_num=0,
+            account_id=self._account(),
+            cl_ord_id=ClOrdId(f"x{rng.randint(1, 10**6)}"),
+            orig_cl_ord_id=self._cl_ord_id(),
+            order_id=OrderId(rng.choice([0, 0, 0, rng.randint(1, COMMANDS_MAX)])),
+        )
+
+    def _cl_ord_id(self) -> ClOrdId:
+        return ClOrdId(f"c{self._rng.randint(1, 120)}")
+
+    def _account(self) -> AccountId:
+        return AccountId(self._rng.randint(1, 4))
+
+    def _asset(self) -> AssetId:
+        return AssetId(self._rng.randint(1, 3))
+
+    def _instrument(self) -> InstrumentId:
+        return InstrumentId(self._rng.randint(1, 2))
+
+    def _session(self) -> SessionId:
+        return SessionId(self._rng.randint(1, 3))
+
+
+def opening(rng: random.Random) -> list[Command]:
+    """Return what makes the exchange worth trading on, in an order of its own each time."""
+    accounts = [AccountId(number) for number in (1, 2, 3)]
+    rng.shuffle(accounts)
+    commands: list[Command] = [
+        *(DefineAsset(Asset(AssetId(number), f"A{number}", 8)) for number in (3, 1, 2)),
+        *(
+            DefineInstrument(
+                InstrumentDefinition(
+                    InstrumentId(number), f"I{number}", base, AssetId(1), 2, 4, Price(1), Qty(1)
+                )
+            )
+            for number, base in ((2, AssetId(3)), (1, AssetId(2)))
+        ),
+    ]
+    for account_id in accounts:
+        commands.append(OpenAccount(Account(account_id, FirmId(1), f"N{account_id}")))
+        for instrument_id in (InstrumentId(1), InstrumentId(2)):
+            limits = RiskLimits(account_id, instrument_id, Qty(10**9), Money(10**16))
+            commands.append(SetRiskLimits(limits))
+        funded = [AssetId(1), AssetId(2), AssetId(3)]
+        rng.shuffle(funded)
+        commands += [
+            AdjustBalance(account_id, asset_id, Money(UNIT), f"fund-{asset_id}")
+            for asset_id in funded[: rng.randint(1, 3)]
+        ]
+    return commands
+
+
+def copy_through_bytes(exchange: Exchange) -> Exchange:
+    """Return an exchange made from the encoded state of another."""
+    data = msgspec.msgpack.encode(exchange.state())
+    state = msgspec.msgpack.decode(data, type=ExchangeState)
+    return Exchange.restore(PreTradeGate(), state)
+
+
+@settings(deadline=None, max_examples=150)
+@given(seed=st.integers(0, 2**32), cut=st.integers(0, COMMANDS_MAX))
+def test_restored_exchange_decides_alike(seed: int, cut: int) -> None:
+    """Whenever the state is taken, what follows is the same to the byte, and so is the end."""
+    rng = random.Random(seed)
+    scribbler = Scribbler(rng)
+    exchange = Exchange(PreTradeGate())
+    copy: Exchange | None = None
+    now_ns = START_NS
+    commands = [*opening(rng), *(scribbler.command() for _ in range(COMMANDS_MAX))]
+    for seq, command in enumerate(commands, start=1):
+        now_ns += rng.choice([1, 10**9, CLOSED_AGE_MAX_NS // 12])
+        if seq == cut:
+            copy = copy_through_bytes(exchange)
+            assert copy.state() == exchange.state()
+            assert copy.next_timer_ns() == exchange.next_timer_ns()
+            assert copy.session_events() == exchange.session_events()
+            assert copy.reference.events() == exchange.reference.events()
+        events = exchange.apply(Seq(seq), now_ns, command)
+        if copy is not None:
+            assert encode_events(copy.apply(Seq(seq), now_ns, command)) == encode_events(events)
+    assert find_faults(exchange.state()) == []
+    if copy is not None:
+        assert hash_state(copy.state()) == hash_state(exchange.state())
