@@ -11,6 +11,7 @@ import uvloop
 from config.lifecycle import notify_ready, serve_metrics, stop_on_signals
 from config.logs import set_up_logs
 from config.settings import Settings
+from engine.runtime import faults
 from fix_gateway.app import Gateway, GatewayConfig
 from fix_gateway.fix.edge import EdgeLimits
 from fix_gateway.fix.logon import HeartBtIntBounds
@@ -27,6 +28,7 @@ def main() -> int:
     os.umask(0o077)  # QuickFIX creates its store's files as the mask allows.
     settings = Settings()
     set_up_logs("gateway", level=settings.log.level, log_format=settings.log.format)
+    faults.arm(settings.fault_dir)
     # A session needs some eight descriptors.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -10,16 +10,23 @@ from typing import Final
 
 import structlog
 
-from engine.events import CommandRefused, OrderEvent, ReferenceEvent, recipients
+from engine.events import (
+    CommandRefused,
+    OrderEvent,
+    ReferenceEvent,
+    SessionReset,
+    recipients,
+)
 from engine.reference import Reference
 from engine.runtime.client import LinkClosedError
 from engine.runtime.codec import Record, Welcome
 from engine.runtime.feed import Position, SessionEvent
 from engine.units import SessionId
-from fix_gateway.fix.acceptor import StoreInUseError
 from fix_gateway.fix.edge import AuthenticationUnavailableError, Edge, EdgeLimits
 from fix_gateway.fix.engine_link import GatewayLink
 from fix_gateway.fix.execution_report import ReportBuilder
+from fix_gateway.fix.message_store import StoreInUseError
+from fix_gateway.fix.resend import ResendPace
 from fix_gateway.fix.sessions import FixSession, SessionTools
 from fix_gateway.fix.translate import Translator
 from fix_gateway.metrics import GatewayMetrics
@@ -89,6 +96,7 @@ class Gateway:
             store_dir=config.store_dir,
             sockets_dir=config.sockets_dir,
             proof_wait_s=config.proof_wait_s,
+            resend_pace=ResendPace(),
         )
 
     async def serve(self, stopped: asyncio.Event, on_ready: Callable[[], None]) -> None:
@@ -165,17 +173,16 @@ class Gateway:
                 if session.is_granted
             }
             self._is_caught_up.set()
-
-    def generation_of(self, session_id: SessionId) -> int:
-        """Return the session's present grant, 0 for none."""
-        session = self._sessions.get(session_id)
-        return 0 if session is None else session.generation
+        for session in self._sessions.values():
+            self._keep_informed(session)
 
     def on_record(self, record: Record) -> None:
         """Take in what has happened: new reference data, and what sessions are to be told."""
         for event_index, event in enumerate(record.events()):
             if isinstance(event, ReferenceEvent):
                 self._reference.learn(event)
+            elif isinstance(event, SessionReset) and event.session_id in self._sessions:
+                self._sessions[event.session_id].end_epoch()
             elif isinstance(event, OrderEvent):
                 position = Position(record.seq, event_index)
                 for session_id in recipients(event):
@@ -243,7 +250,12 @@ class Gateway:
     async def _open_late(self, session: FixSession) -> None:
         """Take over a session that another process held when this one started."""
         await self._open(session)
+        self._keep_informed(session)
+
+    def _keep_informed(self, session: FixSession) -> None:
+        """From now on tell a session that is granted what happens; the past is in the journal."""
         if session.is_granted and session.row.session_id not in self._told:
+            log.info("session_taken_over", session=session.row.client_comp_id)
             session.skip_to(Position(self._link.last_seq, FAR))
             self._told[session.row.session_id] = session
 

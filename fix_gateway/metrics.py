@@ -44,6 +44,14 @@ class GatewayMetrics:
         self.reports_sent = Counter(
             "fixgw_reports_sent_total", "Reports of events sent", registry=self.registry
         )
+        self.resends = Counter(
+            "fixgw_resends_total", "Ranges sent again on ResendRequest(2)", registry=self.registry
+        )
+        self.messages_resent = Counter(
+            "fixgw_messages_resent_total",
+            "Messages sent again on ResendRequest(2)",
+            registry=self.registry,
+        )
         self.refusals = Counter(
             "fixgw_door_refusals_total",
             "Messages refused at the door by reason",

@@ -17,7 +17,6 @@ import stat
 import termios
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, ParamSpec, Protocol
 
@@ -25,7 +24,9 @@ import quickfix
 import structlog
 
 from fix_gateway.fix.dictionary import dictionary_path
+from fix_gateway.fix.fail_stop import fail_stop
 from fix_gateway.fix.fields import SOH
+from fix_gateway.fix.message_store import SessionIdentity, SessionStore
 
 POLLS_MAX: Final = 1000
 NOTHING: Final = bytes(4)
@@ -59,10 +60,6 @@ P = ParamSpec("P")
 FAILED: Final = object()
 
 
-class StoreInUseError(Exception):
-    """Another process owns the session's store."""
-
-
 class SessionHandler(Protocol):
     """Who is told what QuickFIX makes of a session's messages. Texts are whole messages."""
 
@@ -85,46 +82,6 @@ class SessionHandler(Protocol):
         """`on_application_message` failed on it: the client must not wait for ever."""
 
 
-@dataclass(frozen=True)
-class SessionIdentity:
-    """A session's three names, as they stand in its messages."""
-
-    begin_string: str
-    gateway_comp_id: str
-    client_comp_id: str
-
-
-class SessionStore:
-    """The files of QuickFIX's message store, and the lock that says whose they are."""
-
-    def __init__(self, directory: Path, identity: SessionIdentity) -> None:
-        self.directory = directory
-        self._prefix = "-".join(
-            (identity.begin_string, identity.gateway_comp_id, identity.client_comp_id)
-        )
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._lock)
-            raise StoreInUseError(f"another process owns {directory}") from None
-
-    def wipe(self) -> None:
-        """Forget all messages and numbers. Only before an acceptor has been made."""
-        for path in self.directory.glob(f"{self._prefix}.*"):
-            path.unlink()
-
-    def touch(self) -> None:
-        """Date the store now: QuickFIX wipes one that was created on an earlier day."""
-        path = self.directory / f"{self._prefix}.session"
-        path.write_text(time.strftime("%Y%m%d-%H:%M:%S", time.gmtime()))
-
-    def release(self) -> None:
-        """Give the lock back."""
-        os.close(self._lock)
-
-
 class SessionAcceptor:
     """QuickFIX's end of one session."""
 
@@ -139,12 +96,13 @@ class SessionAcceptor:
             identity.begin_string, identity.gateway_comp_id, identity.client_comp_id
         )
         self._begin_string = identity.begin_string
+        self._store_dir = store.directory
         self._socket_path = socket_path
         self._connection: socket.socket | None = None
         self._unfed = b""
         # QuickFIX keeps bare pointers to these: they live as long as the acceptor.
         self._application = _Application(handler)
-        store.touch()
+        store.open()
         self._make_acceptor(identity, store)
         self._session = quickfix.Session.lookupSession(self._session_id)
 
@@ -172,6 +130,10 @@ class SessionAcceptor:
         """Expect this number of the client next. Only while logged off."""
         self._session.setNextTargetMsgSeqNum(msg_seq_num)
 
+    def refresh(self) -> None:
+        """Read numbers and messages from the store's files again. Only while logged off."""
+        self._session.refresh()
+
     def reset(self) -> None:
         """Start both numbers at 1 again and forget all messages. Only while logged off."""
         self._session.reset()
@@ -183,6 +145,7 @@ class SessionAcceptor:
         connection.connect(str(self._socket_path))
         connection.settimeout(0)
         self._connection = connection
+        self._session.logon()  # Enables the session: `log_out` has switched it off for good.
         self._acceptor.poll()
 
     def disconnect(self) -> None:
@@ -230,10 +193,16 @@ class SessionAcceptor:
         self._acceptor.poll()
 
     def send(self, body: str) -> None:
-        """Send a message, given as fields from 35= on. QuickFIX adds header and trailer."""
+        """Send a message, given as fields from 35= on. QuickFIX adds header and trailer.
+
+        Ends the process when the message cannot be stored: QuickFIX would drop it without a word.
+        """
         text = f"8={self._begin_string}{SOH}9=0{SOH}{body}10=000{SOH}"
         message = quickfix.Message(text, UNVALIDATED)
+        number = self.next_sender_msg_seq_num
         quickfix.Session.sendToTarget(message, self._session_id)
+        if self.next_sender_msg_seq_num == number:
+            fail_stop(self._store_dir, "QuickFIX did not store a message")
 
     def log_out(self, reason: str) -> None:
         """Ask the client to log out. `on_logout` follows, or the caller's patience ends."""

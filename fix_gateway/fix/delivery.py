@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import structlog
 
 from engine.events import OrderEvent
+from engine.runtime import faults
 from engine.runtime.feed import Position, SessionEvent
 from fix_gateway.fix.execution_report import ReportBuilder
 from fix_gateway.fix.fields import MsgType, Tag, join_fields
@@ -123,6 +124,10 @@ class Delivery:
         """The client said Logout: it has read up to here, or reads on until ours."""
         self._prove(self._marks.sent)
 
+    def withdraw_question(self) -> None:
+        """An answer to the TestRequest under way proves nothing any more."""
+        self._probe = None
+
     def ask_for_proof(self, now_s: float) -> None:
         """Send a TestRequest when reports have been unproven for a while."""
         sender = self._sender
@@ -191,8 +196,11 @@ class Delivery:
         )
         marks.sent = event.position
         marks.sender_msg_seq_num = sender.next_sender_msg_seq_num
+        faults.reach("delivery.before_position")
         self._file.save()
+        faults.reach("delivery.before_send")
         sender.send(body)
+        faults.reach("delivery.after_send")
         self._metrics.reports_sent.inc()
         if self._unproven_since_s is None:
             self._unproven_since_s = time.monotonic()

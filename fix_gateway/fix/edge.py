@@ -32,7 +32,6 @@ DISCARDED_BYTES_MAX: Final = 64 << 10
 OUTBOUND_BYTES_MAX: Final = 8 << 20
 CLOSE_WAIT_S: Final = 2.0
 REFUSED: Final = "logon refused"
-UNAVAILABLE: Final = "not available now, try again in a moment"
 
 log = structlog.get_logger("fix.edge")
 
@@ -142,6 +141,8 @@ class Connection(asyncio.BufferedProtocol):
         self._discarded_bytes = 0
         self._is_closing = False
         self._is_authenticating = False
+        self._is_writable = asyncio.Event()
+        self._is_writable.set()
         self._logon_task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._log = log
@@ -197,7 +198,15 @@ class Connection(asyncio.BufferedProtocol):
             self._session.detach()
             self._session = None
 
-    # The session's side (`sessions.Client`).
+    def pause_writing(self) -> None:
+        """Called by the event loop."""
+        self._is_writable.clear()
+
+    def resume_writing(self) -> None:
+        """Called by the event loop."""
+        self._is_writable.set()
+
+    # The session's side (`resend.Resendee`).
 
     def write(self, data: bytes) -> None:
         """Send bytes to the client, or hang up on one that does not read."""
@@ -207,6 +216,10 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport.get_write_buffer_size() > OUTBOUND_BYTES_MAX:
             self._log.warning("slow_reader_cut_off")
             self.abort()
+
+    async def wait_until_writable(self) -> None:
+        """Return once the client has taken most of what it was sent."""
+        await self._is_writable.wait()
 
     def close(self) -> None:
         """Hang up once all has been sent, or after a short while."""
@@ -267,7 +280,9 @@ class Connection(asyncio.BufferedProtocol):
                 return
             await self._enter(session, logon)
         except (AuthenticationUnavailableError, LinkClosedError, TimeoutError) as error:
-            self._refuse(logon, UNAVAILABLE, cause=repr(error))
+            # Without a message: QuickFIX counts every Logout, whatever its number, and would pass
+            # over the next message that it has not received yet.
+            self._give_up(f"not available now: {error!r}")
 
     async def _enter(self, session: FixSession, logon: Logon) -> None:
         if session.has_client:
@@ -276,13 +291,19 @@ class Connection(asyncio.BufferedProtocol):
             return
         # The engine may be on its way back: many a client takes a refusal for the last word.
         if not await session.wait_until_granted(self._edge.limits.logon_wait_s):
-            self._refuse(logon, UNAVAILABLE, cause="the engine has not granted the session")
+            self._give_up("not available now: the engine has not granted the session")
             return
         if logon.is_reset:
-            refusal = await session.start_epoch()
+            # To its end, also when this connection is given up meanwhile: whoever misses the
+            # engine's answer does not hold the session any more.
+            refusal = await asyncio.shield(asyncio.ensure_future(session.start_epoch()))
             if refusal is not None:
-                self._refuse(logon, UNAVAILABLE, cause=f"no reset: {refusal}")
+                self._give_up(f"not available now: no reset, {refusal}")
                 return
+        if self._is_closing:
+            # The client is gone, and Python 3.11's `wait_for` may have swallowed the cancellation:
+            # a session attached to a dead connection would have a client for ever.
+            return
         if session.has_client:
             self._give_up("the session was logged on meanwhile")
             return
@@ -334,6 +355,11 @@ class Connection(asyncio.BufferedProtocol):
                 session.log_out("a Logon inside a session is not accepted")
                 self.close()
                 return
+            if frame.msg_type == MsgType.RESEND_REQUEST:
+                session.receive(b"".join(pieces))
+                pieces.clear()
+                session.answer_resend_request(frame.raw)
+                continue
             pieces.append(frame.raw)
         session.receive(b"".join(pieces))
         self._edge.flush()

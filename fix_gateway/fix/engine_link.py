@@ -1,12 +1,13 @@
 """The gateway's link to the engine: kept up, resumed without a gap, and nothing sent is forgotten.
 
 Commands that were sent and not answered when the link went down are in doubt: never refused, sent
-again first and in order once the engine is back. It ignores those that it has seen.
+again in order as soon as their session is granted again, before anything else of it. The engine
+ignores those that it has seen.
 """
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -15,6 +16,7 @@ import structlog
 
 from engine.commands import Command, OpenSession, SessionCommand
 from engine.events import CommandRefused, SessionOpened
+from engine.runtime import faults
 from engine.runtime.client import EngineLink, LinkClosedError
 from engine.runtime.codec import Record, Welcome
 from engine.runtime.feed import Position, SessionEvent, read_session_events
@@ -35,9 +37,6 @@ class LinkOwner(Protocol):
     async def on_linked(self, welcome: Welcome, *, is_first: bool) -> None:
         """The engine is there again: regain what must be held. May raise LinkClosedError."""
 
-    def generation_of(self, session_id: SessionId) -> int:
-        """Return the session's present grant, 0 for none."""
-
     def on_record(self, record: Record) -> None:
         """A durable record, in order and without gaps."""
 
@@ -51,15 +50,23 @@ class LinkOwner(Protocol):
 class GatewayLink:
     """The `fix.sessions.Engine` of all sessions. Belongs to the gateway's one thread."""
 
-    def __init__(self, socket_path: Path, journal_dir: Path, owner: LinkOwner) -> None:
+    def __init__(
+        self,
+        socket_path: Path,
+        journal_dir: Path,
+        owner: LinkOwner,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock_s = clock_s
         self._socket_path = socket_path
         self._journal_dir = journal_dir
         self._owner = owner
         self._link: EngineLink | None = None
-        self._batch: list[Command] = []
-        self._in_doubt: list[Command] = []
+        self._batch: list[SessionCommand] = []
+        self._in_doubt: list[SessionCommand] = []
         self._queued: list[Record] | None = None
-        self._last_seq: int | None = None
+        self._last_seq = 0
+        self._was_linked = False
         self._is_available = False
         self._progress_at_s = 0.0
 
@@ -71,7 +78,7 @@ class GatewayLink:
     @property
     def last_seq(self) -> int:
         """The last durable record that this process knows of."""
-        return self._last_seq or 0
+        return self._last_seq
 
     @property
     def depth(self) -> int:
@@ -92,23 +99,34 @@ class GatewayLink:
         """Send what was entered as one frame."""
         if not self._batch:
             return
+        faults.reach("gateway.before_commands")
         batch, self._batch = self._batch, []
         if self._link is None:
             self._in_doubt += batch
             return
         if self._link.unanswered_count == 0:
-            self._progress_at_s = time.monotonic()
+            self._progress_at_s = self._clock_s()
         self._link.send(batch)
+        faults.reach("gateway.after_commands")
 
     async def open_session(
         self, session_id: SessionId, *, generation: int, reset: bool
     ) -> SessionOpened | CommandRefused:
-        """Ask for a session. Raises LinkClosedError or TimeoutError."""
-        if self._link is None:
+        """Ask for a session. What is in doubt of it is sent again as soon as it is granted.
+
+        Raises LinkClosedError or TimeoutError.
+        """
+        link = self._link
+        if link is None:
             raise LinkClosedError("the link to the engine is down")
-        outcome = await self._link.submit(OpenSession(session_id, generation, reset))
+        self.flush()  # A reset must not overtake what was entered before it.
+        outcome = await link.submit(OpenSession(session_id, generation, reset))
         (event,) = outcome.events
         assert isinstance(event, SessionOpened | CommandRefused)
+        if self._link is not link:
+            raise LinkClosedError("the link went down as the answer came")
+        if isinstance(event, SessionOpened):
+            self._send_again(link, event)
         return event
 
     def read_session_events(self, session_id: SessionId, after: Position) -> Iterator[SessionEvent]:
@@ -144,14 +162,16 @@ class GatewayLink:
         def on_closed(in_doubt: list[Command]) -> None:
             self._link = None
             self._set_available(is_available=False)
-            self._in_doubt = in_doubt + self._in_doubt
+            sent = [command for command in in_doubt if isinstance(command, SessionCommand)]
+            self._in_doubt = sent + self._in_doubt + self._batch
+            self._batch = []
             closed.set()
 
         link = await EngineLink.connect(
             self._socket_path, "gateway", on_records=self._take, on_closed=on_closed
         )
         self._link = link
-        self._progress_at_s = time.monotonic()
+        self._progress_at_s = self._clock_s()
         try:
             await self._resume(link)
             await closed.wait()
@@ -159,15 +179,16 @@ class GatewayLink:
             link.close()
 
     async def _resume(self, link: EngineLink) -> None:
-        is_first = self._last_seq is None
         durable_seq = link.welcome.next_seq - 1
-        if self._last_seq is None:
-            self._last_seq = durable_seq
-        else:
+        if self._was_linked:
             await self._read_gap(self._last_seq, durable_seq)
-        await self._owner.on_linked(link.welcome, is_first=is_first)
+        else:
+            self._last_seq = durable_seq
+        await self._owner.on_linked(link.welcome, is_first=not self._was_linked)
+        self._was_linked = True
+        if self._link is not link:
+            raise LinkClosedError("the link went down while sessions were regained")
         self._pass_on_queued()
-        self._resend_in_doubt(link)
         self._set_available(is_available=True)
 
     async def _read_gap(self, last_seq: int, durable_seq: int) -> None:
@@ -184,7 +205,7 @@ class GatewayLink:
         self._owner.on_batch_end()
 
     def _take(self, records: list[Record]) -> None:
-        self._progress_at_s = time.monotonic()
+        self._progress_at_s = self._clock_s()
         if self._queued is not None:
             self._queued += records
             return
@@ -193,22 +214,26 @@ class GatewayLink:
         self._owner.on_batch_end()
 
     def _pass_on(self, record: Record) -> None:
-        assert self._last_seq is not None
         assert record.seq == self._last_seq + 1
         self._last_seq = record.seq
         self._owner.on_record(record)
 
-    def _resend_in_doubt(self, link: EngineLink) -> None:
-        in_doubt, self._in_doubt = self._in_doubt, []
-        again: list[Command] = []
-        for command in in_doubt:
-            assert isinstance(command, SessionCommand)
-            generation = self._owner.generation_of(command.session_id)
-            if generation:
-                again.append(msgspec.structs.replace(command, generation=generation))
+    def _send_again(self, link: EngineLink, opened: SessionOpened) -> None:
+        """Nothing newer of the session can have been sent: nobody knew yet that it is granted."""
+        again: list[SessionCommand] = []
+        others: list[SessionCommand] = []
+        for command in self._in_doubt:
+            is_of_it = command.session_id == opened.session_id
+            (again if is_of_it else others).append(command)
+        self._in_doubt = others
         if again:
-            log.warning("commands_sent_again", count=len(again))
-            link.send(again)
+            log.warning("commands_sent_again", session_id=opened.session_id, count=len(again))
+            link.send(
+                [
+                    msgspec.structs.replace(command, generation=opened.generation)
+                    for command in again
+                ]
+            )
 
     def _set_available(self, *, is_available: bool) -> None:
         if is_available != self._is_available:

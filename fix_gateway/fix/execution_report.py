@@ -1,21 +1,20 @@
 """Events to FIX reports: each a function of one event, so live, resent and replayed agree."""
 
-from typing import Final, assert_never
+from typing import Final
 
-from engine.events import (
-    CancelRejected,
-    OrderAccepted,
-    OrderCanceled,
-    OrderEvent,
-    OrderExpired,
-    OrderRejected,
-    OrderStatusReported,
-    Trade,
-)
+from engine.events import CancelRejected, OrderEvent
 from engine.explain import explain
-from engine.order import OrderView, OrdStatus
-from engine.reasons import CancelReason, RejectReason
+from engine.order import OrdStatus
+from engine.reasons import RejectReason
 from engine.reference import Reference
+from engine.report import (
+    NO_ORDER_ID,
+    ORD_REJ_REASONS,
+    ORD_STATUS_TEXT,
+    OTHER,
+    Report,
+    make_report,
+)
 from engine.runtime.feed import Position
 from fix_gateway.fix.fields import (
     BusinessRejectReason,
@@ -29,36 +28,37 @@ from fix_gateway.fix.fields import (
 )
 from fix_gateway.fix.translate import Refusal
 
-NO_ORDER_ID: Final = "NONE"
 YES: Final = "Y"
-ADDED_LIQUIDITY: Final = "1"
-REMOVED_LIQUIDITY: Final = "2"
 TO_CANCEL_REQUEST: Final = "1"
-ORD_STATUS_TEXT: Final = {status: f"{status.value:X}" for status in OrdStatus}
-
-# OrdRejReason(103) as FIX 4.4 knows it. The precise reason is the code in front of Text(58).
-OTHER: Final = "99"
-ORD_REJ_REASONS: Final = {
-    RejectReason.SYMBOL_UNKNOWN: "1",
-    RejectReason.MAX_ORDER_QTY: "3",
-    RejectReason.MAX_ORDER_NOTIONAL: "3",
-    RejectReason.DUPLICATE_CLORDID: "6",
-    RejectReason.STALE: "8",
-    RejectReason.UNSUPPORTED: "11",
-    RejectReason.LOT_SIZE: "13",
-    RejectReason.ORDER_QTY_INVALID: "13",
-    RejectReason.ACCOUNT_UNKNOWN: "15",
-    RejectReason.INSUFFICIENT_BALANCE: "0",
-}
 CXL_REJ_REASONS: Final = {
     RejectReason.TOO_LATE_TO_CANCEL: "0",
     RejectReason.UNKNOWN_ORDER: "1",
     RejectReason.DUPLICATE_CLORDID: "6",
 }
-CANCEL_WORDS: Final = {
-    CancelReason.IOC_REMAINDER: "the rest could not trade at once",
-    CancelReason.FOK_CANNOT_FILL: "the whole quantity could not trade at once",
-    CancelReason.MARKET_REMAINDER: "the book had no more to trade with",
+REPORT_TAGS: Final = {
+    "exec_id": Tag.EXEC_ID,
+    "order_id": Tag.ORDER_ID,
+    "cl_ord_id": Tag.CL_ORD_ID,
+    "orig_cl_ord_id": Tag.ORIG_CL_ORD_ID,
+    "exec_type": Tag.EXEC_TYPE,
+    "ord_status": Tag.ORD_STATUS,
+    "account": Tag.ACCOUNT,
+    "symbol": Tag.SYMBOL,
+    "side": Tag.SIDE,
+    "ord_type": Tag.ORD_TYPE,
+    "time_in_force": Tag.TIME_IN_FORCE,
+    "order_qty": Tag.ORDER_QTY,
+    "price": Tag.PRICE,
+    "last_qty": Tag.LAST_QTY,
+    "last_px": Tag.LAST_PX,
+    "leaves_qty": Tag.LEAVES_QTY,
+    "cum_qty": Tag.CUM_QTY,
+    "avg_px": Tag.AVG_PX,
+    # FIX 4.4 has no TrdMatchID(880) in this report.
+    "trade_id": Tag.SECONDARY_EXEC_ID,
+    "last_liquidity_ind": Tag.LAST_LIQUIDITY_IND,
+    "ord_rej_reason": Tag.ORD_REJ_REASON,
+    "text": Tag.TEXT,
 }
 
 Pairs = list[tuple[int, str]]
@@ -81,15 +81,12 @@ class ReportBuilder:
     ) -> str:
         """Return the report of an event. With `is_poss_resend` it bears PossResend(97)=Y."""
         head: Pairs = [(Tag.POSS_RESEND, YES)] if is_poss_resend else []
-        exec_id = f"{position.seq}.{position.event_index}"
         if isinstance(event, CancelRejected):
             return self._build_cancel_reject(event, head, happened_at_ns)
         pairs = [
             (Tag.MSG_TYPE, MsgType.EXECUTION_REPORT),
             *head,
-            (Tag.EXEC_ID, exec_id),
-            *self._order_fields(event.order),
-            *self._event_fields(event),
+            *_fields_of(make_report(event, position.exec_id, self._reference)),
             (Tag.TRANSACT_TIME, self._timestamps.format(happened_at_ns)),
         ]
         return join_fields(pairs)
@@ -175,89 +172,10 @@ class ReportBuilder:
             pairs.append((Tag.ACCOUNT, account.name))
         return join_fields(pairs)
 
-    def _order_fields(self, order: OrderView) -> Pairs:
-        """Return the order as it stood after the event: enough to rebuild it from one report."""
-        instrument = self._reference.instruments[order.instrument_id]
-        pairs: Pairs = [
-            (Tag.ORDER_ID, str(order.order_id) if order.order_id else NO_ORDER_ID),
-            (Tag.ORD_STATUS, ORD_STATUS_TEXT[order.ord_status]),
-            (Tag.SYMBOL, instrument.symbol),
-            (Tag.SIDE, str(order.side.value)),
-            (Tag.ORD_TYPE, str(order.ord_type.value)),
-            (Tag.TIME_IN_FORCE, str(order.time_in_force.value)),
-            (Tag.ORDER_QTY, instrument.format_qty(order.order_qty)),
-            (Tag.LEAVES_QTY, instrument.format_qty(order.leaves_qty)),
-            (Tag.CUM_QTY, instrument.format_qty(order.cum_qty)),
-            (Tag.AVG_PX, instrument.format_average_price(order.cum_notional, order.cum_qty)),
-        ]
-        if order.price is not None:
-            pairs.append((Tag.PRICE, instrument.format_price(order.price)))
-        account = self._reference.accounts.get(order.account_id)
-        if account is not None:
-            pairs.append((Tag.ACCOUNT, account.name))
-        return pairs
 
-    def _event_fields(
-        self,
-        event: OrderAccepted
-        | OrderRejected
-        | OrderStatusReported
-        | Trade
-        | OrderCanceled
-        | OrderExpired,
-    ) -> Pairs:
-        order = event.order
-        own_id: tuple[int, str] = (Tag.CL_ORD_ID, order.cl_ord_id)
-        match event:
-            case OrderAccepted():
-                return [(Tag.EXEC_TYPE, ExecType.NEW), own_id]
-            case OrderStatusReported():
-                return [(Tag.EXEC_TYPE, ExecType.ORDER_STATUS), own_id]
-            case OrderExpired():
-                return [(Tag.EXEC_TYPE, ExecType.EXPIRED), own_id]
-            case OrderRejected():
-                return [(Tag.EXEC_TYPE, ExecType.REJECTED), own_id, *self._reject_fields(event)]
-            case Trade():
-                return [(Tag.EXEC_TYPE, ExecType.TRADE), own_id, *self._trade_fields(event)]
-            case OrderCanceled():
-                return [(Tag.EXEC_TYPE, ExecType.CANCELED), *_cancel_fields(event)]
-            case _:
-                assert_never(event)
-
-    def _reject_fields(self, event: OrderRejected) -> Pairs:
-        text = explain(
-            event.reason,
-            limit=event.limit,
-            actual=event.actual,
-            instrument=self._reference.instruments.get(event.order.instrument_id),
-            side=event.order.side,
-        )
-        return [
-            (Tag.ORD_REJ_REASON, ORD_REJ_REASONS.get(event.reason, OTHER)),
-            (Tag.TEXT, text),
-        ]
-
-    def _trade_fields(self, event: Trade) -> Pairs:
-        instrument = self._reference.instruments[event.order.instrument_id]
-        return [
-            (Tag.LAST_QTY, instrument.format_qty(event.qty)),
-            (Tag.LAST_PX, instrument.format_price(event.price)),
-            # FIX 4.4 has no TrdMatchID(880) in this report.
-            (Tag.SECONDARY_EXEC_ID, str(event.trade_id)),
-            (
-                Tag.LAST_LIQUIDITY_IND,
-                ADDED_LIQUIDITY if event.is_resting else REMOVED_LIQUIDITY,
-            ),
-        ]
-
-
-def _cancel_fields(event: OrderCanceled) -> Pairs:
-    if event.cl_ord_id:
-        return [
-            (Tag.CL_ORD_ID, event.cl_ord_id),
-            (Tag.ORIG_CL_ORD_ID, event.order.cl_ord_id),
-        ]
+def _fields_of(report: Report) -> Pairs:
     return [
-        (Tag.CL_ORD_ID, event.order.cl_ord_id),
-        (Tag.TEXT, f"{event.reason.name}: {CANCEL_WORDS[event.reason]}"),
+        (tag, value)
+        for name, tag in REPORT_TAGS.items()
+        if (value := getattr(report, name)) is not None
     ]

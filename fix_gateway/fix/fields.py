@@ -22,8 +22,10 @@ class Tag(IntEnum):
 
     ACCOUNT = 1
     AVG_PX = 6
+    BEGIN_SEQ_NO = 7
     CL_ORD_ID = 11
     CUM_QTY = 14
+    END_SEQ_NO = 16
     EXEC_ID = 17
     EXEC_INST = 18
     LAST_PX = 31
@@ -65,7 +67,9 @@ class Tag(IntEnum):
     CASH_ORDER_QTY = 152
     EFFECTIVE_TIME = 168
     MAX_SHOW = 210
+    REF_TAG_ID = 371
     REF_MSG_TYPE = 372
+    SESSION_REJECT_REASON = 373
     BUSINESS_REJECT_REF_ID = 379
     BUSINESS_REJECT_REASON = 380
     EXPIRE_DATE = 432

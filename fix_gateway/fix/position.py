@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Final
 
 from engine.runtime.feed import BEFORE_ALL, Position
+from engine.units import SessionId
 
 SLOT: Final = struct.Struct("<QQQqQQqQqI")
+OWNER: Final = struct.Struct("<QI")
 SLOT_BYTES: Final = 128
+FILE_BYTES: Final = 3 * SLOT_BYTES  # Two slots, then whose they are.
 NO_EPOCH: Final = 0
 """The epoch of a store that is being reset: at a start such a store is wiped."""
 
@@ -49,16 +52,17 @@ class Marks:
 class PositionFile:
     """The mapped file. One process at a time, which holds the store's lock."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, session_id: SessionId) -> None:
         self.is_new = not path.exists()
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.ftruncate(descriptor, 2 * SLOT_BYTES)
-            self._map = mmap.mmap(descriptor, 2 * SLOT_BYTES)
+            os.ftruncate(descriptor, FILE_BYTES)
+            self._map = mmap.mmap(descriptor, FILE_BYTES)
         finally:
             os.close(descriptor)
-        self._counter = 0
-        self.marks = self._load()
+        self._counter, self.marks = _load(self._map)
+        owner = OWNER.pack(session_id, 0)
+        OWNER.pack_into(self._map, 2 * SLOT_BYTES, session_id, zlib.crc32(owner))
 
     def save(self) -> None:
         """Write the marks into the older of the two slots."""
@@ -80,20 +84,38 @@ class PositionFile:
         """Let go of the file; what was saved stays."""
         self._map.close()
 
-    def _load(self) -> Marks:
-        newest = Marks()
-        for offset in (0, SLOT_BYTES):
-            *values, checksum = SLOT.unpack_from(self._map, offset)
-            counter, epoch, sent_seq, sent_index, number, *rest = values
-            if counter <= self._counter or checksum != zlib.crc32(SLOT.pack(*values, 0)):
-                continue
-            proven_seq, proven_index, resend_seq, resend_index = rest
-            self._counter = counter
-            newest = Marks(
-                epoch=epoch,
-                sent=Position(sent_seq, sent_index),
-                sender_msg_seq_num=number,
-                proven=Position(proven_seq, proven_index),
-                poss_resend=Position(resend_seq, resend_index),
-            )
-        return newest
+
+def read_proven(store_dir: Path) -> dict[SessionId, Position]:
+    """Return the last event that each session's client has proven to have received.
+
+    For other processes than the files' owner. Sessions whose file is not readable are left out.
+    """
+    proven = {}
+    for path in sorted(store_dir.glob("*/position")):
+        data = path.read_bytes()
+        if len(data) != FILE_BYTES:
+            continue
+        session_id, checksum = OWNER.unpack_from(data, 2 * SLOT_BYTES)
+        if checksum == zlib.crc32(OWNER.pack(session_id, 0)):
+            proven[SessionId(session_id)] = _load(data)[1].proven
+    return proven
+
+
+def _load(data: bytes | mmap.mmap) -> tuple[int, Marks]:
+    """Return the number of the newest save, and what it said."""
+    last_counter, newest = 0, Marks()
+    for offset in (0, SLOT_BYTES):
+        *values, checksum = SLOT.unpack_from(data, offset)
+        counter, epoch, sent_seq, sent_index, number, *rest = values
+        if counter <= last_counter or checksum != zlib.crc32(SLOT.pack(*values, 0)):
+            continue
+        proven_seq, proven_index, resend_seq, resend_index = rest
+        last_counter = counter
+        newest = Marks(
+            epoch=epoch,
+            sent=Position(sent_seq, sent_index),
+            sender_msg_seq_num=number,
+            proven=Position(proven_seq, proven_index),
+            poss_resend=Position(resend_seq, resend_index),
+        )
+    return last_counter, newest

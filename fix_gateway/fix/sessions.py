@@ -1,7 +1,6 @@
 """A FIX session between the client and the engine: its numbers, its epoch and what it was told."""
 
 import asyncio
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,53 +8,45 @@ from typing import Final, Protocol
 
 import structlog
 
-from engine.commands import SessionCommand
 from engine.events import CommandRefused, SessionOpened
+from engine.runtime import faults
 from engine.runtime.feed import Position, SessionEvent
 from engine.units import SessionId
-from fix_gateway.fix.acceptor import SessionAcceptor, SessionIdentity, SessionStore
+from fix_gateway.fix.acceptor import SessionAcceptor
 from fix_gateway.fix.delivery import Delivery
 from fix_gateway.fix.execution_report import ReportBuilder
 from fix_gateway.fix.fields import (
     SOH,
-    BusinessRejectReason,
-    Fields,
     MsgType,
     Tag,
     parse_message,
 )
+from fix_gateway.fix.intake import Intake, TakesCommands
+from fix_gateway.fix.message_store import SessionIdentity, SessionStore
 from fix_gateway.fix.position import NO_EPOCH, PositionFile
 from fix_gateway.fix.refusals import RefusalLog
-from fix_gateway.fix.translate import Refusal, SessionContext, Translator
+from fix_gateway.fix.resend import (
+    Resendee,
+    Resender,
+    ResendPace,
+    build_refusal,
+    parse_resend_request,
+)
+from fix_gateway.fix.translate import SessionContext, Translator
 from fix_gateway.metrics import GatewayMetrics
 from store.sessions import FixSessionRow
 
 FAR: Final = 1 << 62
+UNGRANTED_WAIT_S: Final = 3.0
+BYTES_BEHIND_GAP_MAX: Final = 4 << 20
 HEARTBEAT: Final = f"{SOH}35={MsgType.HEARTBEAT}{SOH}"
 LOGOUT: Final = f"{SOH}35={MsgType.LOGOUT}{SOH}"
 
 log = structlog.get_logger("fix.session")
 
 
-class Client(Protocol):
-    """The client's connection, as the session sees it."""
-
-    def write(self, data: bytes) -> None:
-        """Send bytes to the client."""
-
-    def close(self) -> None:
-        """Hang up once all has been sent."""
-
-
-class Engine(Protocol):
+class Engine(TakesCommands, Protocol):
     """The engine, as a session sees it."""
-
-    @property
-    def is_available(self) -> bool:
-        """Whether commands are taken now."""
-
-    def enter(self, command: SessionCommand) -> None:
-        """Send a command with the next frame. Its effects come back as events."""
 
     async def open_session(
         self, session_id: SessionId, *, generation: int, reset: bool
@@ -81,6 +72,7 @@ class SessionTools:
     store_dir: Path
     sockets_dir: Path
     proof_wait_s: float
+    resend_pace: ResendPace
 
 
 class FixSession:
@@ -99,8 +91,16 @@ class FixSession:
         self._log = log.bind(session=row.client_comp_id)
         directory = tools.store_dir / f"{row.begin_string}-{row.client_comp_id}"
         self._store = SessionStore(directory, self._identity)
-        self._position = PositionFile(directory / "position")
+        self._position = PositionFile(directory / "position", row.session_id)
         self._refusals = RefusalLog(directory / "refusals")
+        self._intake = Intake(
+            tools.engine,
+            tools.translator,
+            tools.builder,
+            tools.metrics,
+            self._refusals,
+            reply=self._reply,
+        )
         self._delivery = Delivery(
             self._position,
             tools.builder,
@@ -108,13 +108,18 @@ class FixSession:
             lambda after: tools.engine.read_session_events(row.session_id, after),
             proof_wait_s=tools.proof_wait_s,
         )
+        self._resender = Resender(
+            self._store, self._identity, tools.resend_pace, tools.metrics, self._end_resend
+        )
         self._acceptor: SessionAcceptor | None = None
-        self._client: Client | None = None
+        self._client: Resendee | None = None
         self._generation = 0
         self._epoch = 0
+        self._ungranted_since_s: float | None = None
         self._granted = asyncio.Event()
         self._is_authenticated = False
         self._is_logged_on = False
+        self._bytes_behind_gap = 0
 
     # The grant.
 
@@ -134,6 +139,11 @@ class FixSession:
         return self._is_logged_on
 
     @property
+    def is_resending(self) -> bool:
+        """Whether the client is just being sent again what it has asked for."""
+        return self._resender.is_active
+
+    @property
     def proven(self) -> Position:
         """The last event that the client has proven to have received."""
         return self._position.marks.proven
@@ -142,6 +152,12 @@ class FixSession:
         """The grant is void: the engine or the link to it is gone."""
         self._generation = 0
         self._granted.clear()
+
+    def end_epoch(self) -> None:
+        """An operator has reset the numbers. `adopt` comes next, with the new epoch."""
+        self._log.warning("session_reset_by_operator")
+        self.log_out("the sequence numbers have been reset by the operator")
+        self.revoke()
 
     async def wait_until_granted(self, timeout_s: float) -> bool:
         """Return True as soon as this process may speak for the session, False after the time."""
@@ -158,27 +174,39 @@ class FixSession:
         engine has not seen; later it merely notes the new grant.
         """
         if self._acceptor is not None and opened.epoch == self._epoch:
-            self._generation = opened.generation
-            self._granted.set()
-            return
+            # A grant in between may have been our own, from an engine that died before it could
+            # answer: only orders that did not come from here prove that somebody else spoke.
+            if opened.watermark <= self._intake.entered_msg_seq_num:
+                self._generation = opened.generation
+                self._granted.set()
+                asyncio.get_running_loop().call_soon(self.deliver)
+                return
+            self._log.warning("session_was_held_elsewhere", watermark=opened.watermark)
+            self._drop_client()
+            self._acceptor.refresh()
         marks = self._position.marks
         if self._position.is_new and opened.generation > 1:
             # Our own memory of what was sent is lost: whatever there is may have been sent before.
             marks.poss_resend = Position(last_seq, FAR)
+        if self._acceptor is None and not self._store.has_survived:
+            self._skip_ahead(opened, last_seq)
         if marks.epoch != opened.epoch:
             if not self._position.is_new:
                 self._log.warning("store_wiped", store_epoch=marks.epoch, epoch=opened.epoch)
             if marks.epoch != NO_EPOCH:
                 marks.start_epoch()
+            faults.reach("adoption.before_wipe")
             self._forget_numbers()
+            faults.reach("adoption.after_wipe")
             marks.epoch = opened.epoch
             self._position.save()
-        self._note_grant(opened)
         if self._acceptor is None:
             socket_path = self._tools.sockets_dir / f"fix-{self.row.session_id}.sock"
             self._acceptor = SessionAcceptor(self._identity, self._store, socket_path, self)
             self._delivery.connect(_Outlet(self, self._acceptor))
+        self._note_grant(opened, self._acceptor)
         self._acceptor.expect(opened.watermark + 1)
+        faults.reach("adoption.adopted")
         self._delivery.rewind()
         self._position.is_new = False
         self._granted.set()
@@ -189,29 +217,55 @@ class FixSession:
         Returns why it is not possible now, None when it is done. QuickFIX resets its own store
         when it reads that Logon. Raises LinkClosedError or TimeoutError.
         """
+        faults.reach("epoch.before_engine")
+        assert self._acceptor is not None
         event = await self._tools.engine.open_session(
             self.row.session_id, generation=self._generation, reset=True
         )
         if isinstance(event, CommandRefused):
             return event.reason.name
-        self._note_grant(event)
+        self._note_grant(event, self._acceptor)
+        faults.reach("epoch.before_mark")
         self._position.marks.start_epoch()
         self._position.save()
+        faults.reach("epoch.before_store_reset")
         self._delivery.rewind()
         return None
 
-    def _note_grant(self, opened: SessionOpened) -> None:
+    def _skip_ahead(self, opened: SessionOpened, last_seq: int) -> None:
+        """The machine has stopped: what was sent last may be missing from our files.
+
+        The client finds a gap, asks, is told that nothing of it is to be had, and gets the reports
+        again with PossResend(97)=Y.
+        """
+        marks = self._position.marks
+        number = self._store.skip_ahead(marks.sender_msg_seq_num)
+        self._log.warning("store_may_be_torn", next_sender_msg_seq_num=number)
+        marks.start_epoch()
+        marks.epoch = opened.epoch
+        marks.poss_resend = Position(last_seq, FAR)
+        self._position.save()
+
+    def _note_grant(self, opened: SessionOpened, acceptor: SessionAcceptor) -> None:
         self._generation, self._epoch = opened.generation, opened.epoch
-        self._refusals.load(opened.epoch, opened.watermark)
+        self._intake.entered_msg_seq_num = opened.watermark
+        self._refusals.load(
+            opened.epoch,
+            watermark=opened.watermark,
+            next_sender_msg_seq_num=acceptor.next_sender_msg_seq_num,
+        )
 
     def _forget_numbers(self) -> None:
         if self._acceptor is None:
             self._store.wipe()
         else:
-            if self._client is not None:
-                self._client.close()
-            self.detach()
+            self._drop_client()
             self._acceptor.reset()
+
+    def _drop_client(self) -> None:
+        if self._client is not None:
+            self._client.close()
+        self.detach()
 
     # The client's connection.
 
@@ -220,11 +274,16 @@ class FixSession:
         """Whether a client is connected, logged on or about to be."""
         return self._client is not None
 
-    def attach(self, client: Client, logon: bytes) -> None:
+    def attach(self, client: Resendee, logon: bytes) -> None:
         """Let an authenticated client log on. `logon` is its Logon without the secrets."""
         assert self._acceptor is not None
         assert self._client is None
         self._client = client
+        self._bytes_behind_gap = 0
+        if self._position.marks.epoch == NO_EPOCH:
+            # QuickFIX does so too when it reads 141=Y; but that may have been an earlier Logon,
+            # whose connection was given up meanwhile.
+            self._acceptor.reset()
         self._acceptor.connect()
         self._is_authenticated = True
         try:
@@ -233,21 +292,55 @@ class FixSession:
             self._is_authenticated = False
         marks = self._position.marks
         if marks.epoch == NO_EPOCH:
-            # QuickFIX has reset its store. Only now may the client see the first number of it.
-            if self._acceptor.next_sender_msg_seq_num > 2:  # noqa: PLR2004 - Its Logon was 1.
-                self._log.error("store_not_reset_by_logon")
-                self._acceptor.reset()
+            # The store has been reset. Only now may the client see the first number of it.
+            faults.reach("epoch.after_store_reset")
             marks.epoch = self._epoch
             self._position.save()
+            faults.reach("epoch.after_mark")
         self._hand_on(written)
 
     def receive(self, frames: bytes) -> None:
         """Take whole frames of the client."""
-        if self._acceptor is not None and self._acceptor.is_connected:
-            self._hand_on(self._acceptor.feed(frames))
+        acceptor = self._acceptor
+        if acceptor is None or not acceptor.is_connected:
+            return
+        expected = acceptor.next_target_msg_seq_num
+        self._hand_on(acceptor.feed(frames))
+        if acceptor.next_target_msg_seq_num != expected:
+            self._bytes_behind_gap = 0
+            return
+        self._bytes_behind_gap += len(frames)
+        if self._bytes_behind_gap > BYTES_BEHIND_GAP_MAX:
+            # QuickFIX keeps every message that comes behind a gap, without a limit of its own.
+            self.log_out(f"too much was sent while MsgSeqNum(34)={expected} is missing")
+
+    def answer_resend_request(self, raw: bytes) -> None:
+        """Take a ResendRequest(2). QuickFIX is told of its number only."""
+        request = parse_resend_request(raw)
+        acceptor = self._acceptor
+        if request is None or acceptor is None or not self._is_logged_on:
+            self.receive(raw)
+            return
+        # An old number does not make the request void, but would end the session as a Heartbeat's.
+        if request.msg_seq_num >= acceptor.next_target_msg_seq_num:
+            self.receive(request.heartbeat)
+        if self._client is None or not acceptor.is_logged_on:
+            return
+        last = acceptor.next_sender_msg_seq_num - 1
+        refusal = build_refusal(request, last)
+        if refusal is not None:
+            acceptor.send(refusal)
+            self.drain()
+            return
+        end = min(request.end or last, last)
+        if request.begin <= end:
+            # Whoever asks again has not received what an answer to an earlier question would prove.
+            self._delivery.withdraw_question()
+            self._resender.resend(request.begin, end, self._client)
 
     def detach(self) -> None:
         """The client's connection is gone."""
+        self._resender.cancel()
         self._client = None
         if self._acceptor is not None:
             self._acceptor.disconnect()
@@ -261,9 +354,19 @@ class FixSession:
     def tick(self, now_s: float) -> None:
         """Once a second: QuickFIX's timers, and the question whether the client has it all."""
         if self._acceptor is not None:
+            self._let_go_of_client(now_s)
             self._acceptor.poll_timers()
             self._delivery.ask_for_proof(now_s)
             self.drain()
+
+    def _let_go_of_client(self, now_s: float) -> None:
+        """Log out a client whose session the engine does not grant to this process any more."""
+        if self.is_granted or not self._tools.engine.is_available or not self._is_logged_on:
+            self._ungranted_since_s = None
+        elif self._ungranted_since_s is None:
+            self._ungranted_since_s = now_s
+        elif now_s - self._ungranted_since_s > UNGRANTED_WAIT_S:
+            self.log_out("the session is served elsewhere, connect again")
 
     def drain(self) -> None:
         """Pass on to the client what QuickFIX has written."""
@@ -274,10 +377,17 @@ class FixSession:
         assert self._acceptor is not None
         if self._client is None:
             return
+        if self._resender.is_active:
+            self._resender.hold(written, self._client)
+            return
         if written:
             self._client.write(written)
         if not self._acceptor.is_connected:
             self._client.close()
+
+    def _end_resend(self) -> None:
+        self._hand_on(b"")
+        self.deliver()
 
     # What QuickFIX tells (SessionHandler).
 
@@ -305,68 +415,28 @@ class FixSession:
             test_req_id = parse_message(text).get(Tag.TEST_REQ_ID)
             if test_req_id is not None:
                 self._delivery.note_answer(test_req_id)
-        elif text.find(LOGOUT) != -1:
+        elif text.find(LOGOUT) != -1 and not self.is_resending:
             self._delivery.note_goodbye()
 
     def on_application_message(self, text: str) -> None:
         """An application message came, in sequence and well-formed."""
-        fields = parse_message(text)
-        msg_type = fields[Tag.MSG_TYPE]
-        if int(fields[Tag.MSG_SEQ_NUM]) in self._refusals:
-            return
-        if msg_type == MsgType.BUSINESS_MESSAGE_REJECT:
-            # Never answered: a reject of a reject has no end.
-            self._log.warning("client_rejected_message", text=fields.get(Tag.TEXT))
-            return
-        engine = self._tools.engine
-        if not self.is_granted or not engine.is_available:
-            reason = BusinessRejectReason.APPLICATION_NOT_AVAILABLE
-            self._refuse_business(fields, reason, "ENGINE_UNAVAILABLE: try again in a moment")
-            return
+        row = self.row
         context = SessionContext(
-            self.row.session_id,
-            self.row.firm_id,
-            self.row.account_id,
-            self._generation,
-            self._epoch,
+            row.session_id, row.firm_id, row.account_id, self._generation, self._epoch
         )
-        now_ns = time.time_ns()
-        outcome = self._tools.translator.translate(fields, context, now_ns)
-        if outcome is None:
-            reason = BusinessRejectReason.UNSUPPORTED_MESSAGE_TYPE
-            self._refuse_business(fields, reason, "UNSUPPORTED: message type not spoken here")
-        elif isinstance(outcome, Refusal):
-            self._refuse(fields, outcome, now_ns)
-        else:
-            engine.enter(outcome)
+        self._intake.take(text, context)
 
     def on_unprocessed_message(self, text: str) -> None:
-        """Our own code failed on a message: the client must not wait for ever."""
-        self._refuse_business(
-            parse_message(text), BusinessRejectReason.OTHER, "INTERNAL_ERROR: not processed"
-        )
+        """Our own code failed on a message."""
+        self._intake.give_up(text)
 
-    # Refusals at the door: written down before they are replied to.
-
-    def _refuse(self, fields: Fields, refusal: Refusal, now_ns: int) -> None:
-        msg_seq_num = int(fields[Tag.MSG_SEQ_NUM])
-        self._refusals.add(msg_seq_num)
-        self._tools.metrics.refusals.labels(refusal.reason.name).inc()
-        builder = self._tools.builder
-        if fields[Tag.MSG_TYPE] == MsgType.NEW_ORDER_SINGLE:
-            exec_id = f"D{self.row.session_id}.{self._epoch}.{msg_seq_num}"
-            self._reply(builder.build_refused_order(fields, refusal, exec_id, now_ns))
-        else:
-            self._reply(builder.build_refused_cancel(fields, refusal, now_ns))
-
-    def _refuse_business(self, fields: Fields, reason: BusinessRejectReason, text: str) -> None:
-        self._refusals.add(int(fields[Tag.MSG_SEQ_NUM]))
-        self._tools.metrics.refusals.labels(reason.name).inc()
-        self._reply(self._tools.builder.build_business_reject(fields, reason, text))
-
-    def _reply(self, body: str) -> None:
+    def _reply(self, msg_seq_num: int, reply: str) -> None:
+        """Refuse a message: write it down, then say it."""
         assert self._acceptor is not None
-        self._acceptor.send(body)
+        number = self._acceptor.next_sender_msg_seq_num
+        self._refusals.add(msg_seq_num, reply_msg_seq_num=number)
+        self._acceptor.send(reply)
+        faults.reach("refusal.after_reply")
 
     # Reports.
 
@@ -391,7 +461,7 @@ class FixSession:
         self._delivery.close()
         self._position.close()
         self._refusals.close()
-        self._store.release()
+        self._store.release(is_in_order=self._acceptor is not None)
 
 
 class _Outlet:
@@ -402,7 +472,8 @@ class _Outlet:
         self._acceptor = acceptor
 
     def may_send(self) -> bool:
-        return self._session.is_logged_on
+        session = self._session
+        return session.is_logged_on and session.is_granted and not session.is_resending
 
     @property
     def next_sender_msg_seq_num(self) -> int:

@@ -9,14 +9,10 @@ from pathlib import Path
 import pytest
 
 from fix_gateway.fix import acceptor
-from fix_gateway.fix.acceptor import (
-    SessionAcceptor,
-    SessionIdentity,
-    SessionStore,
-    StoreInUseError,
-)
+from fix_gateway.fix.acceptor import SessionAcceptor
 from fix_gateway.fix.fields import UtcTimestamps, parse_message
 from fix_gateway.fix.framing import FrameReader, build_frame
+from fix_gateway.fix.message_store import SessionIdentity, SessionStore, StoreInUseError
 
 YESTERDAY_S = 24 * 3600
 _numbers = itertools.count(1)
@@ -71,15 +67,23 @@ class Conversation:
 
     def say(self, msg_type: str, fields: str = "", seq: int | None = None) -> list[dict[int, str]]:
         """Send a message and return the answers."""
+        return answers(self.exchange(msg_type, fields, seq))
+
+    def exchange(self, msg_type: str, fields: str, seq: int | None = None) -> bytes:
+        """Send a message and return the answers as bytes."""
         self.seq = seq if seq is not None else self.seq + 1
         now = UtcTimestamps().format(time.time_ns())
         head = f"35={msg_type}\x0134={self.seq}\x0149={self.comp_id}\x0152={now}\x0156=WCX\x01"
-        written = self.acceptor.feed(build_frame("FIX.4.4", (head + fields).encode()))
-        return answers(written)
+        return self.acceptor.feed(build_frame("FIX.4.4", (head + fields).encode()))
 
     def log_on(self, reset: str = "141=Y\x01") -> list[dict[int, str]]:
         self.acceptor.connect()
         return self.say("A", f"98=0\x01108=30\x01{reset}")
+
+    def end(self) -> None:
+        """Hang up and let go of the store. QuickFIX keeps the session until the process ends."""
+        self.acceptor.disconnect()
+        self.store.release()
 
 
 def answers(written: bytes) -> list[dict[int, str]]:
@@ -93,11 +97,9 @@ ORDER = "55=BTC-USD\x0154=1\x0138=1\x0140=2\x0144=1\x01"
 
 @pytest.fixture
 def talk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Conversation]:
-    # A session of its own for each test: QuickFIX keeps them all until the process ends.
     conversation = Conversation(tmp_path_factory.mktemp("a"), f"C{next(_numbers)}")
     yield conversation
-    conversation.acceptor.disconnect()
-    conversation.store.release()
+    conversation.end()
 
 
 def test_messages_go_through_in_order(talk: Conversation) -> None:
@@ -171,6 +173,20 @@ def test_reconnection_goes_on_counting(talk: Conversation) -> None:
     assert talk.handler.told[-1] == "on_logout"
     (logon,) = talk.log_on(reset="")
     assert (logon[34], talk.acceptor.next_target_msg_seq_num) == ("3", 4)
+
+
+def test_session_that_we_logged_out_can_log_on_again(talk: Conversation) -> None:
+    """Whether or not the client has answered our Logout."""
+    talk.log_on()
+    for answers_logout in (False, True):
+        talk.acceptor.log_out("until later")
+        (logout,) = answers(talk.acceptor.drain())
+        assert (logout[35], logout[58]) == ("5", "until later")
+        if answers_logout:
+            talk.say("5")
+        talk.acceptor.disconnect()
+        (logon,) = talk.log_on(reset="")
+        assert logon[35] == "A"
 
 
 def test_rewound_session_asks_for_what_is_missing(talk: Conversation) -> None:
