@@ -36,9 +36,28 @@ class EngineSettings(Section):
 
 
 class JournalSettings(Section):
-    """The journal. `durability` "os" leaves flushing to the system: a power cut loses orders."""
+    """The journal. `durability` "os" leaves flushing to the system: a power cut loses orders.
+
+    With less than `free_bytes_min` free on its disk new orders are refused. At least 128 MiB, four
+    segments: room for half a million cancels. A file of the journal that would grow beyond
+    `segment_bytes_max` is closed and a new one begun.
+    """
 
     durability: Literal["fsync", "os"] = "fsync"
+    free_bytes_min: Annotated[int, Field(ge=128 << 20)] = 512 << 20
+    segment_bytes_max: Annotated[int, Field(ge=4096, le=32 << 20)] = 32 << 20
+
+
+class SnapshotSettings(Section):
+    """Snapshots of the engine's state, which `wcx up` lets a process of its own make.
+
+    Every `interval_s` seconds (0: never) that process looks whether there are `records_min` new
+    records in the journal. `kept_max` snapshots are kept.
+    """
+
+    interval_s: Annotated[float, Field(ge=0)] = 60.0
+    records_min: Annotated[int, Field(ge=1)] = 50_000
+    kept_max: Annotated[int, Field(ge=1)] = 3
 
 
 class FixSettings(Section):
@@ -91,8 +110,10 @@ class Settings(BaseSettings):
     data_dir: Path = Path("var")
     runtime_dir: Path | None = None
     database_url: SecretStr | None = None
+    fault_dir: Path | None = None  # For tests only: processes fail there on command.
     engine: EngineSettings = EngineSettings()
     journal: JournalSettings = JournalSettings()
+    snapshot: SnapshotSettings = SnapshotSettings()
     fix: FixSettings = FixSettings()
     rest: RestSettings = RestSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
@@ -115,6 +136,11 @@ class Settings(BaseSettings):
     def journal_dir(self) -> Path:
         """Where the engine keeps its journal."""
         return self.data_dir / "journal"
+
+    @property
+    def snapshots_dir(self) -> Path:
+        """Where the engine keeps its snapshots."""
+        return self.data_dir / "snapshots"
 
     @property
     def fix_store_dir(self) -> Path:

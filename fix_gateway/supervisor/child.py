@@ -217,8 +217,6 @@ async def run_to_end(spec: ChildSpec, *, timeout_s: float) -> tuple[int, str]:
     await child.start()
     try:
         code = await asyncio.wait_for(child.wait(), timeout_s)
-    except TimeoutError:
+    finally:
         await child.stop()
-        raise
-    child.request_stop()
     return code, "\n".join(lines)

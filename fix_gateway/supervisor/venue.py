@@ -15,8 +15,9 @@ from typing import Final, Literal
 
 from fix_gateway.supervisor.child import ChildSpec, Notified, Probed, Readiness
 from fix_gateway.supervisor.demo import seed_database, seed_engine
-from fix_gateway.supervisor.postgres import EmbeddedPostgres, OtherUser, place
+from fix_gateway.supervisor.postgres import EmbeddedPostgres, OtherUser, find_binaries, place
 from fix_gateway.supervisor.service import Service
+from fix_gateway.supervisor.snapshots import make_snapshots
 from store.migrate import migrate
 from store.postgres import ensure_database, wait_until_reachable
 
@@ -42,6 +43,8 @@ class VenueConfig:
     operator_token_file: Path
     database_url: str | None
     other_user: OtherUser
+    snapshot_interval_s: float
+    snapshot_records_min: int
     is_demo: bool
 
 
@@ -53,6 +56,7 @@ class Venue:
         self._say = say
         self._services: list[Service] = []
         self._postgres: EmbeddedPostgres | None = None
+        self._snapshots: asyncio.Task[None] | None = None
 
     async def run(self, stopped: asyncio.Event, on_ready: Callable[[], None]) -> None:
         """Start everything, call `on_ready`, and stop everything once `stopped` is set.
@@ -83,24 +87,33 @@ class Venue:
         await wait_until_reachable(url, timeout_s=DATABASE_WAIT_S)
         await asyncio.to_thread(migrate, url)
         accounts = await seed_database(url) if self._config.is_demo else []
+        environment = {
+            "WCX_DATA_DIR": str(self._config.data_dir),
+            "WCX_RUNTIME_DIR": str(self._config.sockets_dir),
+            "WCX_DATABASE_URL": url,
+            # The directory that `wcx` was called in must not shadow our packages.
+            "PYTHONSAFEPATH": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
         for name, module in MODULES.items():
-            environment = {
-                "WCX_DATA_DIR": str(self._config.data_dir),
-                "WCX_RUNTIME_DIR": str(self._config.sockets_dir),
-                "WCX_DATABASE_URL": url,
-                # The directory that `wcx` was called in must not shadow our packages.
-                "PYTHONSAFEPATH": "1",
-                "PYTHONUNBUFFERED": "1",
-            }
             argv = [sys.executable, "-m", module]
             notified = Notified(self._config.sockets_dir / f"notify-{name}.sock")
             await self._start_service(ChildSpec(name, argv, environment), notified)
             if name == "engine" and self._config.is_demo:
                 await seed_engine(self._config.engine_socket, accounts)
+        if self._config.snapshot_interval_s:
+            records_min = str(self._config.snapshot_records_min)
+            argv = [sys.executable, "-m", "engine", "snapshot", "--records-min", records_min]
+            spec = ChildSpec("snapshot", argv, environment)
+            self._snapshots = asyncio.create_task(
+                make_snapshots(spec, self._config.snapshot_interval_s, self._say)
+            )
 
     async def _start_postgres(self) -> str:
         config = self._config
-        postgres = await place(config.data_dir, config.sockets_dir, config.other_user)
+        postgres = await place(
+            config.data_dir, config.sockets_dir, config.other_user, find_binaries()
+        )
         await postgres.prepare()
         self._postgres = postgres
 
@@ -117,6 +130,9 @@ class Venue:
         await service.start()
 
     async def _stop(self) -> None:
+        if self._snapshots is not None:
+            self._snapshots.cancel()
+            await asyncio.gather(self._snapshots, return_exceptions=True)
         for service in reversed(self._services):
             await service.stop()
 
