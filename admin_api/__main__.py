@@ -10,6 +10,7 @@ import uvloop
 from admin_api.app import make_app
 from admin_api.engine_link import EngineWatch
 from admin_api.metrics import AdminMetrics
+from admin_api.reports import ReportReader
 from admin_api.services import Services
 from config.lifecycle import notify_ready, start_server, stop_on_signals
 from config.logs import set_up_logs
@@ -38,7 +39,8 @@ async def run(settings: Settings) -> int:
     services = Services(
         database=Database(settings.database_url.get_secret_value()),
         engine=EngineWatch(settings.engine_socket),
-        metrics=AdminMetrics(),
+        reports=ReportReader(settings.journal_dir),
+        metrics=AdminMetrics(settings.status_file),
         operator_token=settings.operator_token_file.read_text().strip(),
     )
     serving = asyncio.ensure_future(_serve(settings, services))
@@ -47,6 +49,7 @@ async def run(settings: Settings) -> int:
     stopping.cancel()
     serving.cancel()
     (fault,) = await asyncio.gather(serving, return_exceptions=True)
+    services.reports.close()
     await services.database.close()
     if isinstance(fault, Exception):
         raise fault

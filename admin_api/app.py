@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 
 from admin_api.errors import install_error_handlers, problem
-from admin_api.routers import health, sessions
+from admin_api.routers import accounts, health, sessions
 from admin_api.services import Services
 from store.postgres import StoreError
 
@@ -23,6 +23,7 @@ def make_app(services: Services) -> FastAPI:
     install_error_handlers(app)
     app.include_router(health.router)
     app.include_router(sessions.router)
+    app.include_router(accounts.router)
 
     @app.exception_handler(StoreError)
     async def on_store_error(_request: Request, error: Exception) -> JSONResponse:

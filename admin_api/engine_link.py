@@ -1,4 +1,4 @@
-"""The admin API's link to the engine: who owns which FIX session, and how the engine is."""
+"""The admin API's link to the engine: what exists, who owns which FIX session, how it is."""
 
 import asyncio
 from dataclasses import dataclass
@@ -7,10 +7,19 @@ from typing import Final
 
 import structlog
 
-from engine.events import Event, SessionOpened, SessionReleased
+from engine.commands import ResetSession
+from engine.events import (
+    CommandRefused,
+    Event,
+    ReferenceEvent,
+    SessionOpened,
+    SessionReleased,
+    SessionReset,
+)
+from engine.reference import Reference
 from engine.runtime.client import EngineLink, LinkClosedError
 from engine.runtime.codec import Record, Status
-from engine.units import SessionId
+from engine.units import Seq, SessionId
 
 RETRY_S: Final = 0.5
 NAME: Final = "admin_api"
@@ -28,9 +37,15 @@ class Grant:
 
 
 class EngineWatch:
-    """Keeps a link to the engine up and follows what it says of sessions. One event loop's own."""
+    """Keeps a link to the engine up and follows what it says. One event loop's own.
+
+    `reference` is what exists as far as is known; it only grows. `durable_seq` is the last record
+    that is known to be durable, None before the engine was there for the first time.
+    """
 
     def __init__(self, socket_path: Path) -> None:
+        self.reference = Reference()
+        self.durable_seq: Seq | None = None
         self._socket_path = socket_path
         self._grants: dict[SessionId, Grant] = {}
         self._link: EngineLink | None = None
@@ -40,13 +55,26 @@ class EngineWatch:
         return self._grants.get(session_id)
 
     async def status(self) -> Status | None:
-        """Return how the engine is, None when it is away or does not answer."""
+        """Return how the engine is, None when it is away or does not answer.
+
+        After an answer `durable_seq` is past all that was told to anybody before the question.
+        """
         if self._link is None:
             return None
         try:
-            return await self._link.status()
+            status = await self._link.status()
         except (LinkClosedError, TimeoutError):
             return None
+        self.durable_seq = status.last_seq
+        return status
+
+    async def reset_session(self, session_id: SessionId) -> SessionReset | CommandRefused:
+        """Reset the numbers of a FIX session. Raises LinkClosedError or TimeoutError."""
+        if self._link is None:
+            raise LinkClosedError("the engine is away")
+        (event,) = (await self._link.submit(ResetSession(session_id))).events
+        assert isinstance(event, SessionReset | CommandRefused)
+        return event
 
     async def run(self) -> None:
         """Keep the link up until cancelled."""
@@ -65,6 +93,7 @@ class EngineWatch:
             on_closed=lambda _in_doubt: closed.set(),
         )
         self._learn(link.welcome.events)
+        self.durable_seq = Seq(link.welcome.next_seq - 1)
         self._link = link
         log.info("engine_available")
         try:
@@ -77,14 +106,20 @@ class EngineWatch:
     def _take(self, records: list[Record]) -> None:
         for record in records:
             self._learn(record.events())
+            self.durable_seq = record.seq
 
     def _learn(self, events: list[Event]) -> None:
         for event in events:
             if isinstance(event, SessionOpened):
                 grant = Grant(event.generation, event.epoch, is_held=True)
                 self._grants[event.session_id] = grant
+            elif isinstance(event, ReferenceEvent):
+                self.reference.learn(event)
             elif isinstance(event, SessionReleased):
                 before = self._grants.get(event.session_id)
                 epoch = 0 if before is None else before.epoch
                 grant = Grant(event.generation, epoch, is_held=False)
+                self._grants[event.session_id] = grant
+            elif isinstance(event, SessionReset):
+                grant = Grant(event.generation, event.epoch, is_held=False)
                 self._grants[event.session_id] = grant

@@ -13,7 +13,9 @@ class Readiness(BaseModel):
     """Whether the venue accepts work, and which part does not."""
 
     status: str = Field(examples=["ready", "not ready"])
-    checks: dict[str, str] = Field(examples=[{"database": "ok", "engine": "ok", "gateway": "ok"}])
+    checks: dict[str, str] = Field(
+        examples=[{"database": "ok", "engine": "ok", "gateway": "ok", "storage": "ok"}]
+    )
 
 
 class FixSessionView(BaseModel):
@@ -34,3 +36,72 @@ class FixSessionPage(BaseModel):
     """All FIX sessions, by identity."""
 
     items: list[FixSessionView]
+
+
+class SessionResetView(BaseModel):
+    """The new beginning of a FIX session's numbers."""
+
+    session_id: int
+    epoch: int
+
+
+class Problem(BaseModel):
+    """Why a request was not served (RFC 9457)."""
+
+    type: str = Field(examples=["about:blank"])
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(examples=[404])
+    detail: str = Field(examples=["no account 99"])
+
+
+class ExecutionReportView(BaseModel):
+    """An ExecutionReport(8), field by field as FIX clients are sent it.
+
+    Numbers are decimal text in the instrument's decimals. A field that does not apply is null.
+    """
+
+    exec_id: str = Field(description="ExecID(17), the same as over FIX", examples=["1042.1"])
+    exec_type: str = Field(
+        description="ExecType(150): 0 new, F trade, 4 canceled, C expired, 8 rejected, I status"
+    )
+    ord_status: str = Field(
+        description="OrdStatus(39): 0 new, 1 partly filled, 2 filled, 4 canceled, 8 rejected, "
+        "C expired"
+    )
+    order_id: str = Field(description="OrderID(37), NONE for an order that was refused")
+    cl_ord_id: str = Field(description="ClOrdID(11), of the cancel request if one was asked")
+    orig_cl_ord_id: str | None = Field(description="OrigClOrdID(41), of the order canceled")
+    account: str | None = Field(description="Account(1)", examples=["DEMO1"])
+    symbol: str = Field(description="Symbol(55)", examples=["BTC-USD"])
+    side: str = Field(description="Side(54): 1 buy, 2 sell")
+    ord_type: str = Field(description="OrdType(40): 1 market, 2 limit")
+    time_in_force: str = Field(description="TimeInForce(59): 0 day, 1 GTC, 3 IOC, 4 FOK")
+    order_qty: str = Field(description="OrderQty(38)", examples=["0.5000"])
+    price: str | None = Field(description="Price(44)", examples=["60000.00"])
+    last_qty: str | None = Field(description="LastQty(32), of this fill")
+    last_px: str | None = Field(description="LastPx(31), of this fill")
+    cum_qty: str = Field(description="CumQty(14)")
+    leaves_qty: str = Field(description="LeavesQty(151)")
+    avg_px: str = Field(description="AvgPx(6)")
+    trade_id: str | None = Field(description="SecondaryExecID(527), the same on both sides")
+    last_liquidity_ind: str | None = Field(
+        description="LastLiquidityInd(851): 1 added liquidity, 2 removed it"
+    )
+    ord_rej_reason: str | None = Field(description="OrdRejReason(103)")
+    reason: str | None = Field(
+        description="The code of a refusal or a cancel", examples=["INSUFFICIENT_BALANCE"]
+    )
+    text: str | None = Field(description="Text(58)")
+    transact_time: str = Field(
+        description="TransactTime(60) in UTC", examples=["2026-11-23T09:30:00.123456Z"]
+    )
+
+
+class ExecutionReportPage(BaseModel):
+    """Reports of an account, in the order in which they happened."""
+
+    items: list[ExecutionReportView]
+    next_after_exec_id: str = Field(
+        description="Send this as `after_exec_id` to read on", examples=["1042.1"]
+    )
+    has_more: bool = Field(description="Whether more may be there already")

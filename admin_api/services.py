@@ -10,6 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from admin_api.engine_link import EngineWatch
 from admin_api.metrics import AdminMetrics
+from admin_api.reports import ReportReader
 from store.postgres import Database
 
 bearer = HTTPBearer(auto_error=False, description="The operator token of the venue")
@@ -17,10 +18,11 @@ bearer = HTTPBearer(auto_error=False, description="The operator token of the ven
 
 @dataclass(frozen=True)
 class Services:
-    """The store, the engine and the secret that operators show."""
+    """The store, the engine, the journal's reader and the secret that operators show."""
 
     database: Database
     engine: EngineWatch
+    reports: ReportReader
     metrics: AdminMetrics
     operator_token: str
 

@@ -22,7 +22,11 @@ async def is_alive() -> Health:
 
 @router.get("/readyz", responses={HTTPStatus.SERVICE_UNAVAILABLE: {"model": Readiness}})
 async def is_ready(services: ServicesOf, response: Response) -> Readiness:
-    """Answer 200 when PostgreSQL, the engine and a gateway all do their work, else 503."""
+    """Answer 200 when PostgreSQL, the engine and a gateway all do their work, else 503.
+
+    `storage` is `low` while new orders are refused because the journal's disk is nearly full. That
+    is no 503: cancels and this API are needed then more than ever.
+    """
     checks = {"database": "ok", "engine": "ok", "gateway": "ok"}
     try:
         await services.database.ping()
@@ -34,6 +38,8 @@ async def is_ready(services: ServicesOf, response: Response) -> Readiness:
     if status is None or GATEWAY not in status.links:
         checks["gateway"] = "away"
     is_everything_there = set(checks.values()) == {"ok"}
+    if status is not None:
+        checks["storage"] = "low" if status.is_storage_low else "ok"
     if not is_everything_there:
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
     return Readiness(status="ready" if is_everything_there else "not ready", checks=checks)

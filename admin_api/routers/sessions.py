@@ -1,10 +1,18 @@
 """FIX sessions."""
 
-from fastapi import APIRouter, Depends
+from http import HTTPStatus
 
-from admin_api.schemas import FixSessionPage, FixSessionView
+import structlog
+from fastapi import APIRouter, Depends, HTTPException
+
+from admin_api.schemas import FixSessionPage, FixSessionView, Problem, SessionResetView
 from admin_api.services import ServicesOf, require_operator
+from engine.events import CommandRefused
+from engine.runtime.client import LinkClosedError
+from engine.units import SessionId
 from store.sessions import list_sessions
+
+log = structlog.get_logger("admin")
 
 router = APIRouter(
     prefix="/v1/sessions", tags=["sessions"], dependencies=[Depends(require_operator)]
@@ -33,3 +41,26 @@ async def list_fix_sessions(services: ServicesOf) -> FixSessionPage:
             )
         )
     return FixSessionPage(items=items)
+
+
+@router.post(
+    "/{session_id}/reset",
+    responses={
+        HTTPStatus.NOT_FOUND: {"model": Problem, "description": "No session has ever been opened"},
+        HTTPStatus.SERVICE_UNAVAILABLE: {"model": Problem, "description": "The engine is away"},
+    },
+)
+async def reset_fix_session(services: ServicesOf, session_id: int) -> SessionResetView:
+    """Begin both sequence numbers of a FIX session at 1 again. For operators.
+
+    A client that is logged on is logged out. It must reset its own numbers too, or log on with
+    ResetSeqNumFlag(141)=Y. Reports that it has not proven to have come again with 97=Y.
+    """
+    try:
+        event = await services.engine.reset_session(SessionId(session_id))
+    except (LinkClosedError, TimeoutError):
+        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "the engine is away") from None
+    if isinstance(event, CommandRefused):
+        raise HTTPException(HTTPStatus.NOT_FOUND, f"no session {session_id} was ever opened")
+    log.warning("session_reset", session_id=session_id, epoch=event.epoch)
+    return SessionResetView(session_id=session_id, epoch=event.epoch)

@@ -1,0 +1,89 @@
+"""What was reported of an account, read from the journal files on worker threads."""
+
+import asyncio
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from admin_api.schemas import ExecutionReportPage, ExecutionReportView
+from engine.reference import Reference
+from engine.report import make_report
+from engine.runtime.feed import Position, read_account_events
+from engine.units import AccountId, Seq
+
+READS_AT_ONCE: Final = 2
+READS_WAITING_MAX: Final = 32
+# Some tenths of a second of work. A page that ends for it says that there may be more.
+RECORDS_PER_PAGE_MAX: Final = 50_000
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class ReaderBusyError(Exception):
+    """So many pages are waiting to be read that one more must come back later."""
+
+
+class ReportReader:
+    """Reads pages of reports in two worker threads. Belongs to one event loop."""
+
+    def __init__(self, journal_dir: Path) -> None:
+        self._journal_dir = journal_dir
+        self._workers = ThreadPoolExecutor(READS_AT_ONCE, "journal")
+        self._waiting_count = 0
+
+    async def read(
+        self,
+        account_id: AccountId,
+        after: Position,
+        reference: Reference,
+        *,
+        until_seq: Seq,
+        limit: int,
+    ) -> ExecutionReportPage:
+        """Return what was reported of the account's orders after `after`, at most `limit` reports.
+
+        `until_seq` must be durable. Raises ReaderBusyError when too many wait already,
+        RecordsGoneError for what is not kept any more, JournalDamagedError.
+        """
+        if self._waiting_count >= READS_WAITING_MAX:
+            raise ReaderBusyError
+        self._waiting_count += 1
+
+        def read() -> ExecutionReportPage:
+            page = read_account_events(
+                self._journal_dir,
+                account_id,
+                after,
+                until_seq=until_seq,
+                events_max=limit,
+                records_max=RECORDS_PER_PAGE_MAX,
+            )
+            return ExecutionReportPage(
+                items=[
+                    ExecutionReportView(
+                        **dataclasses.asdict(
+                            make_report(item.event, item.position.exec_id, reference)
+                        ),
+                        transact_time=_format_time(item.happened_at_ns),
+                    )
+                    for item in page.events
+                ],
+                next_after_exec_id=page.reached.exec_id,
+                has_more=page.has_more,
+            )
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._workers, read)
+        finally:
+            self._waiting_count -= 1
+
+    def close(self) -> None:
+        """Let the worker threads end."""
+        self._workers.shutdown(wait=False, cancel_futures=True)
+
+
+def _format_time(time_ns: int) -> str:
+    """Return a time as RFC 3339 has it, with the six decimals that FIX clients are sent."""
+    moment = EPOCH + timedelta(microseconds=time_ns // 1000)
+    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z"
