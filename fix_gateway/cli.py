@@ -1,8 +1,10 @@
 """`wcx`: the command for people."""
 
 import asyncio
+import functools
 import json
 import os
+import secrets
 import signal
 import sys
 from typing import Annotated
@@ -11,16 +13,23 @@ import typer
 
 from config.lifecycle import stop_on_signals
 from config.settings import Settings
+from engine.runtime.client import ask_status
+from engine.runtime.feed import find_first_unread
+from engine.runtime.journal import JournalDamagedError
+from fix_gateway.fix.position import read_proven
 from fix_gateway.supervisor.child import LINE_BYTES_MAX
 from fix_gateway.supervisor.demo import PASSWORD, DemoConflictError
 from fix_gateway.supervisor.postgres import NoPostgresError
 from fix_gateway.supervisor.service import StartError
 from fix_gateway.supervisor.venue import Venue, VenueConfig, VenueInUseError
-from fix_gateway.tools.demo_client import run_demo
+from fix_gateway.tools.chaos.run import ChaosConfig, run_chaos
+from fix_gateway.tools.demo_client import Curtain, run_demo
 from fix_gateway.tools.initiator import Counterparty
+from store.postgres import StoreError
 
 START_ERRORS = (
-    StartError, VenueInUseError, NoPostgresError, DemoConflictError, PermissionError, TimeoutError,
+    StartError, VenueInUseError, NoPostgresError, DemoConflictError, StoreError, PermissionError,
+    TimeoutError,
 )  # fmt: skip
 
 app = typer.Typer(
@@ -54,13 +63,13 @@ def up(
     try:
         asyncio.run(_run_venue(settings, is_demo=demo))
     except START_ERRORS as error:
-        print(f"wcx: {error}", file=sys.stderr)
+        print(f"wcx: {error}".rstrip(), file=sys.stderr)
         raise typer.Exit(1) from None
 
 
 @app.command()
 def status() -> None:
-    """Say which parts of the venue run."""
+    """Say which parts of the venue run, and whether it takes new orders."""
     settings = Settings()
     try:
         found = json.loads(settings.status_file.read_text())
@@ -73,7 +82,17 @@ def status() -> None:
         print(f"database   embedded PostgreSQL, data in {found['postgres_data_dir']}")
     for service in found["services"]:
         state = f"pid {service['pid']}" if service["pid"] else "starting"
-        print(f"{service['name']:<10} {state}, started again {service['restart_count']} times")
+        line = f"{service['name']:<10} {state}, started again {service['restart_count']} times"
+        if service["last_exit"] is not None:
+            line += f", last ended with {service['last_exit']}"
+        print(line)
+    engine = asyncio.run(ask_status(settings.engine_socket, "status"))
+    if engine is None:
+        print("orders     not taken: the engine does not answer")
+    elif engine.is_storage_low:
+        print("orders     not taken: the journal's disk is nearly full; cancels are")
+    else:
+        print("orders     taken")
 
 
 @app.command()
@@ -83,18 +102,78 @@ def demo(
 ) -> None:
     """Trade DEMO1 against DEMO2 over FIX and print every message, decoded."""
     fix = Settings().fix
-    # QuickFIX, when it is imported, lets Ctrl-C end the process without a word.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    curtain = Curtain()
+    signal.signal(signal.SIGINT, lambda _number, _frame: curtain.fall())
     counterparty = Counterparty("127.0.0.1", fix.port, fix.comp_id, PASSWORD)
-    raise typer.Exit(run_demo(counterparty, print, is_endless=loop))
+    say = functools.partial(print, flush=True)  # Whoever reads a pipe sees each line at once.
+    raise typer.Exit(run_demo(counterparty, say, curtain, is_endless=loop))
+
+
+@app.command()
+def chaos(
+    *,
+    faults: Annotated[int, typer.Option(min=1, help="How many faults to inject.")] = 200,
+    seed: Annotated[int | None, typer.Option(help="Choose the faults of an earlier run.")] = None,
+    clients: Annotated[int, typer.Option(min=2, max=22, help="How many FIX clients trade.")] = 6,
+    rate: Annotated[float, typer.Option(help="Messages per second of each client.")] = 15.0,
+    keep_data: Annotated[
+        bool, typer.Option("--keep-data", help="Keep the data also when nothing is wrong.")
+    ] = False,
+) -> None:
+    """Break a venue of its own in every way, and prove that nothing was lost or doubled.
+
+    Starts a whole venue in a temporary directory and FIX clients that trade on it; kills, stops and
+    starves its processes, fails its writes and cuts its connections; then compares what every
+    client was told with the journal. The exit code is 0 only when they agree in everything.
+    """
+    config = ChaosConfig(
+        fault_count=faults,
+        seed=secrets.randbelow(1 << 32) if seed is None else seed,
+        client_count=clients,
+        rate=rate,
+        keeps_data=keep_data,
+    )
+    # However it is broken off, its venue ends with it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    result = run_chaos(config, functools.partial(print, flush=True))
+    print("\n".join(result.table()))
+    raise typer.Exit(0 if result.is_clean else 1)
+
+
+@app.command()
+def replay(
+    *,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SEQ|TIME", help="A record's number, or a UTC time: 2026-11-23T05:06:16.4Z."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Rebuild the state at any moment: balances, open orders and books. Without --until, now."""
+    _run_engine("replay", "--until", until, "--json", as_json)
+
+
+@app.command()
+def upgrade() -> None:
+    """Before the next version is started: let this one write down where the journal ends.
+
+    With the venue stopped, and with the version that wrote the journal: another version may decide
+    otherwise, so it never replays these records but starts from the snapshot made here.
+    """
+    _run_engine("upgrade")
 
 
 @journal.command()
 def verify(
+    *,
     until: Annotated[int | None, typer.Option(help="Stop after this record.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Replay archived records too.")] = False,
 ) -> None:
-    """Replay the whole journal, compare every event and print the hash of the state."""
-    _run_engine("verify", "--until", until)
+    """Replay the journal, compare every event and every snapshot, print the hash of the state."""
+    _run_engine("verify", "--until", until, "--all", everything)
 
 
 @journal.command()
@@ -106,11 +185,38 @@ def show(
     _run_engine("show", "--after", after, "--until", until)
 
 
-def _run_engine(verb: str, *options: str | int | None) -> None:
-    """Become `python -m engine VERB`: only the engine may apply commands."""
+@journal.command()
+def compact(
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be archived.")
+    ] = False,
+) -> None:
+    """Compress and archive what a snapshot covers and no FIX session can ask for any more.
+
+    Archived records stay readable. Safe while the venue runs, and when it is stopped half-way.
+    """
+    settings = Settings()
+    try:
+        unread = find_first_unread(settings.journal_dir, read_proven(settings.fix_store_dir))
+    except JournalDamagedError as error:
+        print(f"wcx: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    if unread.session_id:
+        print(f"session {unread.session_id} has not confirmed to have record {unread.seq}")
+    _run_engine("compact", "--below", unread.seq, "--dry-run", dry_run)
+
+
+def _run_engine(verb: str, *options: str | int | bool | None) -> None:
+    """Become `python -m engine VERB`: only the engine may apply commands.
+
+    Options come in pairs of name and value; one whose value is None or False is left out.
+    """
     arguments = [sys.executable, "-P", "-m", "engine", verb]
     for name, value in zip(options[::2], options[1::2], strict=True):
-        if value is not None:
+        if value is True:
+            arguments.append(str(name))
+        elif value is not None and value is not False:
             arguments += [str(name), str(value)]
     sys.stdout.flush()
     os.execv(sys.executable, arguments)
@@ -126,6 +232,8 @@ async def _run_venue(settings: Settings, *, is_demo: bool) -> None:
         operator_token_file=settings.operator_token_file.resolve(),
         database_url=None if url is None else url.get_secret_value(),
         other_user=settings.embedded.postgres_user,
+        snapshot_interval_s=settings.snapshot.interval_s,
+        snapshot_records_min=settings.snapshot.records_min,
         is_demo=is_demo,
     )
 

@@ -3,9 +3,10 @@
 import itertools
 import queue
 import random
+import threading
 import time
 from collections.abc import Callable
-from typing import Final, NoReturn
+from typing import Final
 
 from fix_gateway.fix.fields import BusinessRejectReason, Fields, MsgType, Tag, UtcTimestamps
 from fix_gateway.tools.initiator import Counterparty, Initiator
@@ -19,6 +20,7 @@ REPORT_WAIT_S: Final = 10.0
 OTHER_SIDE_WAIT_S: Final = 1.0
 ROUND_S: Final = 0.5
 HITS_MAX: Final = 50
+GLANCE_S: Final = 0.1
 BUY: Final = "1"
 SELL: Final = "2"
 LIMIT: Final = "2"
@@ -32,11 +34,44 @@ class DemoFailedError(Exception):
     """Something that should have happened did not."""
 
 
+class DemoEndedError(Exception):
+    """Whoever watches has seen enough."""
+
+
+class Curtain:
+    """Ends a demo early. For a signal handler: an exception would strike QuickFIX's callbacks."""
+
+    def __init__(self) -> None:
+        self.is_falling = False
+
+    def fall(self) -> None:
+        """End the demo soon. For any thread, and for a signal handler."""
+        self.is_falling = True
+
+    def check(self) -> None:
+        """Raise DemoEndedError when the demo is to end."""
+        if self.is_falling:
+            raise DemoEndedError
+
+    def wait(self, event: threading.Event, wait_s: float) -> bool:
+        """Wait for the event; False when it does not come in time. Raises DemoEndedError."""
+        deadline_s = time.monotonic() + wait_s
+        while not event.wait(GLANCE_S):
+            self.check()
+            if time.monotonic() > deadline_s:
+                return False
+        return True
+
+
 class Trader:
     """One of the two clients: enters and cancels orders, and knows how they stand."""
 
     def __init__(
-        self, comp_id: str, counterparty: Counterparty, say: Callable[[str], None]
+        self,
+        comp_id: str,
+        counterparty: Counterparty,
+        say: Callable[[str], None],
+        curtain: Curtain,
     ) -> None:
         reader = Reader()
         self._initiator = Initiator(
@@ -45,6 +80,7 @@ class Trader:
             on_message=lambda way, text: say(f"{comp_id} {way} {reader.describe(text)}"),
         )
         self._comp_id = comp_id
+        self._curtain = curtain
         self._timestamps = UtcTimestamps()
         # Unique over runs: the account may not use a ClOrdID twice within a day.
         self._ids = (f"{comp_id}-{time.time_ns() // 1000}-{count}" for count in itertools.count(1))
@@ -55,7 +91,7 @@ class Trader:
     def log_on(self) -> None:
         """Connect and wait for the Logon. Raises DemoFailedError when it does not come."""
         self._initiator.start()
-        if not self._initiator.logged_on.wait(LOGON_WAIT_S):
+        if not self._curtain.wait(self._initiator.logged_on, LOGON_WAIT_S):
             raise DemoFailedError(f"{self._comp_id} could not log on: does the venue run?")
 
     def enter(self, side: str, qty: str, price: str, time_in_force: str) -> str:
@@ -115,9 +151,8 @@ class Trader:
 
     def take_in(self, wait_s: float) -> bool:
         """Take in the next message. Returns False when none comes within the time."""
-        try:
-            fields = self._initiator.received.get(timeout=max(0.0, wait_s))
-        except queue.Empty:
+        fields = self._next_message(time.monotonic() + wait_s)
+        if fields is None:
             return False
         if fields[Tag.MSG_TYPE] == MsgType.BUSINESS_MESSAGE_REJECT:
             reason = BusinessRejectReason(int(fields[Tag.BUSINESS_REJECT_REASON]))
@@ -132,6 +167,16 @@ class Trader:
         """Log out."""
         self._initiator.stop()
 
+    def _next_message(self, deadline_s: float) -> Fields | None:
+        while True:
+            self._curtain.check()
+            wait_s = max(0.0, min(GLANCE_S, deadline_s - time.monotonic()))
+            try:
+                return self._initiator.received.get(timeout=wait_s)
+            except queue.Empty:
+                if time.monotonic() >= deadline_s:
+                    return None
+
     def _note(self, report: Fields) -> None:
         # After a break reports may come again, marked as repeats; they tell nothing new.
         if report[Tag.EXEC_ID] in self._exec_ids:
@@ -142,41 +187,56 @@ class Trader:
         self.seen.add(report[Tag.ORD_STATUS])
 
     def _send(self, msg_type: str, fields: list[tuple[int, str]]) -> None:
-        if not self._initiator.logged_on.wait(LOGON_WAIT_S):
+        if not self._curtain.wait(self._initiator.logged_on, LOGON_WAIT_S):
             raise DemoFailedError(f"{self._comp_id} is not logged on any more")
         now = self._timestamps.format(time.time_ns())
         self._initiator.send(msg_type, [*fields, (Tag.TRANSACT_TIME, now)])
 
 
 def run_demo(
-    counterparty: Counterparty, say: Callable[[str], None], *, is_endless: bool = False
+    counterparty: Counterparty,
+    say: Callable[[str], None],
+    curtain: Curtain,
+    *,
+    is_endless: bool = False,
 ) -> int:
     """Trade once, or on and on, and return the exit code: 0 when all went as it should.
 
-    An endless demo outlives breaks: it says what went wrong, clears up and goes on.
+    An endless demo outlives breaks: it says what went wrong, clears up and goes on. `say` is called
+    on several threads, one at a time.
     """
-    buyer = Trader(BUYER, counterparty, say)
-    seller = Trader(SELLER, counterparty, say)
+    lock = threading.Lock()
+
+    # Python 3.11 prints rubbish when threads print at once into a full pipe (gh-119506).
+    def say_alone(line: str) -> None:
+        with lock:
+            say(line)
+
+    buyer = Trader(BUYER, counterparty, say_alone, curtain)
+    seller = Trader(SELLER, counterparty, say_alone, curtain)
     try:
         buyer.log_on()
         seller.log_on()
         if is_endless:
-            trade_for_ever(buyer, seller, say)
-        trade_once(buyer, seller)
+            trade_until(curtain, buyer, seller, say_alone)
+        else:
+            trade_once(buyer, seller)
     except DemoFailedError as error:
         say(f"demo failed: {error}")
         return 1
-    except KeyboardInterrupt:
-        pass
+    except DemoEndedError:
+        return 0
     finally:
         buyer.stop()
         seller.stop()
     return 0
 
 
-def trade_for_ever(buyer: Trader, seller: Trader, say: Callable[[str], None]) -> NoReturn:
-    """Trade, and after a break clear up and go on, until Ctrl-C."""
-    while True:
+def trade_until(
+    curtain: Curtain, buyer: Trader, seller: Trader, say: Callable[[str], None]
+) -> None:
+    """Trade, and after a break clear up and go on, until the demo is ended."""
+    while not curtain.is_falling:
         try:
             trade_once(buyer, seller)
         except DemoFailedError as error:

@@ -20,6 +20,7 @@ from fix_gateway.fix.fields import SOH, Fields, MsgType, Tag, join_fields, parse
 POLL_S: Final = 0.001
 LOGOUT_WAIT_S: Final = 3.0
 RECONNECT_S: Final = 1
+STUCK_S: Final = 6.0
 BEGIN_STRING: Final = "FIX.4.4"
 
 
@@ -120,17 +121,25 @@ class Initiator:
         self._was_logged_out.set()
 
     def _poll(self) -> None:
+        alive_at_s = time.monotonic()
         while not self._stopped.is_set():
             self._initiator.poll()
-            if self._was_logged_out.is_set() and not self._is_leaving:
+            now_s = time.monotonic()
+            if self.logged_on.is_set():
+                alive_at_s = now_s
+            # QuickFIX 1.16.0 may overlook that a connection was reset, and then sends its Logons
+            # into nothing for ever (quickfix/quickfix, pull request 711).
+            is_stuck = now_s - alive_at_s > STUCK_S
+            if (self._was_logged_out.is_set() or is_stuck) and not self._is_leaving:
                 self._renew()
+                alive_at_s = time.monotonic()
             time.sleep(POLL_S)
 
     def _renew(self) -> None:
-        """Begin anew after a Logout of the gateway's.
+        """Begin anew after a Logout of the gateway's, or when QuickFIX is stuck.
 
-        QuickFIX of 2026 never connects again by itself then (quickfix/quickfix, issue 741). Its
-        store stays, and the numbers with it.
+        After a Logout QuickFIX of 2026 never connects again by itself (quickfix/quickfix, issue
+        741). Its store stays, and the numbers with it.
         """
         self._stopped.wait(RECONNECT_S)
         with self._lock:
