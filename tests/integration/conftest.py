@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from fix_gateway.tools.chaos.venue import VenueProcess
 from fix_gateway.tools.initiator import Initiator
-from tests.integration.venue import VenueProcess
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -60,12 +60,19 @@ def connect(tmp_path: Path) -> Iterator[ConnectClient]:
     """Log QuickFIX clients on; they log out when the test is over."""
     clients: list[Initiator] = []
 
-    def log_on(venue: VenueProcess, comp_id: str, *, reset_on_logon: bool = True) -> Initiator:
+    def log_on(
+        venue: VenueProcess,
+        comp_id: str,
+        *,
+        reset_on_logon: bool = True,
+        on_message: Callable[[str, str], None] | None = None,
+    ) -> Initiator:
         client = Initiator(
             comp_id,
             venue.counterparty,
             store_dir=tmp_path / f"client-{comp_id}",
             reset_on_logon=reset_on_logon,
+            on_message=on_message,
         )
         clients.append(client)
         client.start()

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.integration.venue import VenueProcess
+from fix_gateway.tools.chaos.venue import VenueProcess
 
 
 def token_of(venue: VenueProcess) -> str:
@@ -19,7 +19,10 @@ def test_health_readiness_and_metrics_are_open(shared_venue: VenueProcess) -> No
     status, body = shared_venue.get("/readyz")
     assert (status, json.loads(body)) == (
         200,
-        {"status": "ready", "checks": {"database": "ok", "engine": "ok", "gateway": "ok"}},
+        {
+            "status": "ready",
+            "checks": {"database": "ok", "engine": "ok", "gateway": "ok", "storage": "ok"},
+        },
     )
     status, body = shared_venue.get("/metrics")
     assert status == 200

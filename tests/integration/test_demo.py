@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from fix_gateway.fix.fields import ExecType
+from fix_gateway.tools.chaos.venue import WCX, VenueProcess
 from tests.integration.conftest import ConnectClient
 from tests.integration.trader import BUY, enter, next_report
-from tests.integration.venue import WCX, VenueProcess
 
 TO_BE_SHOWN = ("New", "Partial fill", "Fill", "Canceled")
 
@@ -68,12 +68,15 @@ def test_endless_demo_outlives_the_death_of_engine_and_gateway(
     def fills() -> int:
         return sum("ExecutionReport Fill" in line for line in list(lines))
 
+    def wait_for_more_fills(count: int) -> None:
+        wanted = fills() + count
+        venue.wait_for(lambda: fills() >= wanted)
+
     for victim in ("engine", "gateway", "engine"):
-        before = fills()
-        venue.wait_for(lambda before=before: fills() > before)
+        wait_for_more_fills(1)
         venue.kill(victim)
-    before = fills()
-    venue.wait_for(lambda: fills() > before + 2)
+        venue.wait_for(lambda: '"status":"ready"' in venue.get("/readyz")[1])
+    wait_for_more_fills(3)
     demo.send_signal(signal.SIGINT)
     assert demo.wait(30) == 0
     verified = venue.wcx("journal", "verify")

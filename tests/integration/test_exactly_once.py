@@ -12,10 +12,10 @@ from engine.commands import NewOrder
 from engine.events import OrderAccepted
 from engine.runtime.journal import inspect_tail, read_records
 from fix_gateway.fix.fields import ExecType, Fields, MsgType, Tag, UtcTimestamps
+from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.conftest import ConnectClient
 from tests.integration.raw_client import RawClient
 from tests.integration.trader import BUY, enter, next_message, next_report
-from tests.integration.venue import VenueProcess
 
 PROOF_WAIT_S = 1.0
 

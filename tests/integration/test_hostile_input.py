@@ -10,11 +10,11 @@ from contextlib import contextmanager
 import pytest
 
 from fix_gateway.fix.fields import ExecType, MsgType, Tag
+from fix_gateway.tools.chaos.venue import VenueProcess
 from fix_gateway.tools.initiator import Initiator
 from tests.integration.conftest import ConnectClient
 from tests.integration.raw_client import RawClient
 from tests.integration.trader import BUY, cancel, enter, next_report
-from tests.integration.venue import VenueProcess
 
 # A neighbour's order is answered in about a millisecond. Under attack its median may be this many
 # times that of the same run without one, and never more than the floor, which is scheduling noise.
@@ -196,6 +196,25 @@ def test_message_with_a_broken_checksum_is_ignored(shared_venue: VenueProcess) -
         assert client.receive_type("8")[Tag.CL_ORD_ID] == "intact"
         client.send("F", (11, "x"), (41, "intact"))
         assert client.receive_type("8")[Tag.EXEC_TYPE] == ExecType.CANCELED
+
+
+def test_flood_behind_a_gap_ends_the_session(shared_venue: VenueProcess) -> None:
+    """What comes behind a missing number has to wait in memory: megabytes of it are too much."""
+    with RawClient(shared_venue.fix_port, "T17") as client:
+        client.log_on()
+        client.next_seq += 1
+        flood = b"".join(client.order(f"f{number}") for number in range(200))
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            for _ in range(250):
+                client.send_bytes(flood)
+        received = client.receive_all_until_closed()
+    assert (received[0][Tag.MSG_TYPE], received[0][7]) == (MsgType.RESEND_REQUEST, "2")
+    assert (received[-1][Tag.MSG_TYPE], received[-1][Tag.TEXT]) == (
+        MsgType.LOGOUT,
+        "too much was sent while MsgSeqNum(34)=2 is missing",
+    )
+    with RawClient(shared_venue.fix_port, "T17") as again:
+        again.log_on()
 
 
 def test_logon_inside_a_session_ends_it(shared_venue: VenueProcess) -> None:

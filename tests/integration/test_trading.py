@@ -3,6 +3,7 @@
 import pytest
 
 from fix_gateway.fix.fields import ExecType, Tag
+from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.conftest import ConnectClient
 from tests.integration.trader import (
     BUY,
@@ -14,7 +15,6 @@ from tests.integration.trader import (
     next_message,
     next_report,
 )
-from tests.integration.venue import VenueProcess
 
 both_ways = pytest.mark.parametrize("reset_on_logon", [True, False], ids=["141=Y", "141=N"])
 

@@ -1,0 +1,76 @@
+"""Snapshots of a running venue: made beside it, used at the next start, and never in its way."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from engine.runtime.snapshot import list_snapshots
+from fix_gateway.tools.chaos.venue import VenueProcess
+from tests.integration.conftest import ConnectClient
+from tests.integration.trader import BUY, SELL, enter
+
+REPLAYED = re.compile(r"event=journal_replayed .*snapshot_seq=(\d+) record_count=(\d+)")
+
+
+def replayed(venue: VenueProcess) -> list[tuple[int, int]]:
+    """Return, for every start of the engine, after which record it began and how many it took."""
+    found = [REPLAYED.search(line) for line in list(venue.logged)]
+    return [(int(match[1]), int(match[2])) for match in found if match]
+
+
+def snapshot_seqs(data_dir: Path) -> list[int]:
+    return [file.seq for file in list_snapshots(data_dir / "snapshots")]
+
+
+def test_engine_starts_from_the_snapshot_made_beside_it(
+    data_dir: Path, connect: ConnectClient
+) -> None:
+    """`wcx up` makes snapshots while clients trade; a killed engine replays only what is newer."""
+    venue = VenueProcess(
+        data_dir, WCX_SNAPSHOT__INTERVAL_S="0.2", WCX_SNAPSHOT__RECORDS_MIN="40"
+    ).start()
+    alpha, beta = connect(venue, "DEMO1"), connect(venue, "DEMO2")
+    venue.wait_for(lambda: len(snapshot_seqs(data_dir)) == 1)
+    for number in range(40):
+        enter(alpha, BUY, "0.01", f"{100 + number}.00")
+        enter(beta, SELL, "0.01", f"{120 + number}.00")
+    venue.wait_for(lambda: len(snapshot_seqs(data_dir)) > 1)
+    (_, without) = replayed(venue)[0]
+    venue.kill("engine")
+    snapshot_seq, count = replayed(venue)[-1]
+    assert snapshot_seq in snapshot_seqs(data_dir)
+    assert count < without
+    verified = venue.wcx("journal", "verify", "--all")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert "running engine same state" in verified.stdout
+    assert f"snapshot       after record {snapshot_seq}, same state" in verified.stdout
+    assert venue.stop() == 0
+
+
+def test_snapshots_that_fail_do_not_hurt_the_venue(data_dir: Path) -> None:
+    """A directory that cannot be written is a log line; orders go on."""
+    (data_dir / "snapshots").write_text("in the way")
+    venue = VenueProcess(
+        data_dir, WCX_SNAPSHOT__INTERVAL_S="0.1", WCX_SNAPSHOT__RECORDS_MIN="1"
+    ).start()
+    venue.wait_for(lambda: venue.count_logged("no snapshot could be made") > 0)
+    assert venue.get("/readyz")[0] == 200
+    assert venue.stop() == 0
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip"])
+def test_damaged_snapshot_is_passed_over(data_dir: Path, damage: str) -> None:
+    """The engine says so and starts from the journal."""
+    venue = VenueProcess(data_dir, WCX_SNAPSHOT__INTERVAL_S="0").start()
+    assert venue.engine("snapshot").returncode == 0
+    (file,) = list_snapshots(data_dir / "snapshots")
+    data = bytearray(file.path.read_bytes())
+    if damage == "flip":
+        data[len(data) // 2] ^= 1
+    file.path.write_bytes(data if damage == "flip" else data[:-1])
+    venue.kill("engine")
+    assert replayed(venue)[-1][0] == 0
+    assert venue.count_logged("event=snapshot_skipped") == 1
+    assert venue.wcx("journal", "verify").returncode == 0
+    assert venue.stop() == 0

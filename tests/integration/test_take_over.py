@@ -1,0 +1,232 @@
+"""One session, two who would speak for it: one at a time does, and nothing is lost in between."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.commands import NewOrder, OpenSession
+from engine.events import CommandRefused, OrderAccepted, SessionOpened
+from engine.order import OrdType, Side, TimeInForce
+from engine.reasons import RejectReason
+from engine.runtime.client import EngineLink, Outcome
+from engine.units import AccountId, ClOrdId, InstrumentId, Price, Qty, SessionId
+from fix_gateway.fix.fields import ExecType, Fields, MsgType, Tag
+from fix_gateway.tools.chaos.venue import VenueProcess, free_port
+from tests.integration.raw_client import RawClient
+from tests.integration.test_exactly_once import accepted_cl_ord_ids
+
+SESSION = "T01"
+
+
+class SecondGateway:
+    """Another gateway process of a running venue, on a port of its own."""
+
+    def __init__(self, venue: VenueProcess) -> None:
+        self.fix_port = free_port()
+        self.logged: list[str] = []
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "fix_gateway"],
+            env={
+                **venue.environment_of("gateway"),
+                "WCX_FIX__PORT": str(self.fix_port),
+                "NOTIFY_SOCKET": "",
+            },
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def has_logged(self, text: str) -> bool:
+        return any(text in line for line in list(self.logged))
+
+    def stop(self) -> int:
+        self._process.send_signal(signal.SIGTERM)
+        code = self._process.wait(30)
+        self._reader.join(30)
+        assert self._process.stderr is not None
+        self._process.stderr.close()
+        return code
+
+    def _read(self) -> None:
+        assert self._process.stderr is not None
+        self.logged.extend(self._process.stderr)
+
+
+@pytest.fixture
+def second(venue: VenueProcess) -> Iterator[SecondGateway]:
+    second = SecondGateway(venue)
+    venue.wait_for(lambda: second.has_logged("event=door_opened"))
+    yield second
+    assert second.stop() == 0, second.logged
+
+
+def ids_of_session(venue: VenueProcess) -> tuple[SessionId, AccountId]:
+    token = (venue.data_dir / "operator-token").read_text()
+    items = json.loads(venue.get("/v1/sessions", token=token)[1])["items"]
+    (found,) = [item for item in items if item["client_comp_id"] == SESSION]
+    return SessionId(found["session_id"]), AccountId(found["account_id"])
+
+
+def enter(client: RawClient, cl_ord_id: str) -> Fields:
+    client.send_bytes(client.order(cl_ord_id))
+    report = client.receive_type("8")
+    assert report[Tag.EXEC_TYPE] == ExecType.NEW, report
+    return report
+
+
+def test_second_gateway_takes_over_when_the_first_dies(
+    venue: VenueProcess, second: SecondGateway
+) -> None:
+    """Refused there while the first lives; then the session goes on with its numbers."""
+    client = RawClient(venue.fix_port, SESSION)
+    client.log_on()
+    enter(client, "first")
+    assert second.has_logged("event=session_store_in_use")
+    with RawClient(second.fix_port, SESSION) as early:
+        early.send_bytes(early.logon_message())
+        assert early.receive()[Tag.MSG_TYPE] == MsgType.LOGOUT
+    assert enter(client, "still-here")[Tag.CL_ORD_ID] == "still-here"
+    os.kill(venue.pid, signal.SIGSTOP)  # Its supervisor must not bring the first one back.
+    os.kill(venue.pid_of("gateway"), signal.SIGKILL)
+    venue.wait_for(lambda: second.has_logged(f"event=session_taken_over session={SESSION}"))
+    client.cut()
+    with RawClient(second.fix_port, SESSION) as again:
+        again.next_seq = client.next_seq
+        assert int(again.log_on(is_reset=False)[Tag.MSG_SEQ_NUM]) == 4
+        assert enter(again, "second")[Tag.CL_ORD_ID] == "second"
+    os.kill(venue.pid, signal.SIGCONT)
+    assert accepted_cl_ord_ids(venue) == ["first", "still-here", "second"]
+
+
+def test_stopped_gateway_wakes_up_and_goes_on(venue: VenueProcess, second: SecondGateway) -> None:
+    """It holds the store while it is stopped, so nobody can take over; its orders count once."""
+    client = RawClient(venue.fix_port, SESSION)
+    client.log_on()
+    enter(client, "before")
+    gateway = venue.pid_of("gateway")
+    os.kill(gateway, signal.SIGSTOP)
+    client.send_bytes(client.order("meanwhile"))
+    venue.kill("engine")
+    venue.wait_for(lambda: second.has_logged("event=engine_unavailable"))
+    os.kill(gateway, signal.SIGCONT)
+    answer = client.receive()
+    if answer[Tag.MSG_TYPE] == MsgType.BUSINESS_MESSAGE_REJECT:
+        # It woke up to the order before it woke up to the engine's absence, or after.
+        assert (answer[379], answer[380]) == ("meanwhile", "4")
+    else:
+        assert (answer[Tag.MSG_TYPE], answer[Tag.CL_ORD_ID]) == ("8", "meanwhile")
+    venue.wait_for(lambda: '"status":"ready"' in venue.get("/readyz")[1])
+    venue.wait_for(lambda: enter_or_refused(client) == "8")
+    entered = accepted_cl_ord_ids(venue)
+    assert ("meanwhile" in entered) == (answer[Tag.MSG_TYPE] == "8")
+    assert len(set(entered)) == len(entered)
+    with client:
+        pass
+
+
+def enter_or_refused(client: RawClient) -> str:
+    client.send_bytes(client.order(f"after{client.next_seq}"))
+    while (msg_type := client.receive()[Tag.MSG_TYPE]) not in ("8", "j"):
+        pass
+    return msg_type
+
+
+class Rival:
+    """Somebody on another machine who opens the session while its owner sleeps."""
+
+    def __init__(self, venue: VenueProcess, session_id: SessionId) -> None:
+        socket = Path(venue.environment_of("admin_api")["WCX_RUNTIME_DIR"]) / "engine.sock"
+        self._session_id = session_id
+        self._runner = asyncio.Runner()
+        self._link = self._runner.run(
+            EngineLink.connect(socket, "rival", on_records=lambda _: None, on_closed=lambda _: None)
+        )
+
+    def submit(self, command: NewOrder | OpenSession) -> Outcome:
+        return self._runner.run(self._link.submit(command))
+
+    def open(self) -> SessionOpened | CommandRefused:
+        (event,) = self.submit(OpenSession(self._session_id, 0, reset=False)).events
+        assert isinstance(event, SessionOpened | CommandRefused)
+        return event
+
+    def close(self) -> None:
+        self._link.close()
+        self._runner.close()
+
+
+def test_owner_that_wakes_up_late_finds_the_session_taken(venue: VenueProcess) -> None:
+    """Its orders are refused, its client is logged out; later it goes on where the other ended."""
+    session_id, account_id = ids_of_session(venue)
+    client = RawClient(venue.fix_port, SESSION)
+    client.log_on()
+    enter(client, "mine")
+    gateway = venue.pid_of("gateway")
+    os.kill(gateway, signal.SIGSTOP)
+    rival = Rival(venue, session_id)
+    refused = rival.open()
+    assert isinstance(refused, CommandRefused)
+    assert refused.reason is RejectReason.SESSION_HELD
+    rival.close()
+    venue.kill("engine")
+    venue.wait_for(lambda: '"engine":"ok"' in venue.get("/readyz")[1])
+    rival = Rival(venue, session_id)
+    opened = rival.open()
+    assert isinstance(opened, SessionOpened)
+    assert opened.watermark == 2
+    outcome = rival.submit(
+        NewOrder(
+            session_id, opened.generation, opened.epoch, 10, account_id, InstrumentId(1),
+            ClOrdId("rival"), Side.BUY, OrdType.LIMIT, TimeInForce.GTC, Qty(1), Price(100),
+        )
+    )  # fmt: skip
+    assert isinstance(outcome.events[0], OrderAccepted), outcome
+    os.kill(gateway, signal.SIGCONT)
+    client.send_bytes(client.order("meanwhile"))
+    received = client.receive_all_until_closed()
+    client.cut()
+    assert (received[-1][Tag.MSG_TYPE], received[-1][Tag.TEXT]) == (
+        MsgType.LOGOUT, "the session is served elsewhere, connect again",
+    )  # fmt: skip
+    assert [fields for fields in received if fields[Tag.MSG_TYPE] == "8"] == []
+    rival.close()
+    venue.wait_for(lambda: venue.count_logged("event=session_was_held_elsewhere") == 1)
+    with RawClient(venue.fix_port, SESSION) as again:
+        again.next_seq = 11
+        again.log_on(is_reset=False)
+        assert again.receive_type("8")[Tag.CL_ORD_ID] == "rival"
+        enter(again, "mine-again")
+    assert accepted_cl_ord_ids(venue) == ["mine", "rival", "mine-again"]
+
+
+def test_operator_resets_a_session(venue: VenueProcess) -> None:
+    """The client is logged out; numbers begin at 1 on both sides, and no order counts twice."""
+    session_id, _ = ids_of_session(venue)
+    client = RawClient(venue.fix_port, SESSION)
+    client.log_on()
+    before = enter(client, "before")
+    status, body = venue.post(f"/v1/sessions/{session_id}/reset")
+    assert (status, json.loads(body)) == (200, {"session_id": session_id, "epoch": 3})
+    logout = client.receive_type(MsgType.LOGOUT)
+    assert logout[Tag.TEXT] == "the sequence numbers have been reset by the operator"
+    client.receive_all_until_closed()
+    client.cut()
+    with RawClient(venue.fix_port, SESSION) as again:
+        logon = again.log_on(is_reset=False)
+        assert logon[Tag.MSG_SEQ_NUM] == "1"
+        repeated = again.receive_type("8")
+        assert (repeated[Tag.EXEC_ID], repeated[Tag.POSS_RESEND]) == (before[Tag.EXEC_ID], "Y")
+        again.send_bytes(again.order("before"))
+        assert again.receive_type("8")[Tag.EXEC_TYPE] == ExecType.REJECTED
+        enter(again, "after")
+    assert accepted_cl_ord_ids(venue) == ["before", "after"]
+    assert venue.post("/v1/sessions/999/reset")[0] == 404
