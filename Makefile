@@ -1,6 +1,7 @@
 # Each target makes the environment itself and installs again only when pyproject.toml or the lock
 # has changed.
 PYTHON ?= python3
+SEEDS ?= 1000
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -8,7 +9,7 @@ SOURCE_VENV := .venv-source
 SOURCE_INSTALLED := $(SOURCE_VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-source check format bench lock clean
+.PHONY: help run demo test test-source simulate chaos check format bench lock clean
 
 help:  ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +25,12 @@ test: $(INSTALLED)  ## Run the whole test suite.
 
 test-source: $(SOURCE_INSTALLED)  ## Run the suite on QuickFIX compiled from the official sources.
 	$(SOURCE_VENV)/bin/pytest
+
+simulate: $(INSTALLED)  ## Simulate SEEDS=1000 venues on failing disks, links and clocks.
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+chaos: $(INSTALLED)  ## Inject 200 faults into a venue: nothing may be lost or doubled.
+	$(BIN)/wcx chaos
 
 check: $(INSTALLED)  ## Formatting, lint, types, import contracts, house rules.
 	$(BIN)/ruff format --check .
