@@ -32,7 +32,7 @@ from fix_gateway.fix.translate import Translator
 from fix_gateway.metrics import GatewayMetrics
 from store.passwords import PasswordVerifier, VerifierBusyError
 from store.postgres import Database, StoreError
-from store.sessions import FixSessionRow, find_password_hashes, list_sessions
+from store.sessions import FixSessionRow, find_live_credentials, list_sessions
 
 TICK_S: Final = 1.0
 STORE_RETRY_S: Final = 0.5
@@ -147,12 +147,14 @@ class Gateway:
     async def verify(self, session_id: SessionId | None, username: str, password: str) -> bool:
         """Whether username and password open the session; None takes as long and is False."""
         try:
-            hashes: list[str] = []
             async with self._database.transaction() as connection:
                 # Asked for a stranger too: the time must not tell whether the session exists.
-                hashes = await find_password_hashes(
-                    connection, session_id or SessionId(0), username
-                )
+                credentials = await find_live_credentials(connection, session_id or SessionId(0))
+            hashes = [
+                credential.password_hash
+                for credential in credentials
+                if credential.username == username and credential.password_hash is not None
+            ]
             return await self._verifier.verify(password, hashes)
         except (StoreError, VerifierBusyError) as error:
             raise AuthenticationUnavailableError(repr(error)) from error

@@ -1,6 +1,9 @@
 """FIX sessions and the credentials that open them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from datetime import datetime, time
+from ipaddress import IPv4Network, IPv6Network
+from typing import Final, Literal
 
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow, class_row, scalar_row
@@ -10,7 +13,14 @@ from engine.units import AccountId, FirmId, SessionId
 
 @dataclass(frozen=True, slots=True)
 class FixSessionRow:
-    """A FIX session as operators have set it up. Heartbeat bounds None: the gateway's own hold."""
+    """A FIX session as operators have set it up.
+
+    Heartbeat bounds and throttles that are None: the gateway's own hold. Throttles are in messages
+    per second, and at once. `allowed_networks` [] is anywhere; `client_cert_sha256` (hexadecimal)
+    [] asks for no client certificate. The schedule's days are ISO, 1 is Monday, and its times UTC;
+    without start and end it is open around the clock, without `schedule_reset` it is never reset
+    by the clock.
+    """
 
     session_id: SessionId
     firm_id: FirmId
@@ -20,6 +30,46 @@ class FixSessionRow:
     is_enabled: bool
     heart_bt_int_min_s: int | None
     heart_bt_int_max_s: int | None
+    can_enter: bool
+    can_cancel: bool
+    is_drop_copy: bool
+    allowed_networks: list[IPv4Network | IPv6Network]
+    client_cert_sha256: list[str]
+    order_rate: int | None
+    order_burst: int | None
+    cancel_rate: int | None
+    cancel_burst: int | None
+    throttle_policy: Literal["reject", "disconnect"]
+    cancel_on_disconnect: Literal["off", "session", "account"]
+    cancel_grace_ms: int
+    cancel_on_logout: bool
+    cancel_on_internal_loss: bool
+    schedule_days: list[int]
+    schedule_start: time | None
+    schedule_end: time | None
+    schedule_reset: time | None
+
+
+SESSION_COLUMNS: Final = ", ".join(field.name for field in fields(FixSessionRow))
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialRow:
+    """What opens a session: a password, of which there is a hash, or an Ed25519 key (PEM)."""
+
+    credential_id: int
+    session_id: SessionId
+    username: str
+    kind: Literal["password", "ed25519"]
+    password_hash: str | None
+    public_key: str | None
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+CREDENTIAL_COLUMNS: Final = ", ".join(f"c.{field.name}" for field in fields(CredentialRow))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,30 +87,27 @@ class NewFixSession:
 async def list_sessions(connection: AsyncConnection[TupleRow]) -> list[FixSessionRow]:
     """Return all sessions, by identity."""
     async with connection.cursor(row_factory=class_row(FixSessionRow)) as cursor:
-        await cursor.execute(
-            "SELECT session_id, firm_id, account_id, begin_string, client_comp_id, is_enabled,"
-            " heart_bt_int_min_s, heart_bt_int_max_s FROM fix_sessions ORDER BY session_id"
-        )
+        await cursor.execute(f"SELECT {SESSION_COLUMNS} FROM fix_sessions ORDER BY session_id")
         return await cursor.fetchall()
 
 
-async def find_password_hashes(
-    connection: AsyncConnection[TupleRow], session_id: SessionId, username: str
-) -> list[str]:
-    """Return the hashes of the credentials that open the session now, [] when there are none.
+async def find_live_credentials(
+    connection: AsyncConnection[TupleRow], session_id: SessionId
+) -> list[CredentialRow]:
+    """Return the credentials that open the session now, [] when there are none.
 
-    None of a disabled session, nor of credentials that have expired or were revoked.
+    None of a disabled session, nor those that have expired or were revoked.
     """
-    async with connection.cursor(row_factory=scalar_row) as cursor:
+    async with connection.cursor(row_factory=class_row(CredentialRow)) as cursor:
         await cursor.execute(
-            "SELECT c.password_hash FROM fix_credentials c"
+            f"SELECT {CREDENTIAL_COLUMNS} FROM fix_credentials c"
             " JOIN fix_sessions s ON s.session_id = c.session_id"
-            " WHERE c.session_id = %s AND c.username = %s AND s.is_enabled"
+            " WHERE c.session_id = %s AND s.is_enabled"
             " AND c.revoked_at IS NULL AND (c.expires_at IS NULL OR c.expires_at > now())"
             " ORDER BY c.credential_id",
-            [session_id, username],
+            [session_id],
         )
-        return [str(row) for row in await cursor.fetchall()]
+        return await cursor.fetchall()
 
 
 async def ensure_session(

@@ -17,6 +17,7 @@ from engine.units import SessionId
 from fix_gateway.fix.fields import MsgType
 from fix_gateway.fix.framing import Frame, FrameReader
 from fix_gateway.fix.logon import (
+    Admission,
     HeartBtIntBounds,
     Logon,
     build_refusal,
@@ -146,6 +147,7 @@ class Connection(asyncio.BufferedProtocol):
         self._logon_task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._log = log
+        self._peer = ""
         self._transport: asyncio.Transport
 
     # asyncio's side.
@@ -154,7 +156,8 @@ class Connection(asyncio.BufferedProtocol):
         """Called by the event loop."""
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
-        self._log = log.bind(peer=f"{peer[0]}:{peer[1]}")
+        self._peer = f"{peer[0]}:{peer[1]}"
+        self._log = log.bind(peer=self._peer)
         if not self._edge.admit(self):
             self._log.warning("connection_refused", cause="too many connections")
             self.abort()
@@ -312,7 +315,7 @@ class Connection(asyncio.BufferedProtocol):
             self._timer.cancel()
         self._edge.metrics.logons.labels("accepted").inc()
         self._edge.metrics.count_received(MsgType.LOGON)
-        session.attach(self, logon.without_secrets)
+        session.attach(self, Admission(logon.without_secrets, self._peer, 0))
         if self._early:
             self._take_in_session(session, self._early)
             self._early = []

@@ -28,6 +28,21 @@ class Logon:
 
 
 @dataclass(frozen=True)
+class Admission:
+    """A client that the edge lets into its session, and what it has asked for.
+
+    `cancel_on_disconnect` is CancelOrdersOnDisconnect(8013) and `cancel_on_internal_loss`
+    CancelOrdersOnInternalDisconnect(8014) of the Logon, None where it says nothing.
+    """
+
+    logon: bytes
+    peer: str
+    credential_id: int
+    cancel_on_disconnect: str | None = None
+    cancel_on_internal_loss: str | None = None
+
+
+@dataclass(frozen=True)
 class HeartBtIntBounds:
     """What HeartBtInt(108) a session may ask for, in seconds."""
 

@@ -22,6 +22,7 @@ from fix_gateway.fix.fields import (
     parse_message,
 )
 from fix_gateway.fix.intake import Intake, TakesCommands
+from fix_gateway.fix.logon import Admission
 from fix_gateway.fix.message_store import SessionIdentity, SessionStore
 from fix_gateway.fix.position import NO_EPOCH, PositionFile
 from fix_gateway.fix.refusals import RefusalLog
@@ -113,6 +114,7 @@ class FixSession:
         )
         self._acceptor: SessionAcceptor | None = None
         self._client: Resendee | None = None
+        self._admission: Admission | None = None
         self._generation = 0
         self._epoch = 0
         self._ungranted_since_s: float | None = None
@@ -274,11 +276,17 @@ class FixSession:
         """Whether a client is connected, logged on or about to be."""
         return self._client is not None
 
-    def attach(self, client: Resendee, logon: bytes) -> None:
-        """Let an authenticated client log on. `logon` is its Logon without the secrets."""
+    @property
+    def admission(self) -> Admission | None:
+        """How the present client was let in, None while there is none."""
+        return self._admission if self._client is not None else None
+
+    def attach(self, client: Resendee, admission: Admission) -> None:
+        """Let an authenticated client log on."""
         assert self._acceptor is not None
         assert self._client is None
         self._client = client
+        self._admission = admission
         self._bytes_behind_gap = 0
         if self._position.marks.epoch == NO_EPOCH:
             # QuickFIX does so too when it reads 141=Y; but that may have been an earlier Logon,
@@ -287,7 +295,7 @@ class FixSession:
         self._acceptor.connect()
         self._is_authenticated = True
         try:
-            written = self._acceptor.feed(logon)
+            written = self._acceptor.feed(admission.logon)
         finally:
             self._is_authenticated = False
         marks = self._position.marks

@@ -23,7 +23,7 @@ from store.sessions import (
     NewFixSession,
     add_credential,
     ensure_session,
-    find_password_hashes,
+    find_live_credentials,
     has_credential,
     list_sessions,
 )
@@ -99,13 +99,31 @@ def test_session_is_set_up_once(on_postgres: Callable[[Scenario], None]) -> None
                 is_enabled=True,
                 heart_bt_int_min_s=1,
                 heart_bt_int_max_s=None,
+                can_enter=True,
+                can_cancel=True,
+                is_drop_copy=False,
+                allowed_networks=[],
+                client_cert_sha256=[],
+                order_rate=None,
+                order_burst=None,
+                cancel_rate=None,
+                cancel_burst=None,
+                throttle_policy="reject",
+                cancel_on_disconnect="off",
+                cancel_grace_ms=0,
+                cancel_on_logout=True,
+                cancel_on_internal_loss=False,
+                schedule_days=[1, 2, 3, 4, 5, 6, 7],
+                schedule_start=None,
+                schedule_end=None,
+                schedule_reset=None,
             )
 
     on_postgres(scenario)
 
 
 def test_only_live_credentials_open_a_session(on_postgres: Callable[[Scenario], None]) -> None:
-    """Not those of another name, expired, revoked, or of a disabled session."""
+    """Not those that have expired or were revoked, or of a disabled session."""
 
     async def scenario(url: str) -> None:
         async with connection_to(url) as connection:
@@ -113,7 +131,6 @@ def test_only_live_credentials_open_a_session(on_postgres: Callable[[Scenario], 
             assert not await has_credential(connection, session_id, "user")
             for name in ("good", "second", "expired", "revoked"):
                 await add_credential(connection, session_id, "user", f"hash {name}")
-            await add_credential(connection, session_id, "other", "hash other")
             await connection.execute(
                 "UPDATE fix_credentials SET expires_at = now() WHERE password_hash = 'hash expired'"
             )
@@ -121,15 +138,16 @@ def test_only_live_credentials_open_a_session(on_postgres: Callable[[Scenario], 
                 "UPDATE fix_credentials SET revoked_at = now() WHERE password_hash = 'hash revoked'"
             )
             assert await has_credential(connection, session_id, "user")
-            assert await find_password_hashes(connection, session_id, "user") == [
-                "hash good",
-                "hash second",
+            found = await find_live_credentials(connection, session_id)
+            assert [(row.kind, row.username, row.password_hash) for row in found] == [
+                ("password", "user", "hash good"),
+                ("password", "user", "hash second"),
             ]
-            assert await find_password_hashes(connection, SessionId(0), "user") == []
+            assert await find_live_credentials(connection, SessionId(0)) == []
             await connection.execute(
                 "UPDATE fix_sessions SET is_enabled = false WHERE session_id = %s", [session_id]
             )
-            assert await find_password_hashes(connection, session_id, "user") == []
+            assert await find_live_credentials(connection, session_id) == []
 
     on_postgres(scenario)
 
@@ -169,7 +187,7 @@ def test_two_upgrades_at_once_wait_for_each_other(
         assert [await upgrade.wait() for upgrade in upgrades] == [0, 0, 0]
         async with connection_to(fresh) as connection:
             cursor = await connection.execute("SELECT version_num FROM alembic_version")
-            assert await cursor.fetchall() == [("0001",)]
+            assert await cursor.fetchall() == [("0002",)]
 
     on_postgres(scenario)
 
