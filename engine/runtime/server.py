@@ -74,7 +74,7 @@ class LinkServer:
         self._on_fault = on_fault
         self._loop = asyncio.get_running_loop()
         # Everybody who is connected, and of them those who have been welcomed.
-        self.connections: set[_Link] = set()
+        self.connections: dict[_Link, None] = {}
         self._links: dict[_Link, None] = {}
         self._pending: list[tuple[_Link | None, Command]] = []
         self._is_commit_due = False
@@ -238,7 +238,7 @@ class _Link(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         loop = asyncio.get_running_loop()
         self._hello_timer = loop.call_later(HELLO_WAIT_S, self.abort)
-        self._server.connections.add(self)
+        self._server.connections[self] = None
 
     def data_received(self, data: bytes) -> None:
         if self._server.is_stopped:
@@ -252,7 +252,7 @@ class _Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._hello_timer.cancel()
-        self._server.connections.discard(self)
+        self._server.connections.pop(self, None)
         if self.wants_feed:
             log.info("link_closed", link=self.name, cause=str(exc) if exc else "hung up")
         self._server.forget(self)

@@ -43,13 +43,13 @@ class DoorSession:
         self.client = client
         self.files = files
         self.generation = 0
-        self.last_generation = 0
         self.epoch = 0
         self.expected = 0
         self.is_adopted = False
         self.is_told = False
         self.is_logging_on = False
         self.entered: set[tuple[int, int]] = set()
+        self.entered_number = 0
         self.outbox: list[SessionEvent] = []
 
     @property
@@ -169,14 +169,16 @@ class DoorProcess:
             self._adopt(session, event)
 
     def _adopt(self, session: DoorSession, opened: SessionOpened) -> None:
-        is_next = opened.generation == session.last_generation + 1
-        session.generation = session.last_generation = opened.generation
-        if session.is_adopted and opened.epoch == session.epoch and is_next:
-            return
+        session.generation = opened.generation
+        if session.is_adopted and opened.epoch == session.epoch:
+            # Only orders that did not come from here prove that somebody else has spoken.
+            if opened.watermark <= session.entered_number:
+                return
         if session.is_adopted:
             session.client.take = None
         session.is_adopted = True
         session.epoch = opened.epoch
+        session.entered_number = opened.watermark
         session.expected = opened.watermark + 1
 
     async def _retry_held(self) -> None:
@@ -228,8 +230,9 @@ class DoorProcess:
                 session.is_logging_on = False
             if isinstance(event, CommandRefused):
                 return
-            session.generation = session.last_generation = event.generation
+            session.generation = event.generation
             session.epoch = event.epoch
+            session.entered_number = event.watermark
             session.expected = event.watermark + 1
             client.must_run |= session.entered
             client.start_epoch(event.epoch)
@@ -255,6 +258,7 @@ class DoorProcess:
             return
         granted = with_grant(command, session.generation)
         session.entered.add(key)
+        session.entered_number = number
         self.link.enter(granted)
         if self._random.random() < REPEAT_CHANCE:
             self.link.enter(granted)

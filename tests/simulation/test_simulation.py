@@ -1,5 +1,9 @@
 """Hundreds of simulated venues, each broken in its own way, and proof that bugs would be found."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from tests.simulation.bugs import BUGS
@@ -33,3 +37,17 @@ def test_same_seed_plays_the_same_scene() -> None:
     """A failure can be replayed from its seed: every line of the trace is the same."""
     for seed in (3, 4):
         assert simulate(seed) == simulate(seed)
+
+
+def test_trace_does_not_depend_on_the_hash_seed() -> None:
+    """A seed that has failed once fails again, also in another process."""
+    traces = [
+        subprocess.run(
+            [sys.executable, "-m", "tests.simulation", "--seed", "186"],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    ]
+    assert traces[0] == traces[1]
