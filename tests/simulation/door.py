@@ -170,10 +170,10 @@ class DoorProcess:
 
     def _adopt(self, session: DoorSession, opened: SessionOpened) -> None:
         session.generation = opened.generation
-        if session.is_adopted and opened.epoch == session.epoch:
-            # Only orders that did not come from here prove that somebody else has spoken.
-            if opened.watermark <= session.entered_number:
-                return
+        is_same = session.is_adopted and opened.epoch == session.epoch
+        # Only orders that did not come from here prove that somebody else has spoken.
+        if is_same and opened.watermark <= session.entered_number:
+            return
         if session.is_adopted:
             session.client.take = None
         session.is_adopted = True
