@@ -7,10 +7,11 @@ keys and values out of range stop the start with an error that names them.
 import hashlib
 import os
 import tempfile
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -21,6 +22,14 @@ from pydantic_settings import (
 SETTINGS_FILE = Path(__file__).with_name("wcx.toml")
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can connect there."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class Section(BaseModel):
@@ -61,10 +70,20 @@ class SnapshotSettings(Section):
 
 
 class FixSettings(Section):
-    """The FIX gateway. Heartbeat bounds hold for sessions without bounds of their own."""
+    """The FIX gateway. Heartbeat bounds hold for sessions without bounds of their own.
+
+    Plain text is for loopback addresses, unless `allow_plain_text_from_anywhere`. Without a
+    certificate the gateway makes one of its own, which no client has a reason to trust.
+    """
 
     host: str = "127.0.0.1"
     port: Port = 9876
+    allow_plain_text_from_anywhere: bool = False
+    tls_host: str = "0.0.0.0"  # noqa: S104 - It is there for clients from outside.
+    tls_port: Port = 9878
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
     metrics_port: Port = 9101
     comp_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")] = "WCX"
     logon_wait_s: Annotated[float, Field(gt=0, le=60)] = 5.0
@@ -74,6 +93,32 @@ class FixSettings(Section):
     heart_bt_int_max_s: Annotated[int, Field(ge=1)] = 60
     resend_order_age_max_s: Annotated[float, Field(gt=0)] = 5.0
     connections_max: Annotated[int, Field(ge=1)] = 2000
+    connections_per_address_max: Annotated[int, Field(ge=1)] = 500
+    connection_rate: Annotated[int, Field(ge=1)] = 50
+    connection_burst: Annotated[int, Field(ge=1)] = 500
+    session_message_rate: Annotated[int, Field(ge=1)] = 100
+    session_message_burst: Annotated[int, Field(ge=1)] = 1000
+    refusal_delay_s: Annotated[float, Field(gt=0, le=10)] = 0.5
+    probe_wait_s: Annotated[float, Field(gt=0, le=60)] = 2.0
+    sending_time_behind_max_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    sending_time_ahead_max_s: Annotated[float, Field(gt=0, le=3600)] = 5.0
+
+    @model_validator(mode="after")
+    def check_plain_text(self) -> Self:
+        """Passwords in plain text do not travel through networks by accident."""
+        if not self.allow_plain_text_from_anywhere and not is_loopback(self.host):
+            raise ValueError(
+                f"host {self.host} is not a loopback address: clients from outside connect to "
+                "tls_port, or allow_plain_text_from_anywhere must be true"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def check_key(self) -> Self:
+        """A certificate is no use without its key."""
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together")
+        return self
 
 
 class RestSettings(Section):
@@ -110,6 +155,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path("var")
     runtime_dir: Path | None = None
     database_url: SecretStr | None = None
+    redis_url: SecretStr | None = None
     fault_dir: Path | None = None  # For tests only: processes fail there on command.
     engine: EngineSettings = EngineSettings()
     journal: JournalSettings = JournalSettings()
@@ -146,6 +192,11 @@ class Settings(BaseSettings):
     def fix_store_dir(self) -> Path:
         """Where each FIX session has its message store and its position."""
         return self.data_dir / "fix"
+
+    @property
+    def self_signed_file(self) -> Path:
+        """The certificate that is used while no other is named."""
+        return self.data_dir / "tls" / "self-signed.pem"
 
     @property
     def sockets_dir(self) -> Path:

@@ -13,8 +13,11 @@ from config.logs import set_up_logs
 from config.settings import Settings
 from engine.runtime import faults
 from fix_gateway.app import Gateway, GatewayConfig
+from fix_gateway.authentication import LogonWindow
 from fix_gateway.fix.edge import EdgeLimits
+from fix_gateway.fix.entrance import EntranceLimits
 from fix_gateway.fix.logon import HeartBtIntBounds
+from fix_gateway.fix.tls import TlsFiles, ensure_self_signed
 from store.postgres import Database
 
 NS_PER_S = 1_000_000_000
@@ -66,9 +69,37 @@ def make_config(settings: Settings) -> GatewayConfig:
         limits=EdgeLimits(
             logon_wait_s=fix.logon_wait_s,
             connections_max=fix.connections_max,
+            connections_per_address_max=fix.connections_per_address_max,
+            connection_rate=fix.connection_rate,
+            connection_burst=fix.connection_burst,
+            session_message_rate=fix.session_message_rate,
+            session_message_burst=fix.session_message_burst,
+        ),
+        entrance_limits=EntranceLimits(
+            logon_wait_s=fix.logon_wait_s,
+            refusal_delay_s=fix.refusal_delay_s,
+            probe_wait_s=fix.probe_wait_s,
             heart_bt_int=HeartBtIntBounds(fix.heart_bt_int_min_s, fix.heart_bt_int_max_s),
         ),
+        logon_window=LogonWindow(
+            behind_ns=int(fix.sending_time_behind_max_s * NS_PER_S),
+            ahead_ns=int(fix.sending_time_ahead_max_s * NS_PER_S),
+        ),
+        tls_host=fix.tls_host,
+        tls_port=fix.tls_port,
+        tls_files=find_tls_files(settings),
+        redis_url=None if settings.redis_url is None else settings.redis_url.get_secret_value(),
     )
+
+
+def find_tls_files(settings: Settings) -> TlsFiles:
+    """Return the certificate that is named, or one that is made for this machine alone."""
+    fix = settings.fix
+    if fix.tls_certificate is not None and fix.tls_key is not None:
+        return TlsFiles(fix.tls_certificate, fix.tls_key, fix.tls_client_ca)
+    path = ensure_self_signed(settings.self_signed_file)
+    log.warning("certificate_self_signed", file=str(path))
+    return TlsFiles(path, path, fix.tls_client_ca)
 
 
 if __name__ == "__main__":

@@ -22,17 +22,22 @@ from engine.runtime.client import LinkClosedError
 from engine.runtime.codec import Record, Welcome
 from engine.runtime.feed import Position, SessionEvent
 from engine.units import SessionId
-from fix_gateway.fix.edge import AuthenticationUnavailableError, Edge, EdgeLimits
+from fix_gateway.audit_trail import AuditTrail
+from fix_gateway.authentication import LogonAuthenticator, LogonWindow
+from fix_gateway.fix.edge import Edge, EdgeLimits
 from fix_gateway.fix.engine_link import GatewayLink
+from fix_gateway.fix.entrance import Entrance, EntranceLimits
 from fix_gateway.fix.execution_report import ReportBuilder
 from fix_gateway.fix.message_store import StoreInUseError
 from fix_gateway.fix.resend import ResendPace
-from fix_gateway.fix.sessions import FixSession, SessionTools
+from fix_gateway.fix.session_tools import SessionTools
+from fix_gateway.fix.sessions import FixSession
+from fix_gateway.fix.tls import TlsCertificate, TlsFiles
 from fix_gateway.fix.translate import Translator
 from fix_gateway.metrics import GatewayMetrics
-from store.passwords import PasswordVerifier, VerifierBusyError
+from store.lockout import Lockout
 from store.postgres import Database, StoreError
-from store.sessions import FixSessionRow, find_live_credentials, list_sessions
+from store.sessions import FixSessionRow, list_sessions
 
 TICK_S: Final = 1.0
 STORE_RETRY_S: Final = 0.5
@@ -58,6 +63,12 @@ class GatewayConfig:
     proof_wait_s: float
     resend_order_age_max_ns: int
     limits: EdgeLimits
+    entrance_limits: EntranceLimits
+    logon_window: LogonWindow
+    tls_host: str
+    tls_port: int
+    tls_files: TlsFiles
+    redis_url: str | None
 
 
 class Gateway:
@@ -67,7 +78,6 @@ class Gateway:
         self.metrics = GatewayMetrics()
         self._config = config
         self._database = database
-        self._verifier = PasswordVerifier()
         self._reference = Reference()
         self._link = GatewayLink(config.engine_socket, config.journal_dir, self)
         self._sessions: dict[SessionId, FixSession] = {}
@@ -77,14 +87,20 @@ class Gateway:
         self._told: dict[SessionId, FixSession] = {}
         self._touched: dict[FixSession, None] = {}
         self._is_caught_up = asyncio.Event()
-        self._edge = Edge(
+        self._audit = AuditTrail(database)
+        self._lockout = Lockout(config.redis_url)
+        self._authenticator = LogonAuthenticator(
+            database, self._lockout, self._audit, self.metrics, config.logon_window
+        )
+        entrance = Entrance(
             self._by_names,
-            self,
-            config.limits,
+            self._authenticator,
+            config.entrance_limits,
             self.metrics,
             gateway_comp_id=config.comp_id,
-            flush=self._flush,
         )
+        self._edge = Edge(entrance, config.limits, self.metrics, flush=self._flush)
+        self._certificate = TlsCertificate(config.tls_files)
         self._tools = SessionTools(
             engine=self._link,
             builder=ReportBuilder(self._reference),
@@ -114,7 +130,9 @@ class Gateway:
         (fault,) = await asyncio.gather(work, return_exceptions=True)
         for session in self._sessions.values():
             session.close()
-        self._verifier.close()
+        self._authenticator.close()
+        await self._audit.write()
+        await self._lockout.close()
         await self._database.close()
         if isinstance(fault, Exception):
             raise fault
@@ -124,9 +142,19 @@ class Gateway:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._link.run())
             await self._is_caught_up.wait()
-            port = await self._edge.open(self._config.host, self._config.port)
+            config = self._config
+            port = self._edge.open(config.host, config.port)
+            tls_port = self._edge.open(config.tls_host, config.tls_port, self._certificate)
             group.create_task(self._tick())
-            log.info("door_opened", host=self._config.host, port=port, sessions=len(self._sessions))
+            group.create_task(self._audit.run())
+            log.info(
+                "door_opened",
+                host=config.host,
+                port=port,
+                tls_host=config.tls_host,
+                tls_port=tls_port,
+                sessions=len(self._sessions),
+            )
             on_ready()
 
     async def _log_everybody_out(self) -> None:
@@ -141,23 +169,6 @@ class Gateway:
             await asyncio.sleep(LOGOUT_POLL_S)
         self._edge.abort_connections()
         await asyncio.sleep(0)  # Their ends are told in the next turn of the loop.
-
-    # Authentication (`edge.Authenticator`).
-
-    async def verify(self, session_id: SessionId | None, username: str, password: str) -> bool:
-        """Whether username and password open the session; None takes as long and is False."""
-        try:
-            async with self._database.transaction() as connection:
-                # Asked for a stranger too: the time must not tell whether the session exists.
-                credentials = await find_live_credentials(connection, session_id or SessionId(0))
-            hashes = [
-                credential.password_hash
-                for credential in credentials
-                if credential.username == username and credential.password_hash is not None
-            ]
-            return await self._verifier.verify(password, hashes)
-        except (StoreError, VerifierBusyError) as error:
-            raise AuthenticationUnavailableError(repr(error)) from error
 
     # The engine (`engine_link.LinkOwner`).
 
@@ -292,6 +303,7 @@ class Gateway:
                 session.tick(now_s)
             self._link.flush()
             self._take_stores()
+            self._certificate.refresh()
             if self._link.is_available:
                 await self._retry_held()
 

@@ -41,6 +41,17 @@ class GatewayMetrics:
         self.logons = Counter(
             "fixgw_logons_total", "Logon attempts by outcome", ["outcome"], registry=self.registry
         )
+        self.logon_refusals = Counter(
+            "fixgw_logon_refusals_total",
+            "Logons that were not authentic, by true cause",
+            ["cause"],
+            registry=self.registry,
+        )
+        self.evictions = Counter(
+            "fixgw_half_open_evictions_total",
+            "Clients that gave no sign of life and made room for one that logged on",
+            registry=self.registry,
+        )
         self.reports_sent = Counter(
             "fixgw_reports_sent_total", "Reports of events sent", registry=self.registry
         )

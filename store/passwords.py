@@ -1,14 +1,19 @@
 """Passwords: Argon2id, at most two at a time, never on the event loop's thread."""
 
 import asyncio
+import functools
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 VERIFICATIONS_AT_ONCE: Final = 2
 VERIFICATIONS_WAITING_MAX: Final = 64
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _hasher = PasswordHasher()  # Argon2id with the parameters of RFC 9106, 64 MiB.
 
@@ -31,31 +36,44 @@ class PasswordVerifier:
         # For names that do not exist: a refusal takes as long as one of a wrong password.
         self._dummy_hash = hash_password("")
 
-    async def verify(self, password: str, password_hashes: list[str]) -> bool:
-        """Whether the password fits one of the hashes. [] takes as long as one hash and is False.
+    async def find(self, password: str, password_hashes: list[str]) -> int | None:
+        """Return the index of a hash that the password fits, None when it fits none.
 
-        Raises VerifierBusyError when too many wait already.
+        [] takes as long as one hash. Raises VerifierBusyError when too many wait already.
         """
+        hashes = password_hashes or [self._dummy_hash]
+        index = await self._work(_find_fitting, password, hashes)
+        return index if password_hashes else None
+
+    async def hash(self, password: str) -> str:
+        """Return what may be stored of a password. Raises VerifierBusyError."""
+        return await self._work(hash_password, password)
+
+    def is_outdated(self, password_hash: str) -> bool:
+        """Whether the hash was made with other parameters than are used today."""
+        return _hasher.check_needs_rehash(password_hash)
+
+    async def _work(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if self._waiting_count >= VERIFICATIONS_WAITING_MAX:
             raise VerifierBusyError
         self._waiting_count += 1
         loop = asyncio.get_running_loop()
-        hashes = password_hashes or [self._dummy_hash]
         try:
-            fits = await loop.run_in_executor(self._workers, _fits_one, password, hashes)
+            return await loop.run_in_executor(
+                self._workers, functools.partial(work, *args, **kwargs)
+            )
         finally:
             self._waiting_count -= 1
-        return fits and bool(password_hashes)
 
     def close(self) -> None:
         """Let the worker threads end."""
         self._workers.shutdown(wait=False, cancel_futures=True)
 
 
-def _fits_one(password: str, password_hashes: list[str]) -> bool:
+def _find_fitting(password: str, password_hashes: list[str]) -> int | None:
     # Every hash is tried: the time must not tell which one fitted.
     outcomes = [_fits(password, password_hash) for password_hash in password_hashes]
-    return any(outcomes)
+    return outcomes.index(True) if True in outcomes else None
 
 
 def _fits(password: str, password_hash: str) -> bool:

@@ -158,3 +158,24 @@ async def add_credential(
         "INSERT INTO fix_credentials (session_id, username, password_hash) VALUES (%s, %s, %s)",
         [session_id, username, password_hash],
     )
+
+
+async def note_credential_use(
+    connection: AsyncConnection[TupleRow], credential_id: int, new_hash: str | None
+) -> None:
+    """Note that a credential has just opened its session, and keep a newer hash of it if given."""
+    await connection.execute(
+        "UPDATE fix_credentials SET last_used_at = now(),"
+        " password_hash = coalesce(%s, password_hash) WHERE credential_id = %s",
+        [new_hash, credential_id],
+    )
+
+
+async def replace_password(
+    connection: AsyncConnection[TupleRow], credential_id: int, new_hash: str
+) -> None:
+    """Put another password in the place of a credential's own."""
+    await connection.execute(
+        "UPDATE fix_credentials SET password_hash = %s WHERE credential_id = %s",
+        [new_hash, credential_id],
+    )

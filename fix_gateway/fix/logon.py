@@ -1,9 +1,10 @@
 """Logon(A) at the door: what it asks for, and its twin without secrets for QuickFIX."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Final
 
-from fix_gateway.fix.fields import MsgType, Tag, UtcTimestamps, join_fields, printable
+from fix_gateway.fix.fields import SOH, MsgType, Tag, UtcTimestamps, join_fields, printable
 from fix_gateway.fix.framing import Frame, build_frame, split_fields
 
 SECRET_TAGS: Final = frozenset({Tag.PASSWORD, Tag.NEW_PASSWORD, Tag.RAW_DATA, Tag.RAW_DATA_LENGTH})
@@ -14,17 +15,42 @@ NO_ENCRYPTION: Final = "0"
 
 @dataclass(frozen=True)
 class Logon:
-    """A client's wish to log on. `without_secrets` is the frame that QuickFIX may see."""
+    """A client's wish to log on. `without_secrets` is the frame that QuickFIX may see.
+
+    `digest` tells this very message from every other. `signature` is RawData(96), base64.
+    """
 
     begin_string: str
     client_comp_id: str
     gateway_comp_id: str
-    msg_seq_num: int
+    msg_seq_num_text: str
     heart_bt_int_s: int
     is_reset: bool
     username: str
     password: str
     without_secrets: bytes
+    sending_time: str = ""
+    new_password: str = ""
+    signature: str = ""
+    cancel_on_disconnect: str | None = None
+    cancel_on_internal_loss: str | None = None
+    digest: bytes = b""
+
+    @property
+    def signed_payload(self) -> bytes:
+        """What an Ed25519 signature in RawData(96) must be of, as Binance has published it.
+
+        The values of MsgType(35), SenderCompID(49), TargetCompID(56), MsgSeqNum(34) and
+        SendingTime(52), joined by SOH.
+        """
+        values = (
+            MsgType.LOGON,
+            self.client_comp_id,
+            self.gateway_comp_id,
+            self.msg_seq_num_text,
+            self.sending_time,
+        )
+        return SOH.join(values).encode("utf-8", "replace")
 
 
 @dataclass(frozen=True)
@@ -40,6 +66,17 @@ class Admission:
     credential_id: int
     cancel_on_disconnect: str | None = None
     cancel_on_internal_loss: str | None = None
+
+    @classmethod
+    def of(cls, logon: Logon, peer: str, credential_id: int) -> "Admission":
+        """Return the admission of an authentic Logon."""
+        return cls(
+            logon.without_secrets,
+            peer,
+            credential_id,
+            logon.cancel_on_disconnect,
+            logon.cancel_on_internal_loss,
+        )
 
 
 @dataclass(frozen=True)
@@ -77,12 +114,18 @@ def parse_logon(frame: Frame) -> Logon | str:
         begin_string=frame.begin_string,
         client_comp_id=texts.get(Tag.SENDER_COMP_ID, ""),
         gateway_comp_id=texts.get(Tag.TARGET_COMP_ID, ""),
-        msg_seq_num=numbers[Tag.MSG_SEQ_NUM],
+        msg_seq_num_text=texts[Tag.MSG_SEQ_NUM],
         heart_bt_int_s=numbers[Tag.HEART_BT_INT],
         is_reset=is_reset,
         username=texts.get(Tag.USERNAME, ""),
         password=texts.get(Tag.PASSWORD, ""),
         without_secrets=_without_secrets(frame, parts),
+        sending_time=texts.get(Tag.SENDING_TIME, ""),
+        new_password=texts.get(Tag.NEW_PASSWORD, ""),
+        signature=texts.get(Tag.RAW_DATA, ""),
+        cancel_on_disconnect=texts.get(Tag.CANCEL_ORDERS_ON_DISCONNECT),
+        cancel_on_internal_loss=texts.get(Tag.CANCEL_ORDERS_ON_INTERNAL_DISCONNECT),
+        digest=hashlib.sha256(frame.raw).digest(),
     )
 
 
@@ -112,6 +155,19 @@ def check_heart_bt_int(logon: Logon, bounds: HeartBtIntBounds) -> str | None:
     if bounds.min_s <= logon.heart_bt_int_s <= bounds.max_s:
         return None
     return f"HeartBtInt(108) {logon.heart_bt_int_s} is outside {bounds.min_s} to {bounds.max_s}"
+
+
+def check_asked_modes(logon: Logon) -> str | None:
+    """Return in words why what the Logon asks for on a disconnect is refused, None when it is not.
+
+    Coinbase's tags: CancelOrdersOnDisconnect(8013) is N, S for the session's orders, A or Y for the
+    account's; CancelOrdersOnInternalDisconnect(8014) is Y or N.
+    """
+    if logon.cancel_on_disconnect not in (None, "N", "S", "A", "Y"):
+        return "CancelOrdersOnDisconnect(8013) must be N, S, A or Y"
+    if logon.cancel_on_internal_loss not in (None, "Y", "N"):
+        return "CancelOrdersOnInternalDisconnect(8014) must be Y or N"
+    return None
 
 
 def _without_secrets(frame: Frame, parts: list[tuple[int, bytes]]) -> bytes:

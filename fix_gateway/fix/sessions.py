@@ -1,27 +1,17 @@
 """A FIX session between the client and the engine: its numbers, its epoch and what it was told."""
 
 import asyncio
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
 from engine.events import CommandRefused, SessionOpened
 from engine.runtime import faults
 from engine.runtime.feed import Position, SessionEvent
-from engine.units import SessionId
 from fix_gateway.fix.acceptor import SessionAcceptor
 from fix_gateway.fix.delivery import Delivery
-from fix_gateway.fix.execution_report import ReportBuilder
-from fix_gateway.fix.fields import (
-    SOH,
-    MsgType,
-    Tag,
-    parse_message,
-)
-from fix_gateway.fix.intake import Intake, TakesCommands
+from fix_gateway.fix.fields import SOH, MsgType, Tag, join_fields, parse_message
+from fix_gateway.fix.intake import Intake
 from fix_gateway.fix.logon import Admission
 from fix_gateway.fix.message_store import SessionIdentity, SessionStore
 from fix_gateway.fix.position import NO_EPOCH, PositionFile
@@ -29,12 +19,11 @@ from fix_gateway.fix.refusals import RefusalLog
 from fix_gateway.fix.resend import (
     Resendee,
     Resender,
-    ResendPace,
     build_refusal,
     parse_resend_request,
 )
-from fix_gateway.fix.translate import SessionContext, Translator
-from fix_gateway.metrics import GatewayMetrics
+from fix_gateway.fix.session_tools import SessionTools
+from fix_gateway.fix.translate import SessionContext
 from store.sessions import FixSessionRow
 
 FAR: Final = 1 << 62
@@ -44,36 +33,6 @@ HEARTBEAT: Final = f"{SOH}35={MsgType.HEARTBEAT}{SOH}"
 LOGOUT: Final = f"{SOH}35={MsgType.LOGOUT}{SOH}"
 
 log = structlog.get_logger("fix.session")
-
-
-class Engine(TakesCommands, Protocol):
-    """The engine, as a session sees it."""
-
-    async def open_session(
-        self, session_id: SessionId, *, generation: int, reset: bool
-    ) -> SessionOpened | CommandRefused:
-        """Ask for a session. Raises LinkClosedError or TimeoutError."""
-
-    def read_session_events(self, session_id: SessionId, after: Position) -> Iterator[SessionEvent]:
-        """Return what the session was told after a position, from the journal files.
-
-        Blocks as it is advanced; on any thread.
-        """
-
-
-@dataclass(frozen=True)
-class SessionTools:
-    """What all sessions of a gateway share."""
-
-    engine: Engine
-    builder: ReportBuilder
-    translator: Translator
-    metrics: GatewayMetrics
-    gateway_comp_id: str
-    store_dir: Path
-    sockets_dir: Path
-    proof_wait_s: float
-    resend_pace: ResendPace
 
 
 class FixSession:
@@ -122,6 +81,7 @@ class FixSession:
         self._is_authenticated = False
         self._is_logged_on = False
         self._bytes_behind_gap = 0
+        self._received_count = 0
 
     # The grant.
 
@@ -272,9 +232,51 @@ class FixSession:
     # The client's connection.
 
     @property
+    def client(self) -> Resendee | None:
+        """The client that is connected, logged on or about to be."""
+        return self._client
+
+    @property
     def has_client(self) -> bool:
         """Whether a client is connected, logged on or about to be."""
         return self._client is not None
+
+    @property
+    def received_count(self) -> int:
+        """Goes up whenever something has come from the client."""
+        return self._received_count
+
+    def ask_for_life(self) -> None:
+        """Send a TestRequest: a client that is there will answer."""
+        if self._acceptor is not None and self._is_logged_on:
+            self.send(
+                join_fields([(Tag.MSG_TYPE, MsgType.TEST_REQUEST), (Tag.TEST_REQ_ID, "LIFE")])
+            )
+
+    def evict(self) -> None:
+        """Let go of a client that gives no sign of life."""
+        self._drop_client()
+
+    def send(self, body: str) -> None:
+        """Send a message that is not a report, given as fields from 35= on."""
+        if self._acceptor is not None and self._is_logged_on:
+            self._acceptor.send(body)
+            self.drain()
+
+    def take_number(self, msg_seq_num: int, heartbeat: bytes) -> bool:
+        """Let QuickFIX count a message that the edge answers itself, as a Heartbeat.
+
+        Returns False when it is not to be answered: it came before, or a gap is in front of it, and
+        it will come again.
+        """
+        acceptor = self._acceptor
+        if acceptor is None or not self._is_logged_on:
+            return False
+        expected = acceptor.next_target_msg_seq_num
+        if msg_seq_num > expected:
+            return False
+        self.receive(heartbeat)
+        return acceptor.next_target_msg_seq_num > expected
 
     @property
     def admission(self) -> Admission | None:
@@ -309,6 +311,7 @@ class FixSession:
 
     def receive(self, frames: bytes) -> None:
         """Take whole frames of the client."""
+        self._received_count += bool(frames)
         acceptor = self._acceptor
         if acceptor is None or not acceptor.is_connected:
             return

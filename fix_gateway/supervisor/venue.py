@@ -95,6 +95,9 @@ class Venue:
             "PYTHONSAFEPATH": "1",
             "PYTHONUNBUFFERED": "1",
         }
+        if self._config.is_demo:
+            # Passwords that everybody knows are for this machine alone.
+            environment["WCX_FIX__TLS_HOST"] = os.environ.get("WCX_FIX__TLS_HOST", "127.0.0.1")
         for name, module in MODULES.items():
             argv = [sys.executable, "-m", module]
             notified = Notified(self._config.sockets_dir / f"notify-{name}.sock")

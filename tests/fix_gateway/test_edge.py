@@ -1,32 +1,60 @@
 """The edge: a connection that ends in the middle of its Logon takes nothing with it."""
 
 import asyncio
+import dataclasses
+import time
 from typing import cast
 
 import uvloop
 
 from engine.units import SessionId
-from fix_gateway.fix.edge import Authenticator, Edge, EdgeLimits
-from fix_gateway.fix.logon import HeartBtIntBounds
+from fix_gateway.fix.edge import Edge, EdgeLimits
+from fix_gateway.fix.entrance import (
+    Arrival,
+    Authentic,
+    Authenticator,
+    Entrance,
+    EntranceLimits,
+)
+from fix_gateway.fix.logon import HeartBtIntBounds, Logon
 from fix_gateway.fix.sessions import FixSession
 from fix_gateway.metrics import GatewayMetrics
 from store.sessions import FixSessionRow
 from tests.integration.raw_client import RawClient
 
-LIMITS = EdgeLimits(logon_wait_s=5.0, connections_max=9, heart_bt_int=HeartBtIntBounds(1, 60))
+LIMITS = EdgeLimits(
+    logon_wait_s=5.0,
+    connections_max=9,
+    connections_per_address_max=9,
+    connection_rate=9,
+    connection_burst=9,
+    session_message_rate=9,
+    session_message_burst=9,
+)
+ENTRANCE_LIMITS = EntranceLimits(
+    logon_wait_s=5.0, refusal_delay_s=0.1, probe_wait_s=1.0, heart_bt_int=HeartBtIntBounds(1, 60)
+)
 
 
 class Everybody(Authenticator):
     """Lets everybody in."""
 
-    async def verify(self, session_id: SessionId | None, username: str, password: str) -> bool:
-        return True
+    async def authenticate(
+        self, row: FixSessionRow | None, logon: Logon, arrival: Arrival
+    ) -> Authentic:
+        return Authentic(7)
+
+    async def change_password(
+        self, session_id: SessionId, username: str, password: str, new_password: str
+    ) -> str | None:
+        return None
 
 
 class Waiting:
     """A session that waits for its grant, and remembers who was attached."""
 
     has_client = False
+    client = None
 
     def __init__(self) -> None:
         self.granted = asyncio.Event()
@@ -54,15 +82,16 @@ def test_connection_lost_in_the_moment_of_the_grant_is_not_attached() -> None:
     async def scenario() -> list[object]:
         session = Waiting()
         names = ("FIX.4.4", "T01")
-        edge = Edge(
+        metrics = GatewayMetrics()
+        entrance = Entrance(
             {names: cast("FixSession", session)},
             Everybody(),
-            LIMITS,
-            GatewayMetrics(),
+            ENTRANCE_LIMITS,
+            metrics,
             gateway_comp_id="WCX",
-            flush=lambda: None,
         )
-        port = await edge.open("127.0.0.1", 0)
+        edge = Edge(entrance, LIMITS, metrics, flush=lambda: None)
+        port = edge.open("127.0.0.1", 0)
         client = await asyncio.to_thread(RawClient, port, "T01")
         client.send_bytes(client.logon_message(is_reset=False))
         await session.is_waiting.wait()
@@ -80,3 +109,41 @@ def test_connection_lost_in_the_moment_of_the_grant_is_not_attached() -> None:
         return attached
 
     assert uvloop.run(scenario()) == []
+
+
+def test_more_connections_than_allowed_are_closed_at_once() -> None:
+    """Counted per address before a byte is read, and counted down when they end."""
+    limits = dataclasses.replace(LIMITS, connections_per_address_max=2)
+
+    async def scenario() -> list[bytes]:
+        metrics = GatewayMetrics()
+        entrance = Entrance({}, Everybody(), ENTRANCE_LIMITS, metrics, gateway_comp_id="WCX")
+        edge = Edge(entrance, limits, metrics, flush=lambda: None)
+        port = edge.open("127.0.0.1", 0)
+        first, second, third = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+        heard = [await third[0].read()]
+        first[1].close()
+        await asyncio.sleep(0.05)
+        fourth = await asyncio.open_connection("127.0.0.1", port)
+        fourth[1].write(b"no Logon, but listened to" * 3)
+        heard.append(await fourth[0].read())
+        assert metrics.registry.get_sample_value("fixgw_connections") == 1
+        for _, writer in (second, third, fourth):
+            writer.close()
+        edge.close()
+        await asyncio.sleep(0.05)
+        assert metrics.registry.get_sample_value("fixgw_connections") == 0
+        return heard
+
+    assert uvloop.run(scenario()) == [b"", b""]
+
+
+def test_connections_in_quick_succession_are_slowed_down() -> None:
+    """An address that connects more often than allowed is let in again a moment later."""
+    limits = dataclasses.replace(LIMITS, connection_rate=10, connection_burst=2)
+    edge = Edge(cast("Entrance", None), limits, GatewayMetrics(), flush=lambda: None)
+    outcomes = [edge.admit("192.0.2.1") for _ in range(3)]
+    assert outcomes == [None, None, "too many new connections from this address"]
+    assert edge.admit("192.0.2.2") is None
+    time.sleep(0.11)
+    assert edge.admit("192.0.2.1") is None

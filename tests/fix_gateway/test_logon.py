@@ -7,6 +7,7 @@ from fix_gateway.fix.logon import (
     HeartBtIntBounds,
     Logon,
     build_refusal,
+    check_asked_modes,
     check_heart_bt_int,
     parse_logon,
 )
@@ -27,7 +28,7 @@ def test_all_that_is_asked_for_is_read() -> None:
     assert (logon.begin_string, logon.client_comp_id, logon.gateway_comp_id) == (
         "FIX.4.4", "C1", "WCX",
     )  # fmt: skip
-    assert (logon.msg_seq_num, logon.heart_bt_int_s, logon.is_reset) == (1, 30, True)
+    assert (logon.msg_seq_num_text, logon.heart_bt_int_s, logon.is_reset) == ("1", 30, True)
     assert (logon.username, logon.password) == ("user", "secret")
 
 
@@ -92,3 +93,34 @@ def test_refusal_is_a_logout_that_counts_nowhere() -> None:
         (35, b"5"), (34, b"1"), (49, b"WCX"), (52, b"20261123-00:00:00.000000"),
         (56, b"C1?554=x"), (58, b"no"),
     ]  # fmt: skip
+
+
+def test_signed_payload_is_what_binance_has_published() -> None:
+    """Its worked example (Binance Spot FIX API, "How to sign Logon request"), byte for byte."""
+    signature = (
+        "4MHXelVVcpkdwuLbl6n73HQUXUf1dse2PCgT1DYqW9w8AVZ1RACFGM+5UdlGPrQHrgtS3CvsRURC1oj73j8gCA=="
+    )
+    fields = {
+        35: "A", 34: "1", 49: "EXAMPLE", 52: "20240627-11:17:25.223", 56: "SPOT", 95: "88",
+        96: signature, 98: "0", 108: "30", 141: "Y",
+    }  # fmt: skip
+    logon = parse_logon(frame(fields))
+    assert isinstance(logon, Logon)
+    assert logon.signed_payload == b"A\x01EXAMPLE\x01SPOT\x011\x0120240627-11:17:25.223"
+    assert logon.signature == signature
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({8013: "X"}, "CancelOrdersOnDisconnect(8013) must be N, S, A or Y"),
+        ({8014: "S"}, "CancelOrdersOnInternalDisconnect(8014) must be Y or N"),
+        ({8013: "S", 8014: "N"}, None),
+        ({}, None),
+    ],
+)
+def test_modes_of_a_disconnect_are_checked(changes: dict[int, str], text: str | None) -> None:
+    """What would not be done is refused, not ignored."""
+    logon = parse_logon(frame(FIELDS | changes))
+    assert isinstance(logon, Logon)
+    assert check_asked_modes(logon) == text

@@ -1,14 +1,20 @@
 """Venues for the tests of this folder. The first start makes a template; the others copy it."""
 
+import asyncio
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from fix_gateway.supervisor.child import Child
+from fix_gateway.supervisor.postgres import find_binaries, place
 from fix_gateway.tools.chaos.venue import VenueProcess
 from fix_gateway.tools.initiator import Initiator
+from store.migrate import migrate
+from store.postgres import ensure_database, wait_until_reachable
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -16,6 +22,50 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.integration)
+
+
+Scenario = Callable[[str], Awaitable[None]]
+
+
+@asynccontextmanager
+async def running_postgres(directory: Path, sockets: Path) -> AsyncIterator[str]:
+    """Run a server of its own in the directory."""
+    postgres = await place(directory, sockets, "auto", find_binaries())
+    await postgres.prepare()
+    server = Child(postgres.server_spec(), lambda _name, _line: None)
+    await server.start()
+    try:
+        await wait_until_reachable(postgres.url, timeout_s=30)
+        yield postgres.url
+    finally:
+        assert await server.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A running PostgreSQL without a venue."""
+    loop = asyncio.new_event_loop()
+    running = running_postgres(tmp_path_factory.mktemp("pg"), tmp_path_factory.mktemp("s"))
+    yield loop.run_until_complete(running.__aenter__())
+    loop.run_until_complete(running.__aexit__(None, None, None))
+    loop.close()
+
+
+@pytest.fixture(scope="module")
+def on_postgres(
+    postgres_url: str, request: pytest.FixtureRequest
+) -> Iterator[Callable[[Scenario], None]]:
+    """Run scenarios, each given the URL of a migrated database that is this module's own."""
+    loop = asyncio.new_event_loop()
+    name = request.module.__name__.rpartition(".")[2]
+    url = loop.run_until_complete(ensure_database(postgres_url, name))
+    migrate(url)
+
+    def run(scenario: Scenario) -> None:
+        loop.run_until_complete(scenario(url))
+
+    yield run
+    loop.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import ssl
 import struct
 import time
 from typing import Final, Self
@@ -16,11 +17,13 @@ PASSWORD: Final = "demo-password"
 class RawClient:
     """One TCP connection. MsgSeqNums count up by themselves unless a test says otherwise."""
 
-    def __init__(self, port: int, comp_id: str) -> None:
+    def __init__(self, port: int, comp_id: str, *, tls: ssl.SSLContext | None = None) -> None:
         self.comp_id = comp_id
         self.next_seq = 1
         self._socket = socket.create_connection(("127.0.0.1", port), WAIT_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:
+            self._socket = tls.wrap_socket(self._socket, server_hostname="localhost")
         self._reader = FrameReader()
         self._frames: list[bytes] = []
         self._is_logged_on = False
@@ -59,7 +62,11 @@ class RawClient:
         return build_frame("FIX.4.4", body.encode("latin-1"))
 
     def logon_message(
-        self, *, password: str = PASSWORD, is_reset: bool = True, heart_bt_int: str = "30"
+        self,
+        *extra: tuple[int, str],
+        password: str = PASSWORD,
+        is_reset: bool = True,
+        heart_bt_int: str = "30",
     ) -> bytes:
         """Return a Logon."""
         return self.message(
@@ -69,11 +76,22 @@ class RawClient:
             *([(int(Tag.RESET_SEQ_NUM_FLAG), "Y")] if is_reset else []),
             (Tag.USERNAME, self.comp_id),
             (Tag.PASSWORD, password),
+            *extra,
         )
 
-    def log_on(self, *, is_reset: bool = True, heart_bt_int: str = "30") -> Fields:
+    def log_on(
+        self,
+        *extra: tuple[int, str],
+        password: str = PASSWORD,
+        is_reset: bool = True,
+        heart_bt_int: str = "30",
+    ) -> Fields:
         """Log on and return the answer, which must be a Logon."""
-        self.send_bytes(self.logon_message(is_reset=is_reset, heart_bt_int=heart_bt_int))
+        self.send_bytes(
+            self.logon_message(
+                *extra, password=password, is_reset=is_reset, heart_bt_int=heart_bt_int
+            )
+        )
         answer = self.receive()
         assert answer[Tag.MSG_TYPE] == MsgType.LOGON, answer
         self._is_logged_on = True

@@ -233,9 +233,107 @@ def test_second_connection_of_a_session_is_dropped(shared_venue: VenueProcess) -
         client.log_on()
         with RawClient(shared_venue.fix_port, "T16") as second:
             second.send_bytes(second.logon_message())
+            client.send("0", (Tag.TEST_REQ_ID, client.receive_type("1")[Tag.TEST_REQ_ID]))
             assert second.receive_all_until_closed() == []
         client.send("1", (Tag.TEST_REQ_ID, "still here"))
         assert client.receive()[Tag.TEST_REQ_ID] == "still here"
+
+
+def test_client_that_gives_no_sign_of_life_makes_room(shared_venue: VenueProcess) -> None:
+    """Its connection may have been cut without a word: it is asked, and let go when it is silent.
+
+    Its orders stay, and the numbers go on.
+    """
+    with RawClient(shared_venue.fix_port, "T16") as client:
+        client.log_on()
+        client.send_bytes(client.order(f"half-{time.time_ns()}"))
+        placed = client.receive_type("8")
+        with RawClient(shared_venue.fix_port, "T16") as second:
+            second.next_seq = client.next_seq
+            second.send_bytes(second.logon_message(is_reset=False))
+            answers = [fields[35] for fields in client.receive_all_until_closed()]
+            assert answers == [MsgType.TEST_REQUEST]
+            assert second.receive()[Tag.MSG_TYPE] == MsgType.LOGON
+            second.send("F", (11, f"x{time.time_ns()}"), (41, placed[Tag.CL_ORD_ID]))
+            assert second.receive_type("8")[Tag.EXEC_TYPE] == ExecType.CANCELED
+
+
+def test_flood_of_session_messages_ends_the_session(
+    shared_venue: VenueProcess, connect: ConnectClient
+) -> None:
+    """Each TestRequest must be answered: thousands at once are no conversation any more."""
+    neighbour = connect(shared_venue, "T12")
+    with undisturbed(neighbour), RawClient(shared_venue.fix_port, "T18") as client:
+        client.log_on()
+        flood = b"".join(client.message("1", (Tag.TEST_REQ_ID, "x")) for _ in range(5000))
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            client.send_bytes(flood)
+        *answers, last = client.receive_all_until_closed()
+    assert {fields[35] for fields in answers} == {MsgType.HEARTBEAT}
+    assert (last[35], last[Tag.TEXT]) == (MsgType.LOGOUT, "too many session-level messages")
+
+
+def test_sequence_reset_beyond_all_bounds_ends_the_session(shared_venue: VenueProcess) -> None:
+    """The number after it could never be sent; a smaller jump is taken."""
+    with RawClient(shared_venue.fix_port, "T18") as client:
+        client.log_on()
+        client.send("4", (36, "1000"), (123, "N"))
+        client.next_seq = 1000
+        client.send("1", (Tag.TEST_REQ_ID, "on"))
+        assert client.receive_type("0")[Tag.TEST_REQ_ID] == "on"
+        client.send("4", (36, "1000000001"), (123, "N"))
+        (answer,) = client.receive_all_until_closed()
+    assert answer[Tag.TEXT] == "NewSeqNo(36) is above 1000000000"
+
+
+def reconnect(port: int, stop: threading.Event) -> None:
+    """Log on and off in a loop."""
+    while not stop.is_set():
+        with contextlib.suppress(OSError, EOFError), RawClient(port, "T13") as client:
+            client.log_on()
+
+
+def guess(port: int, stop: threading.Event) -> None:
+    """Try wrong passwords in a loop."""
+    while not stop.is_set():
+        with contextlib.suppress(OSError, EOFError), RawClient(port, "T14") as client:
+            client.send_bytes(client.logon_message(password="guess"))
+            client.receive(2.0)
+
+
+def spit(port: int, stop: threading.Event) -> None:
+    """Send garbage in a loop."""
+    while not stop.is_set():
+        with contextlib.suppress(OSError), RawClient(port, "X") as client:
+            client.send_bytes(b"\x00\x01garbage" * 3000)
+
+
+def stall(port: int, stop: threading.Event) -> None:
+    """Ask for a lot of answers and read none of them."""
+    with contextlib.suppress(OSError, EOFError), RawClient(port, "T15") as client:
+        client.log_on()
+        orders = b"".join(client.message("D") for _ in range(300))
+        while not stop.wait(0.2):
+            client.send_bytes(orders)
+
+
+def test_everybody_at_once_delays_nobody(
+    shared_venue: VenueProcess, connect: ConnectClient
+) -> None:
+    """Reconnecting in a loop, garbage, a client that reads nothing, guesses: the rest trades on."""
+    neighbour = connect(shared_venue, "T11")
+    stop = threading.Event()
+    attackers = [
+        threading.Thread(target=attack, args=(shared_venue.fix_port, stop))
+        for attack in (reconnect, guess, spit, stall)
+    ]
+    with undisturbed(neighbour):
+        for attacker in attackers:
+            attacker.start()
+        time.sleep(4)
+        stop.set()
+        for attacker in attackers:
+            attacker.join(30)
 
 
 HOSTILE_ORDERS = [

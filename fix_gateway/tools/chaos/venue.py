@@ -47,11 +47,14 @@ class VenueProcess:
     def __init__(self, data_dir: Path, **settings: str) -> None:
         self.data_dir = data_dir
         self.fix_port = free_port()
+        self.tls_port = free_port()
         self.rest_port = free_port()
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("WCX_")},
             "WCX_DATA_DIR": str(data_dir),
             "WCX_FIX__PORT": str(self.fix_port),
+            "WCX_FIX__TLS_PORT": str(self.tls_port),
+            "WCX_FIX__TLS_HOST": "127.0.0.1",
             "WCX_REST__PORT": str(self.rest_port),
             "WCX_FIX__METRICS_PORT": "0",
             "WCX_ENGINE__METRICS_PORT": "0",
