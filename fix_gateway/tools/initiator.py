@@ -26,12 +26,17 @@ BEGIN_STRING: Final = "FIX.4.4"
 
 @dataclass(frozen=True)
 class Counterparty:
-    """Where to log on, as whom to be addressed, and the password."""
+    """Where to log on, as whom to be addressed, and the password.
+
+    With `trusted`, a PEM file of certificates, the connection is TLS. QuickFIX needs it to have
+    been installed with TLS, as the extra `binary` is.
+    """
 
     host: str
     port: int
     comp_id: str
     password: str = field(repr=False)
+    trusted: Path | None = None
 
 
 class Initiator:
@@ -147,8 +152,11 @@ class Initiator:
             self._was_logged_out.clear()
             self._initiator = self._make_initiator()
 
-    def _make_initiator(self) -> "quickfix.SocketInitiator":
-        return quickfix.SocketInitiator(self._application, self._stores, self._settings)
+    def _make_initiator(self) -> "quickfix.Initiator":
+        kind = quickfix.SocketInitiator
+        if self._counterparty.trusted is not None:
+            kind = quickfix.SSLSocketInitiator
+        return kind(self._application, self._stores, self._settings)
 
     def _make_settings(
         self, store_dir: str, *, reset_on_logon: bool, heart_bt_int_s: int
@@ -170,6 +178,9 @@ class Initiator:
             "DataDictionary": str(dictionary_path("4.4")),
             "TimestampPrecision": "6",
         }
+        if self._counterparty.trusted is not None:
+            values["CertificationAuthoritiesFile"] = str(self._counterparty.trusted)
+            values["SSLProtocol"] = "+TLSv1_2 +TLSv1_3"
         dictionary = quickfix.Dictionary()
         for key, value in values.items():
             dictionary.setString(key, value)

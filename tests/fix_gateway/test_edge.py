@@ -59,6 +59,7 @@ class Waiting:
     def __init__(self) -> None:
         self.granted = asyncio.Event()
         self.is_waiting = asyncio.Event()
+        self.is_attached = asyncio.Event()
         self.attached: list[object] = []
         self.row = cast("FixSessionRow", self)
         self.session_id = 1
@@ -71,6 +72,7 @@ class Waiting:
 
     def attach(self, client: object, logon: bytes) -> None:
         self.attached.append((client, logon))
+        self.is_attached.set()
 
     def detach(self) -> None:
         self.attached.clear()
@@ -147,3 +149,39 @@ def test_connections_in_quick_succession_are_slowed_down() -> None:
     assert edge.admit("192.0.2.2") is None
     time.sleep(0.11)
     assert edge.admit("192.0.2.1") is None
+
+
+def test_client_that_does_not_read_is_cut_off() -> None:
+    """What it has not taken waits in memory, up to a limit; then its session is free again."""
+
+    async def scenario() -> tuple[int, bool, list[object]]:
+        session = Waiting()
+        session.granted.set()
+        metrics = GatewayMetrics()
+        entrance = Entrance(
+            {("FIX.4.4", "T01"): cast("FixSession", session)},
+            Everybody(),
+            ENTRANCE_LIMITS,
+            metrics,
+            gateway_comp_id="WCX",
+        )
+        edge = Edge(entrance, LIMITS, metrics, flush=lambda: None)
+        client = await asyncio.to_thread(RawClient, edge.open("127.0.0.1", 0), "T01")
+        client.send_bytes(client.logon_message(is_reset=False))
+        await session.is_attached.wait()
+        (connection,) = edge._connections
+        chunk = bytes(1 << 20)
+        count = 0
+        while not connection._is_closing and count < 100:
+            connection.write(chunk)
+            count += 1
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.05)
+        client.cut()
+        edge.close()
+        return count, connection in edge._connections, session.attached
+
+    count, is_kept, attached = uvloop.run(scenario())
+    assert 8 <= count < 100
+    assert not is_kept
+    assert attached == []

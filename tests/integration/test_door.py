@@ -2,13 +2,17 @@
 
 import ssl
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import quickfix
 
 from fix_gateway.fix.fields import ExecType, MsgType, Tag
 from fix_gateway.tools.chaos.venue import VenueProcess
+from fix_gateway.tools.initiator import Initiator
 from tests.integration.raw_client import PASSWORD, RawClient
+from tests.integration.trader import BUY, cancel, enter, next_report
 
 NEXT_PASSWORD = "another demo password"
 
@@ -29,6 +33,23 @@ def test_client_trades_over_tls(shared_venue: VenueProcess, tls: ssl.SSLContext)
         assert client.receive_type("8")[Tag.EXEC_TYPE] == ExecType.CANCELED
         assert isinstance(client._socket, ssl.SSLSocket)
         assert client._socket.version() == "TLSv1.3"
+
+
+def test_quickfix_client_trades_over_tls(shared_venue: VenueProcess) -> None:
+    """The client engine that most others are measured by, with the venue's certificate."""
+    trusted = shared_venue.data_dir / "tls/self-signed.pem"
+    there = replace(shared_venue.counterparty, port=shared_venue.tls_port, trusted=trusted)
+    try:
+        client = Initiator("T10", there)
+        client.start()
+    except quickfix.ConfigError:
+        pytest.skip("this QuickFIX was compiled without TLS")
+    assert client.logged_on.wait(20)
+    cl_ord_id = enter(client, BUY, "0.001", "1.00")
+    next_report(client, ExecType.NEW)
+    cancel(client, cl_ord_id, BUY)
+    next_report(client, ExecType.CANCELED)
+    client.stop()
 
 
 def test_large_bursts_cross_tls_whole(shared_venue: VenueProcess, tls: ssl.SSLContext) -> None:
