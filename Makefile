@@ -21,10 +21,12 @@ demo: $(INSTALLED)  ## While `make run` runs: trade over FIX and print every mes
 	@$(BIN)/wcx demo
 
 test: $(INSTALLED)  ## Run the whole test suite.
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist worksteal -m "not alone"
+	$(BIN)/pytest -m alone
 
 test-source: $(SOURCE_INSTALLED)  ## Run the suite on QuickFIX compiled from the official sources.
-	$(SOURCE_VENV)/bin/pytest
+	$(SOURCE_VENV)/bin/pytest -n 2 --dist worksteal -m "not alone"
+	$(SOURCE_VENV)/bin/pytest -m alone
 
 simulate: $(INSTALLED)  ## Simulate SEEDS=1000 venues on failing disks, links and clocks.
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)

@@ -1,6 +1,7 @@
 """Venues for the tests of this folder. The first start makes a template; the others copy it."""
 
 import asyncio
+import os
 import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -11,10 +12,18 @@ import pytest
 
 from fix_gateway.supervisor.child import Child
 from fix_gateway.supervisor.postgres import find_binaries, place
-from fix_gateway.tools.chaos.venue import VenueProcess
+from fix_gateway.tools.chaos.venue import PORTS_VARIABLE, VenueProcess
 from fix_gateway.tools.initiator import Initiator
 from store.migrate import migrate
 from store.postgres import ensure_database, wait_until_reachable
+
+PORTS_PER_WORKER = 4000
+
+
+# Each of several test processes looks for free ports in a range of its own.
+worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+first_port = 15_000 + PORTS_PER_WORKER * (worker % 3)
+os.environ[PORTS_VARIABLE] = f"{first_port}-{first_port + PORTS_PER_WORKER - 1}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -132,6 +132,7 @@ def test_order_before_the_logon_is_cut_off(shared_venue: VenueProcess) -> None:
         assert client.receive_all_until_closed() == []
 
 
+@pytest.mark.alone
 def test_logon_dripped_a_byte_a_second_delays_nobody(
     shared_venue: VenueProcess, connect: ConnectClient
 ) -> None:
@@ -152,6 +153,7 @@ def drip(client: RawClient, data: bytes) -> None:
             client.receive(1.0)
 
 
+@pytest.mark.alone
 def test_silent_connections_delay_nobody(
     shared_venue: VenueProcess, connect: ConnectClient
 ) -> None:
@@ -166,6 +168,7 @@ def test_silent_connections_delay_nobody(
                 assert silent.recv(1) == b""
 
 
+@pytest.mark.alone
 def test_megabyte_of_garbage_ends_the_session_that_sent_it(
     shared_venue: VenueProcess, connect: ConnectClient
 ) -> None:
@@ -258,6 +261,7 @@ def test_client_that_gives_no_sign_of_life_makes_room(shared_venue: VenueProcess
             assert second.receive_type("8")[Tag.EXEC_TYPE] == ExecType.CANCELED
 
 
+@pytest.mark.alone
 def test_flood_of_session_messages_ends_the_session(
     shared_venue: VenueProcess, connect: ConnectClient
 ) -> None:
@@ -317,6 +321,7 @@ def stall(port: int, stop: threading.Event) -> None:
             client.send_bytes(orders)
 
 
+@pytest.mark.alone
 def test_everybody_at_once_delays_nobody(
     shared_venue: VenueProcess, connect: ConnectClient
 ) -> None:

@@ -104,6 +104,7 @@ def test_logout_during_a_resend_ends_after_it(client: RawClient) -> None:
     assert sum(fields.get(Tag.POSS_DUP_FLAG) == "Y" for fields in received) > REPORTS
 
 
+@pytest.mark.alone
 def test_repeated_and_absurd_requests_delay_nobody(
     own_venue: VenueProcess, connect: ConnectClient, client: RawClient
 ) -> None:

@@ -83,12 +83,12 @@ LOOPBACK = "0100007F"
 
 
 def test_only_documented_ports_are_open(shared_venue: VenueProcess) -> None:
-    """The FIX door, REST and metrics, all on the loopback address; embedded servers have none."""
+    """The FIX doors, REST and metrics, all on loopback; embedded servers have none."""
     ports = listening_ports([shared_venue.pid, *children_of(shared_venue.pid)])
     assert {address for address, _ in ports} == {LOOPBACK}
     numbers = {port for _, port in ports}
-    assert {shared_venue.fix_port, shared_venue.rest_port} < numbers
-    assert len(numbers) == 4  # And two of metrics, which took free ones.
+    assert {shared_venue.fix_port, shared_venue.tls_port, shared_venue.rest_port} < numbers
+    assert len(numbers) == 5  # And two of metrics, which took free ones.
 
 
 def test_venue_that_is_killed_leaves_nothing_behind(venue: VenueProcess) -> None:

@@ -37,6 +37,7 @@ class SecondGateway:
             env={
                 **venue.environment_of("gateway"),
                 "WCX_FIX__PORT": str(self.fix_port),
+                "WCX_FIX__TLS_PORT": "0",
                 "NOTIFY_SOCKET": "",
             },
             stderr=subprocess.PIPE,
@@ -64,9 +65,12 @@ class SecondGateway:
 @pytest.fixture
 def second(venue: VenueProcess) -> Iterator[SecondGateway]:
     second = SecondGateway(venue)
-    venue.wait_for(lambda: second.has_logged("event=door_opened"))
-    yield second
-    assert second.stop() == 0, second.logged
+    try:
+        venue.wait_for(lambda: second.has_logged("event=door_opened"))
+        yield second
+    finally:
+        code = second.stop()
+    assert code == 0, second.logged
 
 
 def ids_of_session(venue: VenueProcess) -> tuple[SessionId, AccountId]:

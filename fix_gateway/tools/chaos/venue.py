@@ -24,14 +24,20 @@ STOP_WAIT_S: Final = 40.0
 COMMAND_WAIT_S: Final = 60.0
 POLL_S: Final = 0.02
 PASSWORD: Final = "demo-password"  # noqa: S105 - Everybody may know it.
-PORTS: Final = (15_000, 30_000)
+PORTS: Final = "15000-30000"
+PORTS_VARIABLE: Final = "WCX_TEST_PORTS"
 REAPER: Final = "reaper.py"
 
 
 def free_port() -> int:
-    """Return a port that nobody has, below those that the system gives away by itself."""
+    """Return a port that nobody has, below those that the system gives away by itself.
+
+    Two who look for one at once may find the same: `WCX_TEST_PORTS` ("15000-20000") gives each a
+    range of its own.
+    """
+    first, last = (int(port) for port in os.environ.get(PORTS_VARIABLE, PORTS).split("-"))
     while True:
-        port = random.SystemRandom().randint(*PORTS)
+        port = random.SystemRandom().randint(first, last)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
