@@ -3,18 +3,24 @@
 import argparse
 import asyncio
 import sys
+import time
 
 import structlog
 import uvloop
 
 from admin_api.app import make_app
+from admin_api.audit_follower import AuditFollower
+from admin_api.auth.login_throttle import LoginThrottle
+from admin_api.auth.tokens import Tokens, load_key
 from admin_api.engine_link import EngineWatch
+from admin_api.gateway_control import GatewayControl
 from admin_api.metrics import AdminMetrics
 from admin_api.reports import ReportReader
 from admin_api.services import Services
 from config.lifecycle import notify_ready, start_server, stop_on_signals
 from config.logs import set_up_logs
 from config.settings import Settings
+from store.passwords import PasswordVerifier
 from store.postgres import Database, StoreError
 
 STORE_RETRY_S = 0.5
@@ -36,20 +42,26 @@ async def run(settings: Settings) -> int:
     if settings.database_url is None:
         log.critical("no_database", error="WCX_DATABASE_URL is not set")
         return 1
+    database = Database(settings.database_url.get_secret_value())
+    follower = AuditFollower(database, settings.journal_dir)
     services = Services(
-        database=Database(settings.database_url.get_secret_value()),
-        engine=EngineWatch(settings.engine_socket),
+        database=database,
+        engine=EngineWatch(settings.engine_socket, follower),
+        gateways=GatewayControl(settings.sockets_dir),
         reports=ReportReader(settings.journal_dir),
         metrics=AdminMetrics(settings.status_file),
-        operator_token=settings.operator_token_file.read_text().strip(),
+        tokens=Tokens(load_key(settings.token_key_file)),
+        verifier=PasswordVerifier(),
+        throttle=LoginThrottle(time.monotonic),
     )
-    serving = asyncio.ensure_future(_serve(settings, services))
+    serving = asyncio.ensure_future(_serve(settings, services, follower))
     stopping = asyncio.ensure_future(stopped.wait())
     await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     serving.cancel()
     (fault,) = await asyncio.gather(serving, return_exceptions=True)
     services.reports.close()
+    services.verifier.close()
     await services.database.close()
     if isinstance(fault, Exception):
         raise fault
@@ -57,7 +69,7 @@ async def run(settings: Settings) -> int:
     return 0
 
 
-async def _serve(settings: Settings, services: Services) -> None:
+async def _serve(settings: Settings, services: Services, follower: AuditFollower) -> None:
     while True:
         try:
             await services.database.open()
@@ -67,6 +79,7 @@ async def _serve(settings: Settings, services: Services) -> None:
             await asyncio.sleep(STORE_RETRY_S)
     async with asyncio.TaskGroup() as group:
         group.create_task(services.engine.run())
+        group.create_task(follower.run())
         server = await start_server(make_app(services), settings.rest.host, settings.rest.port)
         log.info("rest_opened", host=settings.rest.host, port=settings.rest.port)
         notify_ready()

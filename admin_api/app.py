@@ -8,8 +8,19 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 
+from admin_api.body_limit import BodyLimit
 from admin_api.errors import install_error_handlers, problem
-from admin_api.routers import accounts, health, sessions
+from admin_api.routers import (
+    accounts,
+    audit,
+    credentials,
+    firms,
+    health,
+    login,
+    reports,
+    session_control,
+    sessions,
+)
 from admin_api.services import Services
 from store.postgres import StoreError
 
@@ -21,9 +32,19 @@ def make_app(services: Services) -> FastAPI:
     app = FastAPIOffline(title="WorldClass FIX Gateway: admin API", version="0.1.0")
     app.state.services = services
     install_error_handlers(app)
-    app.include_router(health.router)
-    app.include_router(sessions.router)
-    app.include_router(accounts.router)
+    for module in (
+        health,
+        login,
+        sessions,
+        session_control,
+        credentials,
+        firms,
+        accounts,
+        reports,
+        audit,
+    ):
+        app.include_router(module.router)
+    app.add_middleware(BodyLimit)
 
     @app.exception_handler(StoreError)
     async def on_store_error(_request: Request, error: Exception) -> JSONResponse:

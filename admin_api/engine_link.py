@@ -3,23 +3,27 @@
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
-from engine.commands import ResetSession
+from engine.commands import Command, OpenAccount, ResetSession, SetRiskLimits
 from engine.events import (
+    AccountOpened,
     CommandRefused,
     Event,
     ReferenceEvent,
+    RiskLimitsSet,
     SessionOpened,
     SessionReleased,
     SessionReset,
 )
+from engine.instrument import Account
+from engine.limits import RiskLimits
 from engine.reference import Reference
 from engine.runtime.client import EngineLink, LinkClosedError
 from engine.runtime.codec import Record, Status
-from engine.units import Seq, SessionId
+from engine.units import AccountId, InstrumentId, Seq, SessionId
 
 RETRY_S: Final = 0.5
 NAME: Final = "admin_api"
@@ -36,6 +40,16 @@ class Grant:
     is_held: bool
 
 
+class FeedReader(Protocol):
+    """Who else wants to know what the engine says, in order."""
+
+    def on_linked(self, durable_seq: Seq) -> None:
+        """The link is up. Records up to `durable_seq` stand in the journal, the next ones come."""
+
+    def on_record(self, record: Record, events: list[Event]) -> None:
+        """This has happened, and is durable."""
+
+
 class EngineWatch:
     """Keeps a link to the engine up and follows what it says. One event loop's own.
 
@@ -43,9 +57,11 @@ class EngineWatch:
     that is known to be durable, None before the engine was there for the first time.
     """
 
-    def __init__(self, socket_path: Path) -> None:
+    def __init__(self, socket_path: Path, reader: FeedReader) -> None:
         self.reference = Reference()
         self.durable_seq: Seq | None = None
+        self._limits: dict[tuple[AccountId, InstrumentId], RiskLimits] = {}
+        self._reader = reader
         self._socket_path = socket_path
         self._grants: dict[SessionId, Grant] = {}
         self._link: EngineLink | None = None
@@ -68,12 +84,28 @@ class EngineWatch:
         self.durable_seq = status.last_seq
         return status
 
+    def limits_of(self, account_id: AccountId) -> list[RiskLimits]:
+        """Return the account's limits as far as is known, in the order of their instruments."""
+        return [
+            limits for (owner, _), limits in sorted(self._limits.items()) if owner == account_id
+        ]
+
     async def reset_session(self, session_id: SessionId) -> SessionReset | CommandRefused:
         """Reset the numbers of a FIX session. Raises LinkClosedError or TimeoutError."""
-        if self._link is None:
-            raise LinkClosedError("the engine is away")
-        (event,) = (await self._link.submit(ResetSession(session_id))).events
+        event = await self._submit(ResetSession(session_id))
         assert isinstance(event, SessionReset | CommandRefused)
+        return event
+
+    async def open_account(self, account: Account) -> AccountOpened | CommandRefused:
+        """Let the exchange know an account. Raises LinkClosedError or TimeoutError."""
+        event = await self._submit(OpenAccount(account))
+        assert isinstance(event, AccountOpened | CommandRefused)
+        return event
+
+    async def set_limits(self, limits: RiskLimits) -> RiskLimitsSet | CommandRefused:
+        """Set what an account may risk. Raises LinkClosedError or TimeoutError."""
+        event = await self._submit(SetRiskLimits(limits))
+        assert isinstance(event, RiskLimitsSet | CommandRefused)
         return event
 
     async def run(self) -> None:
@@ -84,17 +116,34 @@ class EngineWatch:
             except (OSError, LinkClosedError, TimeoutError):
                 await asyncio.sleep(RETRY_S)
 
+    async def _submit(self, command: Command) -> Event:
+        if self._link is None:
+            raise LinkClosedError("the engine is away")
+        (event,) = (await self._link.submit(command)).events
+        return event
+
     async def _follow_once(self) -> None:
         closed = asyncio.Event()
+        early: list[Record] = []
+
+        def take(records: list[Record]) -> None:
+            # The welcome comes before them, also when they arrive before it was looked at.
+            if self._link is None:
+                early.extend(records)
+            else:
+                self._take(records)
+
         link = await EngineLink.connect(
             self._socket_path,
             NAME,
-            on_records=self._take,
+            on_records=take,
             on_closed=lambda _in_doubt: closed.set(),
         )
         self._learn(link.welcome.events)
         self.durable_seq = Seq(link.welcome.next_seq - 1)
+        self._reader.on_linked(self.durable_seq)
         self._link = link
+        self._take(early)
         log.info("engine_available")
         try:
             await closed.wait()
@@ -105,8 +154,10 @@ class EngineWatch:
 
     def _take(self, records: list[Record]) -> None:
         for record in records:
-            self._learn(record.events())
+            events = record.events()
+            self._learn(events)
             self.durable_seq = record.seq
+            self._reader.on_record(record, events)
 
     def _learn(self, events: list[Event]) -> None:
         for event in events:
@@ -115,6 +166,9 @@ class EngineWatch:
                 self._grants[event.session_id] = grant
             elif isinstance(event, ReferenceEvent):
                 self.reference.learn(event)
+            elif isinstance(event, RiskLimitsSet):
+                limits = event.limits
+                self._limits[(limits.account_id, limits.instrument_id)] = limits
             elif isinstance(event, SessionReleased):
                 before = self._grants.get(event.session_id)
                 epoch = 0 if before is None else before.epoch

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from admin_api.schemas import ExecutionReportPage, ExecutionReportView
+from admin_api.schemas.reports import ExecutionReportPage, ExecutionReportView
 from engine.reference import Reference
 from engine.report import make_report
 from engine.runtime.feed import Position, read_account_events

@@ -73,6 +73,8 @@ async def start_server(app: object, host: str, port: int) -> QuietServer:
         log_config=None,
         access_log=False,
         lifespan="off",
+        # Anybody on this machine could say in a header that he is somewhere else.
+        proxy_headers=False,
         timeout_graceful_shutdown=2,
     )
     server = QuietServer(config)

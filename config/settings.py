@@ -217,6 +217,11 @@ class Settings(BaseSettings):
         return self.data_dir / "status.json"
 
     @property
-    def operator_token_file(self) -> Path:
-        """The file with the token that opens the REST API to operators."""
-        return self.data_dir / "operator-token"
+    def token_key_file(self) -> Path:
+        """The key that signs the access tokens of operators."""
+        return self.data_dir / "token-key.pem"
+
+    @property
+    def admin_password_file(self) -> Path:
+        """The password of the operator `admin` of a demo venue."""
+        return self.data_dir / "admin-password"

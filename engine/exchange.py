@@ -137,6 +137,10 @@ class Exchange:
             for grant in self._ownership.grants()
         ]
 
+    def limit_events(self) -> list[RiskLimitsSet]:
+        """Return which limits hold now, as the events that say so."""
+        return [RiskLimitsSet(limits) for limits in self._gate.limits()]
+
     def open_order_count(self) -> int:
         """Return how many orders rest in the books."""
         books = self._trading.books.values()

@@ -229,7 +229,7 @@ async def _run_venue(settings: Settings, *, is_demo: bool) -> None:
         sockets_dir=settings.sockets_dir,
         engine_socket=settings.engine_socket,
         status_file=settings.status_file.resolve(),
-        operator_token_file=settings.operator_token_file.resolve(),
+        admin_password_file=settings.admin_password_file.resolve(),
         database_url=None if url is None else url.get_secret_value(),
         other_user=settings.embedded.postgres_user,
         snapshot_interval_s=settings.snapshot.interval_s,
@@ -237,11 +237,18 @@ async def _run_venue(settings: Settings, *, is_demo: bool) -> None:
         is_demo=is_demo,
     )
 
+    venue = Venue(config, _forward)
+
     def on_ready() -> None:
         print(_how_to_connect(settings, is_demo=is_demo))
+        if venue.new_admin_password is not None:
+            print(
+                f"operator admin, password {venue.new_admin_password} (shown this once, kept in "
+                f"{settings.admin_password_file})"
+            )
         print("ready", flush=True)
 
-    await Venue(config, _forward).run(stop_on_signals(), on_ready)
+    await venue.run(stop_on_signals(), on_ready)
 
 
 def _forward(name: str, line: str) -> None:
@@ -255,8 +262,7 @@ def _how_to_connect(settings: Settings, *, is_demo: bool) -> str:
     lines = [
         "",
         f"FIX      {fix.host}:{fix.port}  FIX.4.4, TargetCompID {fix.comp_id}",
-        f"REST     http://{rest.host}:{rest.port}/docs  operator token in "
-        f"{settings.operator_token_file}",
+        f"REST     http://{rest.host}:{rest.port}/docs  log in with POST /v1/login",
         f"metrics  http://127.0.0.1:{fix.metrics_port}/metrics (gateway), "
         f"http://127.0.0.1:{settings.engine.metrics_port}/metrics (engine)",
         f"journal  every batch {'flushed' if settings.journal.durability == 'fsync' else 'left'} "

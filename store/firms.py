@@ -1,9 +1,31 @@
 """Firms and their accounts."""
 
+from dataclasses import dataclass
+from datetime import datetime
+
 from psycopg import AsyncConnection
-from psycopg.rows import TupleRow, scalar_row
+from psycopg.rows import TupleRow, class_row, scalar_row
 
 from engine.units import AccountId, FirmId
+
+
+@dataclass(frozen=True, slots=True)
+class FirmRow:
+    """A legal entity that trades."""
+
+    firm_id: FirmId
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """An account of a firm. `name` is what Account(1) says on the wire."""
+
+    account_id: AccountId
+    firm_id: FirmId
+    name: str
+    created_at: datetime
 
 
 async def ensure_firm(connection: AsyncConnection[TupleRow], name: str) -> FirmId:
@@ -30,3 +52,60 @@ async def ensure_account(
             "SELECT account_id FROM accounts WHERE firm_id = %s AND name = %s", [firm_id, name]
         )
         return AccountId(await cursor.fetchone())  # type: ignore[arg-type]  # It exists now.
+
+
+async def list_firms(connection: AsyncConnection[TupleRow]) -> list[FirmRow]:
+    """Return all firms, by identity."""
+    async with connection.cursor(row_factory=class_row(FirmRow)) as cursor:
+        await cursor.execute("SELECT firm_id, name, created_at FROM firms ORDER BY firm_id")
+        return await cursor.fetchall()
+
+
+async def find_firm(connection: AsyncConnection[TupleRow], firm_id: FirmId) -> FirmRow | None:
+    """Return the firm, None when there is none."""
+    async with connection.cursor(row_factory=class_row(FirmRow)) as cursor:
+        await cursor.execute(
+            "SELECT firm_id, name, created_at FROM firms WHERE firm_id = %s", [firm_id]
+        )
+        return await cursor.fetchone()
+
+
+async def find_firm_named(connection: AsyncConnection[TupleRow], name: str) -> FirmRow | None:
+    """Return the firm of that name, None when there is none."""
+    async with connection.cursor(row_factory=class_row(FirmRow)) as cursor:
+        await cursor.execute("SELECT firm_id, name, created_at FROM firms WHERE name = %s", [name])
+        return await cursor.fetchone()
+
+
+async def list_accounts(connection: AsyncConnection[TupleRow]) -> list[AccountRow]:
+    """Return all accounts, by identity."""
+    async with connection.cursor(row_factory=class_row(AccountRow)) as cursor:
+        await cursor.execute(
+            "SELECT account_id, firm_id, name, created_at FROM accounts ORDER BY account_id"
+        )
+        return await cursor.fetchall()
+
+
+async def find_account(
+    connection: AsyncConnection[TupleRow], account_id: AccountId
+) -> AccountRow | None:
+    """Return the account, None when there is none."""
+    async with connection.cursor(row_factory=class_row(AccountRow)) as cursor:
+        await cursor.execute(
+            "SELECT account_id, firm_id, name, created_at FROM accounts WHERE account_id = %s",
+            [account_id],
+        )
+        return await cursor.fetchone()
+
+
+async def find_account_named(
+    connection: AsyncConnection[TupleRow], firm_id: FirmId, name: str
+) -> AccountRow | None:
+    """Return the firm's account of that name, None when there is none."""
+    async with connection.cursor(row_factory=class_row(AccountRow)) as cursor:
+        await cursor.execute(
+            "SELECT account_id, firm_id, name, created_at FROM accounts"
+            " WHERE firm_id = %s AND name = %s",
+            [firm_id, name],
+        )
+        return await cursor.fetchone()

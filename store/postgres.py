@@ -17,6 +17,9 @@ POOL_WAIT_S: Final = 5.0
 POOL_CONNECTIONS_MAX: Final = 8
 RETRY_S: Final = 0.1
 
+Connection = AsyncConnection[TupleRow]
+"""What `Database.transaction` lends, and the functions of `store` are given."""
+
 StoreError = psycopg.Error
 """Raised by everything in `store` when PostgreSQL does not do as asked, or cannot be reached."""
 

@@ -1,11 +1,12 @@
 """FIX sessions and the credentials that open them."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, time
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, Literal
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, sql
 from psycopg.rows import TupleRow, class_row, scalar_row
 
 from engine.units import AccountId, FirmId, SessionId
@@ -70,6 +71,18 @@ class CredentialRow:
 
 
 CREDENTIAL_COLUMNS: Final = ", ".join(f"c.{field.name}" for field in fields(CredentialRow))
+
+
+@dataclass(frozen=True, slots=True)
+class NewCredential:
+    """What is needed to let somebody in: either of the two secrets, as the kind says."""
+
+    session_id: SessionId
+    username: str
+    kind: Literal["password", "ed25519"]
+    password_hash: str | None = None
+    public_key: str | None = None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +160,107 @@ async def has_credential(
         return bool(await cursor.fetchone())
 
 
-async def add_credential(
-    connection: AsyncConnection[TupleRow],
-    session_id: SessionId,
-    username: str,
-    password_hash: str,
+async def find_session(
+    connection: AsyncConnection[TupleRow], session_id: SessionId, *, for_update: bool = False
+) -> FixSessionRow | None:
+    """Return the session, None when there is none. `for_update` keeps others from changing it."""
+    lock = " FOR UPDATE" if for_update else ""
+    async with connection.cursor(row_factory=class_row(FixSessionRow)) as cursor:
+        await cursor.execute(
+            f"SELECT {SESSION_COLUMNS} FROM fix_sessions WHERE session_id = %s{lock}", [session_id]
+        )
+        return await cursor.fetchone()
+
+
+async def create_session(
+    connection: AsyncConnection[TupleRow], values: Mapping[str, object]
+) -> FixSessionRow | None:
+    """Set up a session with these columns and the defaults for the others.
+
+    Returns None when there is one of that version and CompID: nothing is changed then.
+    """
+    async with connection.cursor(row_factory=class_row(FixSessionRow)) as cursor:
+        await cursor.execute(
+            sql.SQL(
+                "INSERT INTO fix_sessions ({}) VALUES ({})"
+                " ON CONFLICT (begin_string, client_comp_id) DO NOTHING RETURNING {}"
+            ).format(
+                sql.SQL(", ").join(map(sql.Identifier, values)),
+                sql.SQL(", ").join(map(_placeholder, values)),
+                sql.SQL(SESSION_COLUMNS),
+            ),
+            _adapted(values),
+        )
+        return await cursor.fetchone()
+
+
+async def update_session(
+    connection: AsyncConnection[TupleRow], session_id: SessionId, values: Mapping[str, object]
+) -> FixSessionRow:
+    """Change columns of a session that exists, and return it."""
+    async with connection.cursor(row_factory=class_row(FixSessionRow)) as cursor:
+        await cursor.execute(
+            sql.SQL(
+                "UPDATE fix_sessions SET {} WHERE session_id = %(session_id)s RETURNING {}"
+            ).format(
+                sql.SQL(", ").join(
+                    sql.SQL("{} = {}").format(sql.Identifier(name), _placeholder(name))
+                    for name in values
+                ),
+                sql.SQL(SESSION_COLUMNS),
+            ),
+            {**_adapted(values), "session_id": session_id},
+        )
+        row = await cursor.fetchone()
+        assert row is not None
+        return row
+
+
+async def create_credential(
+    connection: AsyncConnection[TupleRow], credential: NewCredential
+) -> CredentialRow:
+    """Let another credential open the session, beside those that there are."""
+    async with connection.cursor(row_factory=class_row(CredentialRow)) as cursor:
+        await cursor.execute(
+            "INSERT INTO fix_credentials AS c"
+            " (session_id, username, kind, password_hash, public_key, expires_at)"
+            f" VALUES (%s, %s, %s, %s, %s, %s) RETURNING {CREDENTIAL_COLUMNS}",
+            [
+                credential.session_id,
+                credential.username,
+                credential.kind,
+                credential.password_hash,
+                credential.public_key,
+                credential.expires_at,
+            ],
+        )
+        row = await cursor.fetchone()
+        assert row is not None
+        return row
+
+
+async def list_credentials(
+    connection: AsyncConnection[TupleRow], session_id: SessionId
+) -> list[CredentialRow]:
+    """Return all credentials that the session ever had, the oldest first."""
+    async with connection.cursor(row_factory=class_row(CredentialRow)) as cursor:
+        await cursor.execute(
+            f"SELECT {CREDENTIAL_COLUMNS} FROM fix_credentials c"
+            " WHERE c.session_id = %s ORDER BY c.credential_id",
+            [session_id],
+        )
+        return await cursor.fetchall()
+
+
+async def expire_credential(
+    connection: AsyncConnection[TupleRow], credential_id: int, *, overlap_s: int
 ) -> None:
-    """Let a username and password open the session."""
+    """Let a credential open its session for so many seconds more, or for less if it ends before."""
     await connection.execute(
-        "INSERT INTO fix_credentials (session_id, username, password_hash) VALUES (%s, %s, %s)",
-        [session_id, username, password_hash],
+        "UPDATE fix_credentials"
+        " SET expires_at = least(expires_at, now() + make_interval(secs => %s))"
+        " WHERE credential_id = %s",
+        [overlap_s, credential_id],
     )
 
 
@@ -179,3 +283,34 @@ async def replace_password(
         "UPDATE fix_credentials SET password_hash = %s WHERE credential_id = %s",
         [new_hash, credential_id],
     )
+
+
+async def revoke_credential(
+    connection: AsyncConnection[TupleRow], session_id: SessionId, credential_id: int
+) -> CredentialRow | None:
+    """Let a credential open nothing any more. Returns None when the session has no such one.
+
+    One that was revoked before keeps the time of it.
+    """
+    async with connection.cursor(row_factory=class_row(CredentialRow)) as cursor:
+        await cursor.execute(
+            "UPDATE fix_credentials c SET revoked_at = coalesce(c.revoked_at, now())"
+            " WHERE c.session_id = %s AND c.credential_id = %s"
+            f" RETURNING {CREDENTIAL_COLUMNS}",
+            [session_id, credential_id],
+        )
+        return await cursor.fetchone()
+
+
+def _placeholder(column: str) -> sql.Composable:
+    if column == "allowed_networks":
+        return sql.SQL("{}::cidr[]").format(sql.Placeholder(column))
+    return sql.Placeholder(column)
+
+
+def _adapted(values: Mapping[str, object]) -> dict[str, object]:
+    """Return the values as the driver knows them: it has no lists of both kinds of networks."""
+    networks = values.get("allowed_networks")
+    if not isinstance(networks, Sequence):
+        return dict(values)
+    return {**values, "allowed_networks": [str(network) for network in networks]}

@@ -1,116 +1,202 @@
-"""Accounts: what was reported of their orders."""
+"""Accounts and what they may risk."""
 
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Annotated, Final
 
-import structlog
-from fastapi import APIRouter, Depends, HTTPException, Path, Query
+from fastapi import APIRouter, HTTPException, Path, Response
 
-from admin_api.reports import ReaderBusyError
-from admin_api.schemas import ExecutionReportPage, Problem
-from admin_api.services import Services, ServicesOf, require_operator
-from engine.runtime.feed import BEFORE_ALL, Position, parse_exec_id
-from engine.runtime.journal import JournalDamagedError, RecordsGoneError
-from engine.units import AccountId, Seq
-
-LIMIT_MAX: Final = 1000
-SHOWN_MAX: Final = 64
-
-log = structlog.get_logger("admin")
-router = APIRouter(
-    prefix="/v1/accounts", tags=["accounts"], dependencies=[Depends(require_operator)]
+from admin_api.errors import conflict, engine_away, invalid, not_found
+from admin_api.schemas.accounts import (
+    AccountPage,
+    AccountView,
+    NewAccountBody,
+    RiskLimitsBody,
+    RiskLimitsPage,
+    RiskLimitsView,
+)
+from admin_api.schemas.fields import INTEGER_MAX
+from admin_api.schemas.problem import Problem, Responses
+from admin_api.services import OperatorOf, Services, ServicesOf
+from engine.events import CommandRefused
+from engine.instrument import Account, Instrument
+from engine.limits import RiskLimits
+from engine.runtime.client import LinkClosedError
+from engine.units import AccountId, FirmId, Money, parse_fixed
+from store.audit import AuditEntry, add_audit_entries
+from store.firms import (
+    AccountRow,
+    ensure_account,
+    find_account_named,
+    find_firm,
+    list_accounts,
 )
 
+AWAY: Final[Responses] = {
+    HTTPStatus.SERVICE_UNAVAILABLE: {"model": Problem, "description": "The engine is away"}
+}
+NOT_FOUND: Final[Responses] = {
+    HTTPStatus.NOT_FOUND: {"model": Problem, "description": "No such account"}
+}
 
-@router.get(
-    "/{account_id}/reports",
+AccountPath = Annotated[int, Path(ge=1, le=INTEGER_MAX, description="The account's identity")]
+
+router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
+
+
+@router.get("")
+async def list_all_accounts(services: ServicesOf, _operator: OperatorOf) -> AccountPage:
+    """Return all accounts. For operators."""
+    async with services.database.transaction() as connection:
+        rows = await list_accounts(connection)
+    return AccountPage(items=[_view(services, row) for row in rows])
+
+
+@router.post(
+    "",
+    status_code=HTTPStatus.CREATED,
     responses={
-        HTTPStatus.NOT_FOUND: {
+        HTTPStatus.OK: {"model": AccountView, "description": "It was there already"},
+        HTTPStatus.CONFLICT: {
             "model": Problem,
-            "description": "No such account, or an ExecID that has not been given yet",
+            "description": "The exchange knows another account of that identity or name",
         },
-        HTTPStatus.GONE: {"model": Problem, "description": "Older than what is kept"},
-        HTTPStatus.UNPROCESSABLE_ENTITY: {"model": Problem, "description": "Not an ExecID"},
-        HTTPStatus.SERVICE_UNAVAILABLE: {
-            "model": Problem,
-            "description": "The engine is away, or too many ask at once",
-        },
+        HTTPStatus.UNPROCESSABLE_ENTITY: {"model": Problem, "description": "No such firm"},
+        **AWAY,
     },
 )
-async def list_reports(
-    services: ServicesOf,
-    account_id: Annotated[int, Path(description="The account's identity")],
-    after_exec_id: Annotated[
-        str | None,
-        Query(
-            description="The last ExecID(17) that you have, or `next_after_exec_id` of the page "
-            "before; absent: from the beginning",
-            examples=["1042.0"],
-        ),
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="Reports per page")] = 100,
-) -> ExecutionReportPage:
-    """Return every ExecutionReport(8) of the account's orders after an ExecID, in order.
+async def open_account(
+    services: ServicesOf, operator: OperatorOf, response: Response, body: NewAccountBody
+) -> AccountView:
+    """Open an account, in PostgreSQL and then in the exchange.
 
-    Of all sessions of the account, as FIX clients are sent them, with the same ExecID(17). Only
-    what is durable. Orders that were refused at the FIX door (ExecIDs with a D) never reached the
-    exchange and are not here. Ask with `next_after_exec_id` again until `has_more` is false; a
-    page may have few reports, or none, before that. For operators.
+    After a 503 it may be in the first alone: ask once more. Repeating does no harm: an account that
+    is there already is returned with 200.
     """
-    after = _parse_after(after_exec_id)
-    is_engine_there = await services.engine.status() is not None
-    durable_seq = services.engine.durable_seq
-    if durable_seq is None:
-        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "the engine is away")
+    firm_id = FirmId(body.firm_id)
+    async with services.database.transaction() as connection:
+        if await find_firm(connection, firm_id) is None:
+            raise invalid(f"firm_id: no firm {firm_id}")
+        row = await find_account_named(connection, firm_id, body.name)
+        if row is None:
+            account_id = await ensure_account(connection, firm_id, body.name)
+            entry = AuditEntry(
+                operator.actor,
+                "account.open",
+                f"account:{account_id}",
+                {"firm_id": firm_id, "name": body.name},
+            )
+            await add_audit_entries(connection, [entry])
+            row = await find_account_named(connection, firm_id, body.name)
+            assert row is not None
+        else:
+            response.status_code = HTTPStatus.OK
+    await _open_in_exchange(services, row)
+    return _view(services, row)
+
+
+@router.get("/{account_id}/limits", responses={**NOT_FOUND, **AWAY})
+async def list_risk_limits(
+    services: ServicesOf, _operator: OperatorOf, account_id: AccountPath
+) -> RiskLimitsPage:
+    """Return what an order of the account may not exceed, by instrument. For operators."""
+    if await services.engine.status() is None:
+        raise engine_away()
     if account_id not in services.engine.reference.accounts:
-        raise HTTPException(HTTPStatus.NOT_FOUND, f"no account {account_id}")
-    if after.seq > durable_seq:
-        raise _beyond_the_end(after, durable_seq, is_engine_there=is_engine_there)
-    return await _read(services, AccountId(account_id), after, durable_seq, limit)
+        raise not_found(f"the exchange has no account {account_id}")
+    instruments = services.engine.reference.instruments
+    return RiskLimitsPage(
+        items=[
+            _view_limits(limits, instruments[limits.instrument_id])
+            for limits in services.engine.limits_of(AccountId(account_id))
+        ]
+    )
 
 
-async def _read(
-    services: Services, account_id: AccountId, after: Position, durable_seq: Seq, limit: int
-) -> ExecutionReportPage:
+@router.put(
+    "/{account_id}/limits/{symbol}",
+    responses={
+        HTTPStatus.NOT_FOUND: {"model": Problem, "description": "No such account or instrument"},
+        HTTPStatus.UNPROCESSABLE_ENTITY: {
+            "model": Problem,
+            "description": "Not a number that the instrument can hold exactly",
+        },
+        **AWAY,
+    },
+)
+async def set_risk_limits(
+    services: ServicesOf,
+    operator: OperatorOf,
+    account_id: AccountPath,
+    symbol: Annotated[str, Path(max_length=64, examples=["BTC-USD"])],
+    body: RiskLimitsBody,
+) -> RiskLimitsView:
+    """Set what an order of the account in an instrument may not exceed. It holds at once."""
+    reference = services.engine.reference
+    instrument = reference.instruments_by_symbol.get(symbol)
+    if account_id not in reference.accounts or instrument is None:
+        if await services.engine.status() is None:
+            raise engine_away()
+        missing = f"account {account_id}" if instrument is not None else f"instrument {symbol}"
+        raise not_found(f"the exchange has no {missing}")
+    limits = _parse_limits(AccountId(account_id), instrument, body)
+    async with services.database.transaction() as connection:
+        # Before the engine is asked: no change without the name of who wanted it.
+        detail = {"symbol": symbol, **body.model_dump()}
+        entry = AuditEntry(operator.actor, "limits.set", f"account:{account_id}", detail)
+        await add_audit_entries(connection, [entry])
     try:
-        return await services.reports.read(
-            account_id, after, services.engine.reference, until_seq=durable_seq, limit=limit
-        )
-    except ReaderBusyError:
-        raise HTTPException(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "too many pages are being read: try again",
-            headers={"Retry-After": "1"},
+        event = await services.engine.set_limits(limits)
+    except (LinkClosedError, TimeoutError):
+        raise engine_away() from None
+    if isinstance(event, CommandRefused):
+        raise conflict(f"the exchange refused it: {event.reason.name}")
+    return _view_limits(event.limits, instrument)
+
+
+async def _open_in_exchange(services: Services, row: AccountRow) -> None:
+    account = Account(row.account_id, row.firm_id, row.name)
+    if services.engine.reference.accounts.get(row.account_id) == account:
+        return
+    try:
+        event = await services.engine.open_account(account)
+    except (LinkClosedError, TimeoutError):
+        raise engine_away(
+            f"account {row.account_id} is written down, but the engine is away: ask once more"
         ) from None
-    except RecordsGoneError as error:
-        raise HTTPException(HTTPStatus.GONE, str(error)) from None
-    except JournalDamagedError as error:
-        log.exception("journal_not_readable")
-        raise HTTPException(HTTPStatus.INTERNAL_SERVER_ERROR, str(error)) from None
-
-
-def _parse_after(after_exec_id: str | None) -> Position:
-    if after_exec_id is None:
-        return BEFORE_ALL
-    after = parse_exec_id(after_exec_id)
-    if after is not None:
-        return after
-    shown = repr(after_exec_id[:SHOWN_MAX])
-    if after_exec_id.startswith("D"):
-        detail = f"{shown} is of an order refused at the FIX door: name the last ExecID without D"
-    else:
-        detail = f"{shown} is not an ExecID, such as '1042.0'"
-    raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
-
-
-def _beyond_the_end(after: Position, durable_seq: Seq, *, is_engine_there: bool) -> HTTPException:
-    if is_engine_there:
-        return HTTPException(
-            HTTPStatus.NOT_FOUND,
-            f"ExecID {after.exec_id} is beyond the end: the last durable record is {durable_seq}",
+    known = services.engine.reference.accounts.get(row.account_id)
+    if isinstance(event, CommandRefused) and known != account:
+        raise conflict(
+            f"the exchange refused account {row.account_id}: {event.reason.name}; "
+            "the journal and the database are of different venues"
         )
-    # It may have been told to a FIX client in the moment in which the engine went.
-    return HTTPException(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        f"the engine is away, and ExecID {after.exec_id} is not known yet to be durable",
+
+
+def _parse_limits(
+    account_id: AccountId, instrument: Instrument, body: RiskLimitsBody
+) -> RiskLimits:
+    order_qty_max = instrument.parse_qty(body.order_qty_max)
+    if order_qty_max is None:
+        raise _inexact("order_qty_max", body.order_qty_max, instrument.definition.qty_decimals)
+    notional_max = parse_fixed(body.notional_max, instrument.quote.decimals)
+    if notional_max is None:
+        raise _inexact("notional_max", body.notional_max, instrument.quote.decimals)
+    return RiskLimits(account_id, instrument.instrument_id, order_qty_max, Money(notional_max))
+
+
+def _inexact(field: str, text: str, decimals: int) -> HTTPException:
+    return invalid(f"{field}: {text!r} is no decimal number of at most {decimals} decimals")
+
+
+def _view(services: Services, row: AccountRow) -> AccountView:
+    is_open = row.account_id in services.engine.reference.accounts
+    return AccountView(**asdict(row), is_open=is_open)
+
+
+def _view_limits(limits: RiskLimits, instrument: Instrument) -> RiskLimitsView:
+    return RiskLimitsView(
+        account_id=limits.account_id,
+        symbol=instrument.symbol,
+        order_qty_max=instrument.format_qty(limits.order_qty_max),
+        notional_max=instrument.format_notional(limits.notional_max),
     )

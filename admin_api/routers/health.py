@@ -5,7 +5,7 @@ from http import HTTPStatus
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from admin_api.schemas import Health, Readiness
+from admin_api.schemas.health import Health, Readiness
 from admin_api.services import ServicesOf
 from store.postgres import StoreError
 

@@ -1,66 +1,185 @@
-"""FIX sessions."""
+"""FIX sessions: set up and changed. What is changed holds at once."""
 
+from dataclasses import asdict
 from http import HTTPStatus
+from typing import Annotated, Any, Final
 
-import structlog
-from fastapi import APIRouter, Depends, HTTPException
+from fastapi import APIRouter, Header, Response
 
-from admin_api.schemas import FixSessionPage, FixSessionView, Problem, SessionResetView
-from admin_api.services import ServicesOf, require_operator
-from engine.events import CommandRefused
-from engine.runtime.client import LinkClosedError
-from engine.units import SessionId
-from store.sessions import list_sessions
-
-log = structlog.get_logger("admin")
-
-router = APIRouter(
-    prefix="/v1/sessions", tags=["sessions"], dependencies=[Depends(require_operator)]
+from admin_api.auth.tokens import Operator
+from admin_api.errors import conflict, invalid
+from admin_api.schemas.problem import Problem, Responses
+from admin_api.schemas.sessions import (
+    FixSessionChange,
+    FixSessionChanged,
+    FixSessionPage,
+    FixSessionView,
+    NewFixSessionBody,
+    find_conflict,
 )
+from admin_api.services import OperatorOf, Services, ServicesOf
+from admin_api.session_views import (
+    SessionPath,
+    check_if_match,
+    etag_of,
+    get_session,
+    grant_fields,
+    told_fields,
+    view_session,
+)
+from engine.units import AccountId, FirmId
+from store.audit import AuditEntry, add_audit_entries
+from store.firms import find_account, find_firm
+from store.postgres import Connection
+from store.sessions import FixSessionRow, create_session, list_sessions, update_session
+
+NOT_FOUND: Final[Responses] = {
+    HTTPStatus.NOT_FOUND: {"model": Problem, "description": "No such session"}
+}
+INVALID: Final[Responses] = {
+    HTTPStatus.UNPROCESSABLE_ENTITY: {"model": Problem, "description": "`detail` names the field"}
+}
+DEFAULTS: Final = FixSessionChange().model_dump()
+
+router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
 
 @router.get("")
-async def list_fix_sessions(services: ServicesOf) -> FixSessionPage:
+async def list_fix_sessions(services: ServicesOf, _operator: OperatorOf) -> FixSessionPage:
     """Return all FIX sessions with their present owners. For operators."""
     async with services.database.transaction() as connection:
         rows = await list_sessions(connection)
-    items = []
-    for row in rows:
-        grant = services.engine.find_grant(row.session_id)
-        items.append(
-            FixSessionView(
-                session_id=row.session_id,
-                firm_id=row.firm_id,
-                account_id=row.account_id,
-                begin_string=row.begin_string,
-                client_comp_id=row.client_comp_id,
-                is_enabled=row.is_enabled,
-                is_held=grant is not None and grant.is_held,
-                epoch=0 if grant is None else grant.epoch,
-                generation=0 if grant is None else grant.generation,
-            )
-        )
-    return FixSessionPage(items=items)
+    return FixSessionPage(items=[view_session(row, services.engine) for row in rows])
 
 
 @router.post(
-    "/{session_id}/reset",
+    "",
+    status_code=HTTPStatus.CREATED,
     responses={
-        HTTPStatus.NOT_FOUND: {"model": Problem, "description": "No session has ever been opened"},
-        HTTPStatus.SERVICE_UNAVAILABLE: {"model": Problem, "description": "The engine is away"},
+        HTTPStatus.CONFLICT: {"model": Problem, "description": "There is one of that CompID"},
+        **INVALID,
     },
 )
-async def reset_fix_session(services: ServicesOf, session_id: int) -> SessionResetView:
-    """Begin both sequence numbers of a FIX session at 1 again. For operators.
+async def create_fix_session(
+    services: ServicesOf, operator: OperatorOf, response: Response, body: NewFixSessionBody
+) -> FixSessionChanged:
+    """Set up a FIX session. It can be logged on to as soon as it has a credential."""
+    values = body.model_dump(exclude_unset=True) | {"begin_string": body.begin_string}
+    _check_settings({**DEFAULTS, **values})
+    async with services.database.transaction() as connection:
+        if await find_firm(connection, FirmId(body.firm_id)) is None:
+            raise invalid(f"firm_id: no firm {body.firm_id}")
+        await _check_account(connection, body.account_id, FirmId(body.firm_id))
+        row = await create_session(connection, values)
+        if row is None:
+            raise conflict(f"there is a {body.begin_string} session {body.client_comp_id} already")
+        detail = body.model_dump(mode="json", exclude_unset=True)
+        await add_audit_entries(connection, [_entry(operator, "session.create", row, detail)])
+    response.headers["Location"] = f"/v1/sessions/{row.session_id}"
+    return await _tell(services, response, row)
 
-    A client that is logged on is logged out. It must reset its own numbers too, or log on with
-    ResetSeqNumFlag(141)=Y. Reports that it has not proven to have come again with 97=Y.
-    """
-    try:
-        event = await services.engine.reset_session(SessionId(session_id))
-    except (LinkClosedError, TimeoutError):
-        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "the engine is away") from None
-    if isinstance(event, CommandRefused):
-        raise HTTPException(HTTPStatus.NOT_FOUND, f"no session {session_id} was ever opened")
-    log.warning("session_reset", session_id=session_id, epoch=event.epoch)
-    return SessionResetView(session_id=session_id, epoch=event.epoch)
+
+@router.get("/{session_id}", responses=NOT_FOUND)
+async def show_fix_session(
+    services: ServicesOf, _operator: OperatorOf, response: Response, session_id: SessionPath
+) -> FixSessionView:
+    """Return a FIX session. For operators."""
+    async with services.database.transaction() as connection:
+        row = await get_session(connection, session_id)
+    response.headers["ETag"] = etag_of(row)
+    return view_session(row, services.engine)
+
+
+@router.patch(
+    "/{session_id}",
+    responses={
+        HTTPStatus.PRECONDITION_FAILED: {"model": Problem, "description": "Changed since"},
+        **NOT_FOUND,
+        **INVALID,
+    },
+)
+async def change_fix_session(
+    services: ServicesOf,
+    operator: OperatorOf,
+    response: Response,
+    session_id: SessionPath,
+    body: FixSessionChange,
+    *,
+    if_match: Annotated[
+        str | None, Header(description="The ETag of what you have read: 412 if it has changed")
+    ] = None,
+) -> FixSessionChanged:
+    """Change settings of a FIX session; what is left out stays. Others are not touched."""
+    values = body.model_dump(exclude_unset=True)
+    async with services.database.transaction() as connection:
+        row = await get_session(connection, session_id, for_update=True)
+        check_if_match(row, if_match)
+        _check_settings({**asdict(row), **values})
+        if "account_id" in values:
+            await _check_account(connection, body.account_id, row.firm_id)
+        if values:
+            before = view_session(row, services.engine).model_dump(mode="json", include=set(values))
+            row = await update_session(connection, row.session_id, values)
+            after = body.model_dump(mode="json", exclude_unset=True)
+            detail = {"from": before, "to": after}
+            await add_audit_entries(connection, [_entry(operator, "session.change", row, detail)])
+    return await _tell(services, response, row)
+
+
+@router.post("/{session_id}/disable", responses=NOT_FOUND)
+async def disable_fix_session(
+    services: ServicesOf, operator: OperatorOf, response: Response, session_id: SessionPath
+) -> FixSessionChanged:
+    """Let nobody log on to the session any more; a client that is logged on is logged out."""
+    return await _switch(services, operator, response, session_id, is_enabled=False)
+
+
+@router.post("/{session_id}/enable", responses=NOT_FOUND)
+async def enable_fix_session(
+    services: ServicesOf, operator: OperatorOf, response: Response, session_id: SessionPath
+) -> FixSessionChanged:
+    """Let clients log on to the session again. Its sequence numbers go on."""
+    return await _switch(services, operator, response, session_id, is_enabled=True)
+
+
+async def _switch(
+    services: Services,
+    operator: Operator,
+    response: Response,
+    session_id: int,
+    *,
+    is_enabled: bool,
+) -> FixSessionChanged:
+    action = "session.enable" if is_enabled else "session.disable"
+    async with services.database.transaction() as connection:
+        row = await get_session(connection, session_id, for_update=True)
+        row = await update_session(connection, row.session_id, {"is_enabled": is_enabled})
+        await add_audit_entries(connection, [_entry(operator, action, row, {})])
+    return await _tell(services, response, row)
+
+
+async def _tell(services: Services, response: Response, row: FixSessionRow) -> FixSessionChanged:
+    """Let the gateways take the change over, and answer only then."""
+    reached = await services.gateways.refresh()
+    response.headers["ETag"] = etag_of(row)
+    return FixSessionChanged(
+        **asdict(row), **grant_fields(row, services.engine), **told_fields(reached)
+    )
+
+
+async def _check_account(connection: Connection, account_id: int, firm_id: FirmId) -> None:
+    account = await find_account(connection, AccountId(account_id))
+    if account is None or account.firm_id != firm_id:
+        raise invalid(f"account_id: firm {firm_id} has no account {account_id}")
+
+
+def _check_settings(values: dict[str, Any]) -> None:
+    conflict_text = find_conflict(values)
+    if conflict_text is not None:
+        raise invalid(conflict_text)
+
+
+def _entry(
+    operator: Operator, action: str, row: FixSessionRow, detail: dict[str, Any]
+) -> AuditEntry:
+    return AuditEntry(operator.actor, action, f"session:{row.session_id}", detail)

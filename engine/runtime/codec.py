@@ -158,7 +158,7 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True):
     """The engine's answer: where the live feed begins, and what exists so far.
 
     Records before `next_seq` are durable and stand in the journal files. `events` say which assets,
-    instruments and accounts there are and who owns which session.
+    instruments and accounts there are, who owns which session and which limits hold.
     """
 
     protocol: int

@@ -121,7 +121,11 @@ class LinkServer:
         self._links[link] = None
         self._metrics.links.set(len(self._links))
         exchange = self._sequencer.exchange
-        events: list[Event] = [*exchange.reference.events(), *exchange.session_events()]
+        events: list[Event] = [
+            *exchange.reference.events(),
+            *exchange.session_events(),
+            *exchange.limit_events(),
+        ]
         return Welcome(LINK_PROTOCOL, RULES_VERSION, Seq(self._sequencer.last_seq + 1), events)
 
     def forget(self, link: "_Link") -> None:

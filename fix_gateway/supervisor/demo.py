@@ -3,6 +3,10 @@
 Made once: what is there already is left as it is, so a demo venue keeps its history over restarts.
 """
 
+import asyncio
+import contextlib
+import os
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,12 +25,22 @@ from engine.limits import RiskLimits
 from engine.reasons import RejectReason
 from engine.runtime.client import EngineLink
 from engine.units import AccountId, AssetId, InstrumentId, Money, Price, Qty
+from store.audit import AuditEntry, add_audit_entries
 from store.firms import ensure_account, ensure_firm
+from store.operators import add_operator, find_operator
 from store.passwords import hash_password
 from store.postgres import Database
-from store.sessions import NewFixSession, add_credential, ensure_session, has_credential
+from store.sessions import (
+    NewCredential,
+    NewFixSession,
+    create_credential,
+    ensure_session,
+    has_credential,
+)
 
 PASSWORD: Final = "demo-password"  # noqa: S105 - Everybody may know it.
+ADMIN: Final = "admin"
+ADMIN_PASSWORD_BYTES: Final = 18
 BEGIN_STRING: Final = "FIX.4.4"
 TEST_HEART_BT_INT_MIN_S: Final = 1
 DECIMALS: Final = 8
@@ -111,10 +125,47 @@ async def seed_database(url: str) -> list[Account]:
                 if not await has_credential(connection, session_id, name):
                     # One hash serves all: it is the same password, and no secret.
                     password_hash = password_hash or hash_password(PASSWORD)
-                    await add_credential(connection, session_id, name, password_hash)
+                    credential = NewCredential(session_id, name, "password", password_hash)
+                    await create_credential(connection, credential)
     finally:
         await database.close()
     return accounts
+
+
+async def ensure_admin(url: str, password_file: Path) -> str | None:
+    """Make the operator `admin` with a random password, which is kept in the file.
+
+    Returns the password when it was made now, None when the operator was there already.
+    """
+    database = Database(url)
+    await database.open()
+    try:
+        async with database.transaction() as connection:
+            if await find_operator(connection, ADMIN) is not None:
+                return None
+            # The file first: whoever is interrupted here takes the same password next time.
+            password = _keep_password(password_file)
+            password_hash = await asyncio.to_thread(hash_password, password)
+            await add_operator(connection, ADMIN, password_hash)
+            entry = AuditEntry("os:wcx", "operator.create", f"operator:{ADMIN}")
+            await add_audit_entries(connection, [entry])
+        return password
+    finally:
+        await database.close()
+
+
+def _keep_password(path: Path) -> str:
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text().strip()
+    password = secrets.token_urlsafe(ADMIN_PASSWORD_BYTES)
+    draft = path.with_name(f"{path.name}.new")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    os.write(descriptor, f"{password}\n".encode())
+    os.fsync(descriptor)
+    os.close(descriptor)
+    draft.replace(path)
+    return password
 
 
 async def seed_engine(socket_path: Path, accounts: list[Account]) -> None:

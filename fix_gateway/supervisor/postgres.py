@@ -25,6 +25,7 @@ OtherUser = Literal["auto", "namespace", "nobody"]
 
 NAME: Final = "postgres"
 USER: Final = "wcx"
+PASSWORD_FILE: Final = "postgres-password"  # noqa: S105 - Its name.
 NAMESPACE_UID: Final = 65534
 INITDB_WAIT_S: Final = 60.0
 SYSTEM_DIR: Final = Path("/var/lib/worldclass-fix-gateway")
@@ -79,8 +80,7 @@ class EmbeddedPostgres:
     @property
     def url(self) -> str:
         """The server's own database, for the user that owns everything in it."""
-        password = self._password_file.read_text().strip()
-        return f"postgresql://{USER}:{password}@/postgres?host={self.placement.socket_dir}"
+        return server_url(self._password_file.parent, self.placement.socket_dir)
 
     async def prepare(self) -> None:
         """Create the cluster if there is none yet, or make sure that the one there can be started.
@@ -154,7 +154,7 @@ async def place(
     `other_user` matters to root alone: "auto" tries a user namespace first. `binaries` is what
     `find_binaries` returns.
     """
-    password_file = data_dir / "postgres-password"
+    password_file = data_dir / PASSWORD_FILE
     placement = Placement(data_dir / "postgres", sockets_dir, binaries)
     if os.geteuid() == 0:
         in_namespace = Placement(
@@ -165,6 +165,15 @@ async def place(
         else:
             placement = _place_as_nobody(data_dir, binaries)
     return EmbeddedPostgres(placement, password_file)
+
+
+def server_url(data_dir: Path, socket_dir: Path) -> str:
+    """Return the URL of the server of the venue in that data directory.
+
+    Raises OSError when it never had one.
+    """
+    password = (data_dir / PASSWORD_FILE).read_text().strip()
+    return f"postgresql://{USER}:{password}@/postgres?host={socket_dir}"
 
 
 def find_binaries() -> Path:

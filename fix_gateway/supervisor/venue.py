@@ -5,7 +5,6 @@ import contextlib
 import fcntl
 import json
 import os
-import secrets
 import stat
 import sys
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from fix_gateway.supervisor.child import ChildSpec, Notified, Probed, Readiness
-from fix_gateway.supervisor.demo import seed_database, seed_engine
+from fix_gateway.supervisor.demo import ensure_admin, seed_database, seed_engine
 from fix_gateway.supervisor.postgres import EmbeddedPostgres, OtherUser, find_binaries, place
 from fix_gateway.supervisor.service import Service
 from fix_gateway.supervisor.snapshots import make_snapshots
@@ -40,7 +39,7 @@ class VenueConfig:
     sockets_dir: Path
     engine_socket: Path
     status_file: Path
-    operator_token_file: Path
+    admin_password_file: Path
     database_url: str | None
     other_user: OtherUser
     snapshot_interval_s: float
@@ -57,6 +56,8 @@ class Venue:
         self._services: list[Service] = []
         self._postgres: EmbeddedPostgres | None = None
         self._snapshots: asyncio.Task[None] | None = None
+        # Of the operator `admin`, if this start has made it: to be shown once.
+        self.new_admin_password: str | None = None
 
     async def run(self, stopped: asyncio.Event, on_ready: Callable[[], None]) -> None:
         """Start everything, call `on_ready`, and stop everything once `stopped` is set.
@@ -87,6 +88,8 @@ class Venue:
         await wait_until_reachable(url, timeout_s=DATABASE_WAIT_S)
         await asyncio.to_thread(migrate, url)
         accounts = await seed_database(url) if self._config.is_demo else []
+        if self._config.is_demo:
+            self.new_admin_password = await ensure_admin(url, self._config.admin_password_file)
         environment = {
             "WCX_DATA_DIR": str(self._config.data_dir),
             "WCX_RUNTIME_DIR": str(self._config.sockets_dir),
@@ -152,6 +155,9 @@ class Venue:
             "postgres_data_dir": None
             if self._postgres is None
             else str(self._postgres.placement.data_dir),
+            "postgres_socket_dir": None
+            if self._postgres is None
+            else str(self._postgres.placement.socket_dir),
         }
         draft = self._config.status_file.with_suffix(".new")
         draft.write_text(json.dumps(status))
@@ -159,7 +165,7 @@ class Venue:
 
 
 def prepare_directories(config: VenueConfig) -> None:
-    """Make the data directory, the directory of sockets and the operator's token.
+    """Make the data directory and the directory of sockets.
 
     Raises PermissionError when the directory of sockets is somebody else's.
     """
@@ -168,11 +174,6 @@ def prepare_directories(config: VenueConfig) -> None:
     found = config.sockets_dir.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise PermissionError(f"{config.sockets_dir} is not a private directory of this user")
-    if not config.operator_token_file.exists():
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        descriptor = os.open(config.operator_token_file, flags, 0o600)
-        os.write(descriptor, secrets.token_urlsafe(32).encode())
-        os.close(descriptor)
 
 
 def _remove_sockets(sockets_dir: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import uvloop
 
 from engine.commands import AdvanceTime, Command, OpenSession, SetStorageLow
-from engine.events import CommandRefused, SessionOpened, SessionReleased
+from engine.events import CommandRefused, RiskLimitsSet, SessionOpened, SessionReleased
 from engine.exchange import Exchange
 from engine.reasons import RejectReason
 from engine.runtime.client import EngineLink, LinkClosedError, Outcome
@@ -20,7 +20,13 @@ from engine.runtime.sequencer import Sequencer
 from engine.runtime.server import LinkServer
 from engine.units import Seq, SessionId
 from risk.pre_trade import PreTradeGate
-from tests.exchange_desk import REFERENCE_COMMANDS, START_NS
+from tests.exchange_desk import (
+    ALICE,
+    DEFAULT_FUNDS,
+    REFERENCE_COMMANDS,
+    START_NS,
+    account_commands,
+)
 
 SESSION = SessionId(1)
 
@@ -94,18 +100,22 @@ def test_commands_are_answered_with_what_happened(tmp_path: Path) -> None:
 
 
 def test_late_door_learns_what_exists(tmp_path: Path) -> None:
-    """The welcome carries reference data and grants; the feed goes on from there."""
+    """The welcome carries reference data, grants and limits; the feed goes on from there."""
 
     async def scenario(venue: Venue) -> None:
         early = await venue.connect("early")
         for command in REFERENCE_COMMANDS:
             await early.submit(command)
         await early.submit(OpenSession(SESSION))
+        for command in account_commands(ALICE, DEFAULT_FUNDS):
+            await early.submit(command)
         late = await venue.connect("late")
         assert late.welcome.events == [
             *venue.sequencer.exchange.reference.events(),
             SessionOpened(SESSION, 1, 1, 0),
+            *venue.sequencer.exchange.limit_events(),
         ]
+        assert isinstance(late.welcome.events[-1], RiskLimitsSet)
         assert late.welcome.next_seq == venue.sequencer.last_seq + 1
         status = await late.status()
         assert (status.last_seq, status.links) == (venue.sequencer.last_seq, ["early", "late"])

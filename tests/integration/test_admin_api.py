@@ -7,12 +7,6 @@ import pytest
 from fix_gateway.tools.chaos.venue import VenueProcess
 
 
-def token_of(venue: VenueProcess) -> str:
-    path = venue.data_dir / "operator-token"
-    assert path.stat().st_mode & 0o777 == 0o600
-    return path.read_text()
-
-
 def test_health_readiness_and_metrics_are_open(shared_venue: VenueProcess) -> None:
     """Probes need no token; every part is named."""
     assert shared_venue.get("/healthz") == (200, '{"status":"ok"}')
@@ -31,9 +25,9 @@ def test_health_readiness_and_metrics_are_open(shared_venue: VenueProcess) -> No
 
 def test_operators_see_all_sessions(shared_venue: VenueProcess) -> None:
     """Each with its set-up and its present owner."""
-    status, body = shared_venue.get("/v1/sessions", token=token_of(shared_venue))
+    status, body = shared_venue.call("GET", "/v1/sessions")
     assert status == 200
-    items = json.loads(body)["items"]
+    items = body["items"]
     names = [item["client_comp_id"] for item in items]
     assert names == ["DEMO1", "DEMO2", *(f"T{number:02}" for number in range(1, 21))]
     assert all(item["is_held"] and item["is_enabled"] for item in items)
@@ -44,6 +38,26 @@ def test_operators_see_all_sessions(shared_venue: VenueProcess) -> None:
         "begin_string": "FIX.4.4",
         "client_comp_id": "DEMO1",
         "is_enabled": True,
+        "heart_bt_int_min_s": None,
+        "heart_bt_int_max_s": None,
+        "can_enter": True,
+        "can_cancel": True,
+        "is_drop_copy": False,
+        "allowed_networks": [],
+        "client_cert_sha256": [],
+        "order_rate": None,
+        "order_burst": None,
+        "cancel_rate": None,
+        "cancel_burst": None,
+        "throttle_policy": "reject",
+        "cancel_on_disconnect": "off",
+        "cancel_grace_ms": 0,
+        "cancel_on_logout": True,
+        "cancel_on_internal_loss": False,
+        "schedule_days": [1, 2, 3, 4, 5, 6, 7],
+        "schedule_start": None,
+        "schedule_end": None,
+        "schedule_reset": None,
         "is_held": True,
         "epoch": items[0]["epoch"],
         "generation": items[0]["generation"],
@@ -60,7 +74,7 @@ def test_nobody_else_sees_anything(shared_venue: VenueProcess, token: str | None
             "type": "about:blank",
             "title": "Unauthorized",
             "status": 401,
-            "detail": "an operator token is needed",
+            "detail": "an access token is needed: POST /v1/login gives one for 15 minutes",
         },
     )
 
@@ -83,5 +97,4 @@ def test_readiness_names_the_part_that_is_away(venue: VenueProcess) -> None:
     """503 while the database is away, 200 again when it is back."""
     venue.kill("postgres")
     venue.wait_for(lambda: venue.get("/readyz")[0] == 200)
-    status, _ = venue.get("/v1/sessions", token=token_of(venue))
-    assert status == 200
+    assert venue.call("GET", "/v1/sessions")[0] == 200

@@ -1,6 +1,5 @@
 """What was reported over FIX can be asked for again over REST, from any ExecID on."""
 
-import json
 import random
 import threading
 import time
@@ -50,9 +49,7 @@ ACCOUNTS: Final = {"DEMO1": 1, "DEMO2": 2}
 
 
 def ask(venue: VenueProcess, account: object, query: str = "") -> tuple[int, Any]:
-    token = (venue.data_dir / "operator-token").read_text()
-    status, text = venue.get(f"/v1/accounts/{account}/reports{query}", token=token)
-    return status, json.loads(text)
+    return venue.call("GET", f"/v1/accounts/{account}/reports{query}")
 
 
 def pages(

@@ -16,8 +16,9 @@ from store.passwords import PasswordVerifier, hash_password
 from store.postgres import Database, StoreError, ensure_database, wait_until_reachable
 from store.sessions import (
     FixSessionRow,
+    NewCredential,
     NewFixSession,
-    add_credential,
+    create_credential,
     ensure_session,
     find_live_credentials,
     has_credential,
@@ -93,7 +94,8 @@ def test_only_live_credentials_open_a_session(on_postgres: Callable[[Scenario], 
             session_id = await make_session(connection, "LIVE")
             assert not await has_credential(connection, session_id, "user")
             for name in ("good", "second", "expired", "revoked"):
-                await add_credential(connection, session_id, "user", f"hash {name}")
+                credential = NewCredential(session_id, "user", "password", f"hash {name}")
+                await create_credential(connection, credential)
             await connection.execute(
                 "UPDATE fix_credentials SET expires_at = now() WHERE password_hash = 'hash expired'"
             )

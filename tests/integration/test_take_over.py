@@ -1,7 +1,6 @@
 """One session, two who would speak for it: one at a time does, and nothing is lost in between."""
 
 import asyncio
-import json
 import os
 import signal
 import subprocess
@@ -74,8 +73,7 @@ def second(venue: VenueProcess) -> Iterator[SecondGateway]:
 
 
 def ids_of_session(venue: VenueProcess) -> tuple[SessionId, AccountId]:
-    token = (venue.data_dir / "operator-token").read_text()
-    items = json.loads(venue.get("/v1/sessions", token=token)[1])["items"]
+    items = venue.call("GET", "/v1/sessions")[1]["items"]
     (found,) = [item for item in items if item["client_comp_id"] == SESSION]
     return SessionId(found["session_id"]), AccountId(found["account_id"])
 
@@ -218,8 +216,8 @@ def test_operator_resets_a_session(venue: VenueProcess) -> None:
     client = RawClient(venue.fix_port, SESSION)
     client.log_on()
     before = enter(client, "before")
-    status, body = venue.post(f"/v1/sessions/{session_id}/reset")
-    assert (status, json.loads(body)) == (200, {"session_id": session_id, "epoch": 3})
+    status, body = venue.call("POST", f"/v1/sessions/{session_id}/reset")
+    assert (status, body) == (200, {"session_id": session_id, "epoch": 3})
     logout = client.receive_type(MsgType.LOGOUT)
     assert logout[Tag.TEXT] == "the sequence numbers have been reset by the operator"
     client.receive_all_until_closed()
@@ -233,4 +231,4 @@ def test_operator_resets_a_session(venue: VenueProcess) -> None:
         assert again.receive_type("8")[Tag.EXEC_TYPE] == ExecType.REJECTED
         enter(again, "after")
     assert accepted_cl_ord_ids(venue) == ["before", "after"]
-    assert venue.post("/v1/sessions/999/reset")[0] == 404
+    assert venue.call("POST", "/v1/sessions/999/reset")[0] == 404

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from fix_gateway.tools.initiator import Counterparty
+from fix_gateway.tools.rest import RestClient
 
 WCX: Final = Path(sys.executable).with_name("wcx")
 READY_WAIT_S: Final = 60.0
@@ -69,6 +70,7 @@ class VenueProcess:
         self.printed: list[str] = []
         self.logged: list[str] = []
         self._process: subprocess.Popen[str] | None = None
+        self._rest: RestClient | None = None
         self._readers: list[threading.Thread] = []
 
     @property
@@ -184,10 +186,9 @@ class VenueProcess:
             check=False,
         )
 
-    def get(self, path: str, *, token: str | None = None, method: str = "GET") -> tuple[int, str]:
-        """Ask the REST API. Returns status and body. Raises OSError when nobody answers."""
-        url = f"http://127.0.0.1:{self.rest_port}{path}"
-        request = urllib.request.Request(url, method=method)
+    def get(self, path: str, *, token: str | None = None) -> tuple[int, str]:
+        """Ask the REST API as anybody. Returns status and text. Raises OSError."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.rest_port}{path}")
         if token is not None:
             request.add_header("Authorization", f"Bearer {token}")
         try:
@@ -197,10 +198,17 @@ class VenueProcess:
             with error:
                 return error.code, error.read().decode()
 
-    def post(self, path: str) -> tuple[int, str]:
-        """Order something over the REST API, as the operator. Returns status and body."""
-        token = (self.data_dir / "operator-token").read_text()
-        return self.get(path, token=token, method="POST")
+    def log_in(self) -> RestClient:
+        """Return a client of the REST API that is the operator `admin`."""
+        password = (self.data_dir / "admin-password").read_text().strip()
+        return RestClient(f"http://127.0.0.1:{self.rest_port}", "admin", password)
+
+    def call(self, method: str, path: str, body: object | None = None) -> tuple[int, Any]:
+        """Ask the REST API as the operator `admin`. Returns status and JSON. Raises OSError."""
+        if self._rest is None:
+            self._rest = self.log_in()
+        answer = self._rest.call(method, path, body)
+        return answer.status, answer.body
 
     def wait_for(self, condition: Callable[[], object], timeout_s: float = READY_WAIT_S) -> None:
         """Wait until the condition holds."""

@@ -1,0 +1,30 @@
+"""What fields of several bodies may hold, and what all bodies of requests have in common."""
+
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+INTEGER_MAX: Final = 2**31 - 1
+"""The largest number that an `integer` column holds."""
+
+
+class RequestBody(BaseModel):
+    """The body of a request. Fields that it does not know are errors, and nothing is guessed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GatewaysTold(BaseModel):
+    """Whether a change has reached the gateways: it holds there from this answer on."""
+
+    gateways_refreshed: int = Field(description="How many gateway processes have taken it over")
+    gateways_failed: dict[str, str] = Field(
+        description="Those that live and have not, and why", examples=[{}]
+    )
+
+
+Flag = Annotated[bool, Field(strict=True)]
+Identity = Annotated[int, Field(strict=True, ge=1, le=INTEGER_MAX)]
+Count = Annotated[int, Field(strict=True, ge=1, le=INTEGER_MAX)]
+CompId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$", examples=["DEMO1"])]
+Username = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.@-]{1,64}$", examples=["DEMO1"])]
