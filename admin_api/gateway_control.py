@@ -13,7 +13,8 @@ from typing import Any, Final
 import structlog
 
 PATTERN: Final = "gateway-*.sock"
-ANSWER_WAIT_S: Final = 10.0
+# Longer than a gateway waits for PostgreSQL itself: it says what was wrong.
+ANSWER_WAIT_S: Final = 20.0
 ANSWER_BYTES_MAX: Final = 16 << 20
 
 log = structlog.get_logger("admin.gateway_control")

@@ -103,5 +103,5 @@ def _read(status: int, data: bytes, headers: dict[str, str]) -> Answer:
 
 def _reason(answer: Answer) -> str:
     if isinstance(answer.body, dict) and "detail" in answer.body:
-        return str(answer.body["detail"])
+        return str(answer.body["detail"]).removeprefix("body.")
     return f"status {answer.status}"

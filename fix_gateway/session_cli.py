@@ -1,0 +1,409 @@
+"""`wcx session`: FIX sessions and their credentials, over REST, while the venue runs."""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import quote
+
+import typer
+
+from config.settings import FixSettings, Settings
+from fix_gateway.fix.dictionary import dictionary_path
+from fix_gateway.tools.rest import RestClient, RestError
+
+ADMIN: Final = "admin"
+KICKED: Final = "logged out by the operator"
+DAY_S: Final = 24 * 3600
+HEART_BT_INT_S: Final = 30
+# A client on this machine connects to the loopback address when the door is open everywhere.
+EVERYWHERE: Final = {"0.0.0.0", "::"}  # noqa: S104 - It is compared with, not bound to.
+
+Session = Annotated[
+    str, typer.Argument(metavar="SESSION", help="The client's CompID, or the session's number.")
+]
+Settings_ = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="A setting of PATCH /v1/sessions/{id}, its value in JSON: order_rate=50,"
+        ' allowed_networks=["192.0.2.0/24"], cancel_on_disconnect=session.',
+    ),
+]
+PublicKeyFile = Annotated[
+    Path | None,
+    typer.Option("--public-key", help="Ed25519 in PEM; without it a pair is made and shown once."),
+]
+
+app = typer.Typer(help="FIX sessions and their credentials.", no_args_is_help=True)
+
+
+@app.command()
+def add(
+    client_comp_id: Annotated[str, typer.Argument(help="The client's SenderCompID(49).")],
+    *,
+    firm: Annotated[str, typer.Option(help="The firm's name.")],
+    account: Annotated[
+        str | None, typer.Option(help="The account of its orders; else one named like the session.")
+    ] = None,
+    create: Annotated[
+        bool, typer.Option("--create", help="Make the firm and the account if they are not there.")
+    ] = False,
+    ed25519: Annotated[
+        bool, typer.Option("--ed25519", help="Log on with a signature instead of a password.")
+    ] = False,
+    public_key: PublicKeyFile = None,
+    settings: Settings_ = None,
+) -> None:
+    """Set up a session, and print a QuickFIX initiator's configuration for it, ready to be used.
+
+    The secret stands in it as a comment and is shown this once.
+    """
+    body = _parse_settings(settings)
+    with _operating() as rest:
+        firm_id = _find_firm(rest, firm, create=create)
+        account_id = _find_account(rest, firm_id, account or client_comp_id, create=create)
+        session = rest.order(
+            "POST",
+            "/v1/sessions",
+            {
+                "firm_id": firm_id,
+                "account_id": account_id,
+                "client_comp_id": client_comp_id,
+                **body,
+            },
+        )
+        wish: dict[str, Any] = {"kind": "ed25519" if ed25519 or public_key else "password"}
+        if public_key is not None:
+            wish["public_key"] = _read_file(public_key)
+        made = rest.order("POST", f"/v1/sessions/{session['session_id']}/credentials", wish)
+    _warn(made)
+    print(make_initiator_config(session, made, Settings().fix))
+
+
+@app.command(name="set")
+def change(
+    session: Session, settings: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...")]
+) -> None:
+    """Change settings of a session; values are JSON, as for --set of `add`."""
+    body = _parse_settings(settings)
+    with _operating() as rest:
+        changed = rest.order("PATCH", _path(rest, session), body)
+    _warn(changed)
+    for name in body:
+        print(f"{name}  {_in_words(changed[name])}")
+
+
+@app.command(name="list")
+def list_all() -> None:
+    """List all sessions."""
+    with _operating() as rest:
+        firms = {item["firm_id"]: item["name"] for item in rest.get("/v1/firms")["items"]}
+        accounts = {item["account_id"]: item["name"] for item in rest.get("/v1/accounts")["items"]}
+        items = rest.get("/v1/sessions")["items"]
+    rows = [("ID", "COMPID", "VERSION", "FIRM", "ACCOUNT", "STATE")]
+    rows += [
+        (
+            str(item["session_id"]),
+            item["client_comp_id"],
+            item["begin_string"],
+            firms.get(item["firm_id"], "?"),
+            accounts.get(item["account_id"], "?"),
+            "enabled" if item["is_enabled"] else "disabled",
+        )
+        for item in items
+    ]
+    _print_table(rows)
+
+
+@app.command()
+def show(
+    session: Session,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show a session's settings, how it is at the moment, and its credentials without secrets."""
+    with _operating() as rest:
+        path = _path(rest, session)
+        found = {
+            "session": rest.get(path),
+            "status": rest.get(f"{path}/status"),
+            "credentials": rest.get(f"{path}/credentials")["items"],
+        }
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    status = {key: value for key, value in found["status"].items() if key not in found["session"]}
+    _print_table([(key, _in_words(value)) for key, value in found["session"].items()])
+    print()
+    _print_table([(key, _in_words(value)) for key, value in status.items()])
+    print()
+    rows = [("CREDENTIAL", "KIND", "USERNAME", "STATE", "LAST USED")]
+    rows += [
+        (
+            str(item["credential_id"]),
+            item["kind"],
+            item["username"],
+            _credential_state(item),
+            _in_words(item["last_used_at"]),
+        )
+        for item in found["credentials"]
+    ]
+    _print_table(rows)
+
+
+@app.command()
+def rotate(
+    session: Session,
+    *,
+    credential: Annotated[
+        int | None, typer.Option(help="Which one; needed when several are live.")
+    ] = None,
+    overlap_s: Annotated[
+        int, typer.Option(help="For how many seconds the old one works on.")
+    ] = DAY_S,
+    public_key: PublicKeyFile = None,
+) -> None:
+    """Make a new credential like a session's old one, which works on for a while.
+
+    The new secret is shown this once.
+    """
+    body: dict[str, Any] = {"overlap_s": overlap_s}
+    if public_key is not None:
+        body["public_key"] = _read_file(public_key)
+    with _operating() as rest:
+        path = f"{_path(rest, session)}/credentials"
+        old = credential or _only_live(rest.get(path)["items"])
+        made = rest.order("POST", f"{path}/{old}/rotate", body)
+    _warn(made)
+    print(f"credential  {made['credential_id']}, replaces {old}, which ends in {overlap_s} s")
+    print(f"username    {made['username']}")
+    for line in _secret_lines(made):
+        print(line)
+
+
+@app.command()
+def revoke(
+    session: Session,
+    credential: Annotated[int, typer.Argument(help="The credential's number.")],
+) -> None:
+    """Revoke a credential at once: a client that has logged on with it is logged out."""
+    with _operating() as rest:
+        _warn(rest.order("DELETE", f"{_path(rest, session)}/credentials/{credential}"))
+    print(f"credential {credential} is revoked")
+
+
+@app.command()
+def disable(session: Session) -> None:
+    """Log a session's client out and let nobody log on to it any more."""
+    with _operating() as rest:
+        _warn(rest.order("POST", f"{_path(rest, session)}/disable"))
+    print(f"session {session} is disabled")
+
+
+@app.command()
+def enable(session: Session) -> None:
+    """Let clients log on to a session again; its sequence numbers go on."""
+    with _operating() as rest:
+        _warn(rest.order("POST", f"{_path(rest, session)}/enable"))
+    print(f"session {session} is enabled")
+
+
+@app.command()
+def kick(
+    session: Session,
+    *,
+    text: Annotated[str, typer.Option(help="Text(58) of the Logout.")] = KICKED,
+) -> None:
+    """Log a session's client out. It may log on again at once: see `disable`."""
+    with _operating() as rest:
+        done = rest.order("POST", f"{_path(rest, session)}/disconnect", {"text": text})
+    _warn(done)
+    print(f"session {session} " + ("is logged out" if done["was_logged_on"] else "had no client"))
+
+
+@app.command()
+def reset(session: Session) -> None:
+    """Begin both sequence numbers of a session at 1 again; a client is logged out."""
+    with _operating() as rest:
+        done = rest.order("POST", f"{_path(rest, session)}/reset")
+    print(f"session {session} begins at 1 again, in epoch {done['epoch']}")
+
+
+def make_initiator_config(session: dict[str, Any], made: dict[str, Any], fix: FixSettings) -> str:
+    """Return a QuickFIX initiator's configuration for a session and its new credential."""
+    host = "127.0.0.1" if fix.host in EVERYWHERE else fix.host
+    comp_id = session["client_comp_id"]
+    version = session["begin_string"].removeprefix("FIX.")
+    low = session["heart_bt_int_min_s"] or fix.heart_bt_int_min_s
+    high = session["heart_bt_int_max_s"] or fix.heart_bt_int_max_s
+    return "\n".join(
+        [
+            f"# Session {session['session_id']}, credential {made['credential_id']}.",
+            *_logon_comment(made),
+            "[DEFAULT]",
+            "ConnectionType=initiator",
+            "ReconnectInterval=1",
+            "NonStopSession=Y",
+            "SocketNodelay=Y",
+            f"FileStorePath=store-{comp_id}",
+            "UseDataDictionary=Y",
+            f"DataDictionary={dictionary_path(version)}",
+            "",
+            "[SESSION]",
+            f"BeginString={session['begin_string']}",
+            f"SenderCompID={comp_id}",
+            f"TargetCompID={fix.comp_id}",
+            f"SocketConnectHost={host}",
+            f"SocketConnectPort={fix.port}",
+            f"HeartBtInt={min(max(HEART_BT_INT_S, low), high)}",
+            "ResetOnLogon=N",
+        ]
+    )
+
+
+def _logon_comment(made: dict[str, Any]) -> list[str]:
+    lines = [
+        "# QuickFIX has no settings for these: set them on the Logon(A) in toAdmin.",
+        f"#   Username(553)={made['username']}",
+    ]
+    if made["kind"] == "password":
+        return [*lines, f"#   Password(554)={made['password']}"]
+    lines.append("#   RawData(96): the signature by this Ed25519 key")
+    return [*lines, *(f"#   {line}" for line in _secret_lines(made))]
+
+
+def _secret_lines(made: dict[str, Any]) -> list[str]:
+    if made["password"] is not None:
+        return [f"password    {made['password']}"]
+    text: str = made["private_key"] or made["public_key"]
+    return text.splitlines()
+
+
+@contextlib.contextmanager
+def _operating() -> Iterator[RestClient]:
+    """Lend a client of the admin API; whatever goes wrong ends the command with one line."""
+    settings = Settings()
+    host = "127.0.0.1" if settings.rest.host in EVERYWHERE else settings.rest.host
+    url = f"http://{host}:{settings.rest.port}"
+    try:
+        yield RestClient(url, *_who(settings))
+    except RestError as error:
+        text = str(error)
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        text = f"the admin API at {url} does not answer: {reason}"
+    else:
+        return
+    print(f"wcx: {text}", file=sys.stderr)
+    raise typer.Exit(1)
+
+
+def _who(settings: Settings) -> tuple[str, str]:
+    """Return the operator's name and password. Raises RestError when there is no password."""
+    name = os.environ.get("WCX_OPERATOR", ADMIN)
+    password = os.environ.get("WCX_OPERATOR_PASSWORD")
+    if password is not None:
+        return name, password
+    path = settings.admin_password_file
+    if name != ADMIN or not path.exists():
+        raise RestError(
+            f"no password for the operator {name}: set WCX_OPERATOR and WCX_OPERATOR_PASSWORD"
+        )
+    return name, path.read_text().strip()
+
+
+def _path(rest: RestClient, session: str) -> str:
+    """Return the path of the session of that CompID, else of that number."""
+    items = rest.get("/v1/sessions")["items"]
+    found = [item["session_id"] for item in items if item["client_comp_id"] == session]
+    if not found:
+        found = [item["session_id"] for item in items if str(item["session_id"]) == session]
+    if not found:
+        raise RestError(f"no session {session}")
+    if len(found) > 1:
+        numbers = ", ".join(str(number) for number in found)
+        raise RestError(f"{session} is the CompID of sessions {numbers}: name one by its number")
+    return f"/v1/sessions/{quote(str(found[0]))}"
+
+
+def _find_firm(rest: RestClient, name: str, *, create: bool) -> int:
+    if create:
+        return int(rest.order("POST", "/v1/firms", {"name": name})["firm_id"])
+    for item in rest.get("/v1/firms")["items"]:
+        if item["name"] == name:
+            return int(item["firm_id"])
+    raise RestError(f"no firm {name}: with --create it is made")
+
+
+def _find_account(rest: RestClient, firm_id: int, name: str, *, create: bool) -> int:
+    if create:
+        body = {"firm_id": firm_id, "name": name}
+        return int(rest.order("POST", "/v1/accounts", body)["account_id"])
+    for item in rest.get("/v1/accounts")["items"]:
+        if (item["firm_id"], item["name"]) == (firm_id, name):
+            return int(item["account_id"])
+    raise RestError(f"the firm has no account {name}: name one with --account, or add --create")
+
+
+def _only_live(items: list[dict[str, Any]]) -> int:
+    live = [int(item["credential_id"]) for item in items if item["is_live"]]
+    if len(live) == 1:
+        return live[0]
+    if not live:
+        raise RestError("the session has no live credential to replace")
+    numbers = ", ".join(str(number) for number in live)
+    raise RestError(f"credentials {numbers} are live: choose with --credential")
+
+
+def _parse_settings(settings: list[str] | None) -> dict[str, Any]:
+    """Return settings by name; a value that is no JSON is taken as text."""
+    body: dict[str, Any] = {}
+    for setting in settings or []:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"{setting!r} is not NAME=VALUE")
+        try:
+            body[name] = json.loads(value)
+        except ValueError:
+            body[name] = value
+    return body
+
+
+def _read_file(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{path} cannot be read: {error}") from None
+
+
+def _warn(answer: dict[str, Any]) -> None:
+    for gateway, reason in answer["gateways_failed"].items():
+        print(f"wcx: {gateway} has not taken it over: {reason}", file=sys.stderr)
+
+
+def _credential_state(item: dict[str, Any]) -> str:
+    if item["revoked_at"] is not None:
+        return "revoked"
+    if item["expires_at"] is None:
+        return "live"
+    ends = datetime.fromisoformat(item["expires_at"]).astimezone(UTC)
+    return f"{'live until' if item['is_live'] else 'expired'} {ends:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _in_words(value: object) -> str:
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print(line.rstrip())

@@ -1,0 +1,145 @@
+"""`wcx user`: the operators of the admin API, straight in the database.
+
+Whoever may read the venue's data directory, or names its database, may do this.
+"""
+
+import asyncio
+import getpass
+import json
+import secrets
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from config.settings import Settings
+from fix_gateway.supervisor.postgres import server_url
+from fix_gateway.supervisor.venue import DATABASE_NAME
+from store.audit import AuditEntry, add_audit_entries
+from store.operators import (
+    NAME_PATTERN,
+    add_operator,
+    set_operator_enabled,
+    set_operator_password,
+)
+from store.passwords import hash_password
+from store.postgres import Connection, Database, StoreError, ensure_database
+
+PASSWORD_BYTES: Final = 18
+PASSWORD_LENGTH_MIN: Final = 12
+
+Name = Annotated[str, typer.Argument(help="The operator's name.")]
+FromStdin = Annotated[
+    bool,
+    typer.Option("--stdin", help="Read the password from standard input instead of making one."),
+]
+
+app = typer.Typer(help="Operators of the admin API.", no_args_is_help=True)
+
+
+class UserError(Exception):
+    """It cannot be done; the text says why, for people."""
+
+
+@app.command()
+def add(name: Name, *, stdin: FromStdin = False) -> None:
+    """Let an operator log in. Prints the password, this once, unless it was read."""
+    if not NAME_PATTERN.fullmatch(name):
+        _end(f"{name!r} is no name: 1 to 64 of A-Z, a-z, 0-9, `_`, `.`, `@` and `-`")
+    password, password_hash = _take_password(stdin=stdin)
+
+    async def act(connection: Connection) -> None:
+        if not await add_operator(connection, name, password_hash):
+            raise UserError(f"there is an operator {name} already")
+
+    _change(act, "operator.create", name)
+    print(f"operator {name}" + ("" if stdin else f", password {password}"))
+
+
+@app.command()
+def password(name: Name, *, stdin: FromStdin = False) -> None:
+    """Give an operator another password. Prints it, this once, unless it was read."""
+    text, password_hash = _take_password(stdin=stdin)
+
+    async def act(connection: Connection) -> None:
+        if not await set_operator_password(connection, name, password_hash):
+            raise UserError(f"there is no operator {name}")
+
+    _change(act, "operator.password", name)
+    print(f"operator {name}" + ("" if stdin else f", password {text}"))
+
+
+@app.command()
+def disable(name: Name) -> None:
+    """Let an operator log in no more. What he has got is good for 15 minutes at most."""
+    _switch(name, is_enabled=False)
+
+
+@app.command()
+def enable(name: Name) -> None:
+    """Let an operator log in again."""
+    _switch(name, is_enabled=True)
+
+
+def _switch(name: str, *, is_enabled: bool) -> None:
+    async def act(connection: Connection) -> None:
+        if not await set_operator_enabled(connection, name, is_enabled=is_enabled):
+            raise UserError(f"there is no operator {name}")
+
+    _change(act, "operator.enable" if is_enabled else "operator.disable", name)
+    print(f"operator {name} is {'enabled' if is_enabled else 'disabled'}")
+
+
+def _take_password(*, stdin: bool) -> tuple[str, str]:
+    text = sys.stdin.readline().rstrip("\r\n") if stdin else secrets.token_urlsafe(PASSWORD_BYTES)
+    if len(text) < PASSWORD_LENGTH_MIN:
+        _end(f"a password has at least {PASSWORD_LENGTH_MIN} characters")
+    return text, hash_password(text)
+
+
+def _change(act: Callable[[Connection], Awaitable[None]], action: str, name: str) -> None:
+    try:
+        asyncio.run(_run(Settings(), act, AuditEntry(_actor(), action, f"operator:{name}")))
+    except UserError as error:
+        _end(str(error))
+    except StoreError as error:
+        _end(f"the database does not answer: {' '.join(str(error).split())}")
+
+
+async def _run(
+    settings: Settings, act: Callable[[Connection], Awaitable[None]], entry: AuditEntry
+) -> None:
+    database = Database(await _find_url(settings))
+    try:
+        await database.open()
+        async with database.transaction() as connection:
+            await act(connection)
+            await add_audit_entries(connection, [entry])
+    finally:
+        await database.close()
+
+
+async def _find_url(settings: Settings) -> str:
+    """Return the URL of the database that the settings name, else of the venue that runs."""
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    try:
+        socket_dir = json.loads(settings.status_file.read_text())["postgres_socket_dir"]
+        url = server_url(settings.data_dir, Path(socket_dir))
+    except (OSError, ValueError, TypeError):
+        raise UserError(
+            f"no venue runs in {settings.data_dir.resolve()}, and no database is named in "
+            "WCX_DATABASE_URL"
+        ) from None
+    return await ensure_database(url, DATABASE_NAME)
+
+
+def _actor() -> str:
+    return f"os:{getpass.getuser()}"
+
+
+def _end(text: str) -> None:
+    print(f"wcx: {text}", file=sys.stderr)
+    raise typer.Exit(1)
