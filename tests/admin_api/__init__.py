@@ -1,0 +1,1 @@
+"""The admin API's parts, without a venue."""
