@@ -3,14 +3,13 @@
 import argparse
 import asyncio
 import sys
-import time
 
 import structlog
 import uvloop
 
 from admin_api.app import make_app
 from admin_api.audit_follower import AuditFollower
-from admin_api.auth.login_throttle import LoginThrottle
+from admin_api.auth.logins import Logins
 from admin_api.auth.tokens import Tokens, load_key
 from admin_api.engine_link import EngineWatch
 from admin_api.gateway_control import GatewayControl
@@ -20,7 +19,7 @@ from admin_api.services import Services
 from config.lifecycle import notify_ready, start_server, stop_on_signals
 from config.logs import set_up_logs
 from config.settings import Settings
-from store.passwords import PasswordVerifier
+from store.lockout import Lockout
 from store.postgres import Database, StoreError
 
 STORE_RETRY_S = 0.5
@@ -44,15 +43,16 @@ async def run(settings: Settings) -> int:
         return 1
     database = Database(settings.database_url.get_secret_value())
     follower = AuditFollower(database, settings.journal_dir)
+    tokens = Tokens(load_key(settings.token_key_file))
+    redis_url = None if settings.redis_url is None else settings.redis_url.get_secret_value()
     services = Services(
         database=database,
         engine=EngineWatch(settings.engine_socket, follower),
         gateways=GatewayControl(settings.sockets_dir),
         reports=ReportReader(settings.journal_dir),
         metrics=AdminMetrics(settings.status_file),
-        tokens=Tokens(load_key(settings.token_key_file)),
-        verifier=PasswordVerifier(),
-        throttle=LoginThrottle(time.monotonic),
+        tokens=tokens,
+        logins=Logins(database, Lockout(redis_url), tokens),
     )
     serving = asyncio.ensure_future(_serve(settings, services, follower))
     stopping = asyncio.ensure_future(stopped.wait())
@@ -61,7 +61,7 @@ async def run(settings: Settings) -> int:
     serving.cancel()
     (fault,) = await asyncio.gather(serving, return_exceptions=True)
     services.reports.close()
-    services.verifier.close()
+    await services.logins.close()
     await services.database.close()
     if isinstance(fault, Exception):
         raise fault

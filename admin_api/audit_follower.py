@@ -35,16 +35,15 @@ class Followed(NamedTuple):
     """An entry and the record that it was taken from."""
 
     seq: Seq
-    at: datetime
     entry: AuditEntry
 
 
-def make_entry(event: Event) -> AuditEntry | None:
-    """Return what the audit log says of an event, None for an event that it does not speak of."""
+def make_entry(event: Event, at: datetime) -> AuditEntry | None:
+    """Return what the audit log says of an event, None for one that it does not speak of."""
     match event:
         case SessionReset(session_id, _, epoch):
             return AuditEntry(
-                "engine", "session.was_reset", f"session:{session_id}", {"epoch": epoch}
+                "engine", "session.was_reset", f"session:{session_id}", {"epoch": epoch}, at
             )
         case _:
             return None
@@ -52,7 +51,8 @@ def make_entry(event: Event) -> AuditEntry | None:
 
 def find_entry(record: Record, events: list[Event]) -> Followed | None:
     """Return the record's entry, None when it has nothing to tell. One entry a record."""
-    entries = [entry for event in events if (entry := make_entry(event)) is not None]
+    at = EPOCH + timedelta(microseconds=record.now_ns // 1000)
+    entries = [entry for event in events if (entry := make_entry(event, at)) is not None]
     if not entries:
         return None
     first = entries[0]
@@ -62,9 +62,9 @@ def find_entry(record: Record, events: list[Event]) -> Followed | None:
             for other in entries[1:]
         ]
         first = AuditEntry(
-            first.actor, first.action, first.subject, {**first.detail, "others": others}
+            first.actor, first.action, first.subject, {**first.detail, "others": others}, at
         )
-    return Followed(record.seq, _utc(record), first)
+    return Followed(record.seq, first)
 
 
 class AuditFollower:
@@ -157,14 +157,12 @@ class AuditFollower:
             self._is_due.set()
         elif seq - self._marked_seq >= RECORDS_PER_MARK:
             entry = AuditEntry("engine", "journal.was_read", "journal", {"until_seq": seq})
-            await self._write([Followed(seq, datetime.now(UTC), entry)])
+            await self._write([Followed(seq, entry)])
 
     async def _write(self, part: list[Followed]) -> None:
         async with self._database.transaction() as connection:
             for followed in part:
-                await add_followed_entry(
-                    connection, followed.entry, seq=followed.seq, at=followed.at
-                )
+                await add_followed_entry(connection, followed.entry, seq=followed.seq)
         self._marked_seq = max(self._marked_seq, part[-1].seq)
 
 
@@ -175,7 +173,3 @@ def _read_slice(records: Iterator[Record]) -> list[Followed] | None:
         return None
     found = (find_entry(record, record.events()) for record in part)
     return [followed for followed in found if followed is not None]
-
-
-def _utc(record: Record) -> datetime:
-    return EPOCH + timedelta(microseconds=record.now_ns // 1000)

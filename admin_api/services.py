@@ -7,13 +7,12 @@ from typing import Annotated, cast
 from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from admin_api.auth.login_throttle import LoginThrottle
+from admin_api.auth.logins import Logins
 from admin_api.auth.tokens import Operator, Tokens
 from admin_api.engine_link import EngineWatch
 from admin_api.gateway_control import GatewayControl
 from admin_api.metrics import AdminMetrics
 from admin_api.reports import ReportReader
-from store.passwords import PasswordVerifier
 from store.postgres import Database
 
 bearer = HTTPBearer(auto_error=False, description="The access token that POST /v1/login gives")
@@ -29,8 +28,7 @@ class Services:
     reports: ReportReader
     metrics: AdminMetrics
     tokens: Tokens
-    verifier: PasswordVerifier
-    throttle: LoginThrottle
+    logins: Logins
 
 
 def get_services(request: Request) -> Services:

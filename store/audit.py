@@ -43,7 +43,7 @@ class AuditRow:
 async def add_audit_entries(
     connection: AsyncConnection[TupleRow], entries: list[AuditEntry]
 ) -> None:
-    """Write entries down."""
+    """Write entries down, in the transaction of what they tell about."""
     async with connection.cursor() as cursor:
         await cursor.executemany(
             "INSERT INTO audit_log (at, actor, action, subject, detail)"
@@ -56,13 +56,13 @@ async def add_audit_entries(
 
 
 async def add_followed_entry(
-    connection: AsyncConnection[TupleRow], entry: AuditEntry, *, seq: Seq, at: datetime
+    connection: AsyncConnection[TupleRow], entry: AuditEntry, *, seq: Seq
 ) -> None:
     """Write down what a record of the journal tells. Harmless the second time."""
     await connection.execute(
         "INSERT INTO audit_log (at, actor, action, subject, detail, engine_seq)"
         " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (engine_seq) DO NOTHING",
-        [at, entry.actor, entry.action, entry.subject, Jsonb(entry.detail), seq],
+        [entry.at, entry.actor, entry.action, entry.subject, Jsonb(entry.detail), seq],
     )
 
 

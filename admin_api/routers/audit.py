@@ -10,6 +10,7 @@ from admin_api.services import ServicesOf, require_operator
 from store.audit import list_audit_rows
 
 LIMIT_MAX: Final = 1000
+PLAIN: Final = r"^[ -~]+$"
 BIGINT_MAX: Final = 2**63 - 1
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"], dependencies=[Depends(require_operator)])
@@ -22,8 +23,12 @@ async def list_audit_log(
         int | None,
         Query(ge=1, le=BIGINT_MAX, description="`next_before_id` of the page before"),
     ] = None,
-    subject: Annotated[str | None, Query(max_length=128, examples=["session:5"])] = None,
-    actor: Annotated[str | None, Query(max_length=128, examples=["operator:admin"])] = None,
+    subject: Annotated[
+        str | None, Query(pattern=PLAIN, max_length=128, examples=["session:5"])
+    ] = None,
+    actor: Annotated[
+        str | None, Query(pattern=PLAIN, max_length=128, examples=["operator:admin"])
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="Entries per page")] = 100,
 ) -> AuditPage:
     """Return who did what, the newest first. For operators."""

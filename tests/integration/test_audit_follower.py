@@ -51,9 +51,11 @@ async def wait_for_seqs(database: Database, expected: list[int]) -> None:
 @contextlib.asynccontextmanager
 async def running(follower: AuditFollower) -> AsyncIterator[AuditFollower]:
     task = asyncio.ensure_future(follower.run())
-    yield follower
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    try:
+        yield follower
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager
@@ -62,8 +64,10 @@ async def fresh_database(url: str, name: str) -> AsyncIterator[Database]:
     await asyncio.to_thread(migrate, own)
     database = Database(own)
     await database.open()
-    yield database
-    await database.close()
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 class Venue:
@@ -196,7 +200,10 @@ def test_one_record_has_one_entry() -> None:
     record = Record(Seq(9), 1_500_000_000, 1, 0, b"", b"")
     found = find_entry(record, events)
     assert found is not None
-    assert (found.seq, found.at) == (9, datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=1.5))
+    assert (found.seq, found.entry.at) == (
+        9,
+        datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=1.5),
+    )
     assert found.entry == AuditEntry(
         "engine",
         "session.was_reset",

@@ -41,8 +41,9 @@ from store.passwords import hash_password
 from store.postgres import Database
 from store.sessions import (
     FixSessionRow,
+    NewCredential,
     NewFixSession,
-    add_credential,
+    create_credential,
     ensure_session,
     find_live_credentials,
     list_sessions,
@@ -118,7 +119,7 @@ async def make_session(desk: Desk, comp_id: str, **changes: Any) -> FixSessionRo
         account_id = await ensure_account(connection, firm_id, comp_id)
         session = NewFixSession(firm_id, account_id, "FIX.4.4", comp_id)
         session_id = await ensure_session(connection, session)
-        await add_credential(connection, session_id, comp_id, HASH)
+        await create_credential(connection, NewCredential(session_id, comp_id, "password", HASH))
         rows = {row.session_id: row for row in await list_sessions(connection)}
     return _changed(rows[session_id], changes)
 
@@ -195,7 +196,10 @@ def test_secrets_are_rotated_without_a_break(on_postgres: Callable[[Scenario], N
         async with desk_at(url) as desk:
             row = await make_session(desk, "ROTATED")
             async with desk.database.transaction() as connection:
-                await add_credential(connection, row.session_id, "ROTATED", hash_password("next"))
+                await create_credential(
+                    connection,
+                    NewCredential(row.session_id, "ROTATED", "password", hash_password("next")),
+                )
             first = await desk.try_password(row, RIGHT)
             second = await desk.try_password(row, "next")
             assert isinstance(first, Authentic)
