@@ -95,8 +95,7 @@ def change(
     with _operating() as rest:
         changed = rest.order("PATCH", _path(rest, session), body)
     _warn(changed)
-    for name in body:
-        print(f"{name}  {_in_words(changed[name])}")
+    _print_table([(name, _in_words(changed[name])) for name in body])
 
 
 @app.command(name="list")
