@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import typer
 
-from config.settings import FixSettings, Settings
+from config.settings import Settings
 from fix_gateway.fix.dictionary import dictionary_path
 from fix_gateway.tools.rest import RestClient, RestError
 
@@ -58,6 +58,10 @@ def add(
         bool, typer.Option("--ed25519", help="Log on with a signature instead of a password.")
     ] = False,
     public_key: PublicKeyFile = None,
+    tls_host: Annotated[
+        str | None,
+        typer.Option(help="The gateway's name for a client elsewhere, which connects over TLS."),
+    ] = None,
     settings: Settings_ = None,
 ) -> None:
     """Set up a session, and print a QuickFIX initiator's configuration for it, ready to be used.
@@ -83,7 +87,7 @@ def add(
             wish["public_key"] = _read_file(public_key)
         made = rest.order("POST", f"/v1/sessions/{session['session_id']}/credentials", wish)
     _warn(made)
-    print(make_initiator_config(session, made, Settings().fix))
+    print(make_initiator_config(session, made, Settings(), tls_host=tls_host))
 
 
 @app.command(name="set")
@@ -234,9 +238,14 @@ def reset(session: Session) -> None:
     print(f"session {session} begins at 1 again, in epoch {done['epoch']}")
 
 
-def make_initiator_config(session: dict[str, Any], made: dict[str, Any], fix: FixSettings) -> str:
-    """Return a QuickFIX initiator's configuration for a session and its new credential."""
-    host = "127.0.0.1" if fix.host in EVERYWHERE else fix.host
+def make_initiator_config(
+    session: dict[str, Any], made: dict[str, Any], settings: Settings, *, tls_host: str | None
+) -> str:
+    """Return a QuickFIX initiator's configuration for a session and its new credential.
+
+    With `tls_host` it connects there over TLS, else to this machine's port for plain text.
+    """
+    fix = settings.fix
     comp_id = session["client_comp_id"]
     version = session["begin_string"].removeprefix("FIX.")
     low = session["heart_bt_int_min_s"] or fix.heart_bt_int_min_s
@@ -258,12 +267,28 @@ def make_initiator_config(session: dict[str, Any], made: dict[str, Any], fix: Fi
             f"BeginString={session['begin_string']}",
             f"SenderCompID={comp_id}",
             f"TargetCompID={fix.comp_id}",
-            f"SocketConnectHost={host}",
-            f"SocketConnectPort={fix.port}",
+            *_connect_lines(settings, tls_host),
             f"HeartBtInt={min(max(HEART_BT_INT_S, low), high)}",
             "ResetOnLogon=N",
         ]
     )
+
+
+def _connect_lines(settings: Settings, tls_host: str | None) -> list[str]:
+    fix = settings.fix
+    if tls_host is None:
+        host = "127.0.0.1" if fix.host in EVERYWHERE else fix.host
+        return [f"SocketConnectHost={host}", f"SocketConnectPort={fix.port}"]
+    trusted = "ca.pem"
+    if fix.tls_certificate is None:
+        trusted = str(settings.self_signed_file.resolve())
+    return [
+        f"SocketConnectHost={tls_host}",
+        f"SocketConnectPort={fix.tls_port}",
+        "# For an SSLSocketInitiator: the certificates that it trusts.",
+        f"CertificationAuthoritiesFile={trusted}",
+        "SSLProtocol=+TLSv1_2 +TLSv1_3",
+    ]
 
 
 def _logon_comment(made: dict[str, Any]) -> list[str]:
@@ -273,7 +298,9 @@ def _logon_comment(made: dict[str, Any]) -> list[str]:
     ]
     if made["kind"] == "password":
         return [*lines, f"#   Password(554)={made['password']}"]
-    lines.append("#   RawData(96): the signature by this Ed25519 key")
+    lines.append(
+        "#   RawDataLength(95), RawData(96): the signature, in base64, by this Ed25519 key"
+    )
     return [*lines, *(f"#   {line}" for line in _secret_lines(made))]
 
 

@@ -500,6 +500,12 @@ def test_printed_configuration_logs_a_quickfix_client_on(
     ] == [["CLI", "FIX.4.4", "DELTA", "CLI", "disabled"]]
     assert wcx(venue, "session", "enable", "CLI").stdout == "session CLI is enabled\n"
     assert "begins at 1 again" in wcx(venue, "session", "reset", "CLI").stdout
+    elsewhere = ("CLITLS", "--firm", "DELTA", "--account", "CLI", "--ed25519")
+    printed = wcx(venue, "session", "add", *elsewhere, "--tls-host", "fix.example").stdout
+    assert "SocketConnectHost=fix.example\n" in printed
+    assert f"SocketConnectPort={venue.tls_port}\n" in printed
+    assert f"CertificationAuthoritiesFile={venue.data_dir}/tls/self-signed.pem\n" in printed
+    assert "#   -----BEGIN PRIVATE KEY-----\n" in printed
 
 
 def test_commands_fail_in_one_line(provisioned: VenueProcess) -> None:
