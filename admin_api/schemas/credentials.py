@@ -54,7 +54,7 @@ class CredentialView(BaseModel):
     is_live: bool = Field(description="Whether it opens the session now, if that is enabled")
 
 
-class CredentialChanged(CredentialView, GatewaysTold):
+class CredentialChanged(GatewaysTold, CredentialView):
     """A credential as it is now, and whether the gateways know."""
 
 

@@ -127,7 +127,7 @@ class FixSessionView(BaseModel):
     generation: int = Field(description="Goes up with every change of owner")
 
 
-class FixSessionChanged(FixSessionView, GatewaysTold):
+class FixSessionChanged(GatewaysTold, FixSessionView):
     """A FIX session as it is now, and whether the gateways know."""
 
 
