@@ -16,6 +16,7 @@ from admin_api.routers import (
     credentials,
     firms,
     health,
+    limits,
     login,
     reports,
     session_control,
@@ -40,6 +41,7 @@ def make_app(services: Services) -> FastAPI:
         credentials,
         firms,
         accounts,
+        limits,
         reports,
         audit,
     ):

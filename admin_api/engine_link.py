@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from admin_api.known_limits import KnownLimits
 from engine.commands import Command, OpenAccount, ResetSession, SetRiskLimits
 from engine.events import (
     AccountOpened,
@@ -23,7 +24,7 @@ from engine.limits import RiskLimits
 from engine.reference import Reference
 from engine.runtime.client import EngineLink, LinkClosedError
 from engine.runtime.codec import Record, Status
-from engine.units import AccountId, InstrumentId, Seq, SessionId
+from engine.units import Seq, SessionId
 
 RETRY_S: Final = 0.5
 NAME: Final = "admin_api"
@@ -53,14 +54,15 @@ class FeedReader(Protocol):
 class EngineWatch:
     """Keeps a link to the engine up and follows what it says. One event loop's own.
 
-    `reference` is what exists as far as is known; it only grows. `durable_seq` is the last record
-    that is known to be durable, None before the engine was there for the first time.
+    `reference` is what exists as far as is known, and only grows; `limits` are those that hold.
+    `durable_seq` is the last record that is known to be durable, None before the engine was there
+    for the first time.
     """
 
     def __init__(self, socket_path: Path, reader: FeedReader) -> None:
         self.reference = Reference()
         self.durable_seq: Seq | None = None
-        self._limits: dict[tuple[AccountId, InstrumentId], RiskLimits] = {}
+        self.limits = KnownLimits()
         self._reader = reader
         self._socket_path = socket_path
         self._grants: dict[SessionId, Grant] = {}
@@ -83,12 +85,6 @@ class EngineWatch:
             return None
         self.durable_seq = status.last_seq
         return status
-
-    def limits_of(self, account_id: AccountId) -> list[RiskLimits]:
-        """Return the account's limits as far as is known, in the order of their instruments."""
-        return [
-            limits for (owner, _), limits in sorted(self._limits.items()) if owner == account_id
-        ]
 
     async def reset_session(self, session_id: SessionId) -> SessionReset | CommandRefused:
         """Reset the numbers of a FIX session. Raises LinkClosedError or TimeoutError."""
@@ -161,14 +157,12 @@ class EngineWatch:
 
     def _learn(self, events: list[Event]) -> None:
         for event in events:
+            self.limits.learn(event)
             if isinstance(event, SessionOpened):
                 grant = Grant(event.generation, event.epoch, is_held=True)
                 self._grants[event.session_id] = grant
             elif isinstance(event, ReferenceEvent):
                 self.reference.learn(event)
-            elif isinstance(event, RiskLimitsSet):
-                limits = event.limits
-                self._limits[(limits.account_id, limits.instrument_id)] = limits
             elif isinstance(event, SessionReleased):
                 before = self._grants.get(event.session_id)
                 epoch = 0 if before is None else before.epoch
