@@ -8,19 +8,14 @@ from typing import Final, Protocol
 import structlog
 
 from admin_api.known_limits import KnownLimits
-from engine.commands import Command, OpenAccount, ResetSession, SetRiskLimits
+from engine.commands import Command
 from engine.events import (
-    AccountOpened,
-    CommandRefused,
     Event,
     ReferenceEvent,
-    RiskLimitsSet,
     SessionOpened,
     SessionReleased,
     SessionReset,
 )
-from engine.instrument import Account
-from engine.limits import RiskLimits
 from engine.reference import Reference
 from engine.runtime.client import EngineLink, LinkClosedError
 from engine.runtime.codec import Record, Status
@@ -86,22 +81,15 @@ class EngineWatch:
         self.durable_seq = status.last_seq
         return status
 
-    async def reset_session(self, session_id: SessionId) -> SessionReset | CommandRefused:
-        """Reset the numbers of a FIX session. Raises LinkClosedError or TimeoutError."""
-        event = await self._submit(ResetSession(session_id))
-        assert isinstance(event, SessionReset | CommandRefused)
-        return event
+    async def submit(self, command: Command) -> Event:
+        """Give the engine a command that has one event for an answer, and return that.
 
-    async def open_account(self, account: Account) -> AccountOpened | CommandRefused:
-        """Let the exchange know an account. Raises LinkClosedError or TimeoutError."""
-        event = await self._submit(OpenAccount(account))
-        assert isinstance(event, AccountOpened | CommandRefused)
-        return event
-
-    async def set_limits(self, limits: RiskLimits) -> RiskLimitsSet | CommandRefused:
-        """Set what an account may risk. Raises LinkClosedError or TimeoutError."""
-        event = await self._submit(SetRiskLimits(limits))
-        assert isinstance(event, RiskLimitsSet | CommandRefused)
+        A refusal is an event too. Raises LinkClosedError or TimeoutError: then it may have been
+        done or not.
+        """
+        if self._link is None:
+            raise LinkClosedError("the engine is away")
+        (event,) = (await self._link.submit(command)).events
         return event
 
     async def run(self) -> None:
@@ -111,12 +99,6 @@ class EngineWatch:
                 await self._follow_once()
             except (OSError, LinkClosedError, TimeoutError):
                 await asyncio.sleep(RETRY_S)
-
-    async def _submit(self, command: Command) -> Event:
-        if self._link is None:
-            raise LinkClosedError("the engine is away")
-        (event,) = (await self._link.submit(command)).events
-        return event
 
     async def _follow_once(self) -> None:
         closed = asyncio.Event()

@@ -15,6 +15,7 @@ from admin_api.schemas.accounts import (
 from admin_api.schemas.fields import INTEGER_MAX
 from admin_api.schemas.problem import Problem, Responses
 from admin_api.services import OperatorOf, Services, ServicesOf
+from engine.commands import OpenAccount
 from engine.events import CommandRefused
 from engine.instrument import Account
 from engine.runtime.client import LinkClosedError
@@ -96,7 +97,7 @@ async def _open_in_exchange(services: Services, row: AccountRow) -> None:
     if services.engine.reference.accounts.get(row.account_id) == account:
         return
     try:
-        event = await services.engine.open_account(account)
+        event = await services.engine.submit(OpenAccount(account))
     except (LinkClosedError, TimeoutError):
         raise engine_away(
             f"account {row.account_id} is written down, but the engine is away: ask once more"

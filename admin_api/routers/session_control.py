@@ -17,7 +17,8 @@ from admin_api.schemas.sessions import (
 )
 from admin_api.services import OperatorOf, ServicesOf
 from admin_api.session_views import SessionPath, get_session, grant_fields
-from engine.events import CommandRefused
+from engine.commands import ResetSession
+from engine.events import SessionReset
 from engine.runtime.client import LinkClosedError
 from store.audit import AuditEntry, add_audit_entries
 
@@ -113,10 +114,10 @@ async def reset_fix_session(
             connection, [AuditEntry(operator.actor, "session.reset", f"session:{row.session_id}")]
         )
     try:
-        event = await services.engine.reset_session(row.session_id)
+        event = await services.engine.submit(ResetSession(row.session_id))
     except (LinkClosedError, TimeoutError):
         raise engine_away() from None
-    if isinstance(event, CommandRefused):
+    if not isinstance(event, SessionReset):
         raise conflict(f"session {session_id} was never opened by a gateway: it has no numbers")
     log.warning("session_reset", session_id=session_id, epoch=event.epoch)
     return SessionResetView(session_id=session_id, epoch=event.epoch)
