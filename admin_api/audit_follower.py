@@ -43,7 +43,7 @@ def make_entry(event: Event, at: datetime) -> AuditEntry | None:
     match event:
         case SessionReset(session_id, _, epoch):
             return AuditEntry(
-                "engine", "session.was_reset", f"session:{session_id}", {"epoch": epoch}, at
+                "engine", "session_reset", f"session:{session_id}", {"epoch": epoch}, at
             )
         case _:
             return None
@@ -156,7 +156,7 @@ class AuditFollower:
         if self._pending or self._read_until is not None:
             self._is_due.set()
         elif seq - self._marked_seq >= RECORDS_PER_MARK:
-            entry = AuditEntry("engine", "journal.was_read", "journal", {"until_seq": seq})
+            entry = AuditEntry("engine", "journal_read", "journal", {"until_seq": seq})
             await self._write([Followed(seq, entry)])
 
     async def _write(self, part: list[Followed]) -> None:

@@ -54,7 +54,7 @@ def add(name: Name, *, stdin: FromStdin = False) -> None:
         if not await add_operator(connection, name, password_hash):
             raise UserError(f"there is an operator {name} already")
 
-    _change(act, "operator.create", name)
+    _change(act, "operator_created", name)
     print(f"operator {name}" + ("" if stdin else f", password {password}"))
 
 
@@ -67,7 +67,7 @@ def password(name: Name, *, stdin: FromStdin = False) -> None:
         if not await set_operator_password(connection, name, password_hash):
             raise UserError(f"there is no operator {name}")
 
-    _change(act, "operator.password", name)
+    _change(act, "operator_password_changed", name)
     print(f"operator {name}" + ("" if stdin else f", password {text}"))
 
 
@@ -88,7 +88,7 @@ def _switch(name: str, *, is_enabled: bool) -> None:
         if not await set_operator_enabled(connection, name, is_enabled=is_enabled):
             raise UserError(f"there is no operator {name}")
 
-    _change(act, "operator.enable" if is_enabled else "operator.disable", name)
+    _change(act, "operator_enabled" if is_enabled else "operator_disabled", name)
     print(f"operator {name} is {'enabled' if is_enabled else 'disabled'}")
 
 

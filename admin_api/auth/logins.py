@@ -71,9 +71,9 @@ class Logins:
             cause = await self._find_fault(name, password)
             if cause is not None:
                 await self._lockout.note_failure(locked, address)
-                await self._audit(f"address:{address}", "login.refused", name, cause=cause.value)
+                await self._audit(f"address:{address}", "login_refused", name, cause=cause.value)
                 return LoginRefused(0)
-            await self._audit(f"operator:{name}", "login", name, address=address)
+            await self._audit(f"operator:{name}", "logged_in", name, address=address)
             await self._lockout.note_success(locked, address)
         finally:
             self._being_tried.discard(key)
@@ -106,7 +106,7 @@ class Logins:
                 self._told_until_s.popitem(last=False)
             name, address = key
             cause = Cause.LOCKED_OUT.value
-            await self._audit(f"address:{address}", "login.refused", name, cause=cause)
+            await self._audit(f"address:{address}", "login_refused", name, cause=cause)
         return LoginRefused(wait_s)
 
     async def _audit(self, actor: str, action: str, name: str, **detail: str) -> None:

@@ -79,7 +79,7 @@ async def open_account(
             account_id = await ensure_account(connection, firm_id, body.name)
             entry = AuditEntry(
                 operator.actor,
-                "account.open",
+                "account_opened",
                 f"account:{account_id}",
                 {"firm_id": firm_id, "name": body.name},
             )

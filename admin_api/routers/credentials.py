@@ -107,7 +107,7 @@ async def create_session_credential(
                 body.expires_at,
             ),
         )
-        await _audit(connection, operator, "credential.create", made)
+        await _audit(connection, operator, "credential_created", made)
     return await _show_once(services, response, made, secret)
 
 
@@ -150,7 +150,7 @@ async def rotate_session_credential(
         await _audit(
             connection,
             operator,
-            "credential.rotate",
+            "credential_rotated",
             made,
             replaces=old.credential_id,
             overlap_s=wish.overlap_s,
@@ -168,7 +168,7 @@ async def revoke_session_credential(
         await _get_credential(connection, session_id, credential_id)
         revoked = await revoke_credential(connection, session.session_id, credential_id)
         assert revoked is not None
-        await _audit(connection, operator, "credential.revoke", revoked)
+        await _audit(connection, operator, "credential_revoked", revoked)
     reached = await services.gateways.refresh()
     return CredentialChanged(**_fields(revoked), **told_fields(reached))
 

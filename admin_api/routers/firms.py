@@ -36,7 +36,7 @@ async def create_firm(
             response.status_code = HTTPStatus.OK
             return FirmView(**asdict(row))
         firm_id = await ensure_firm(connection, body.name)
-        entry = AuditEntry(operator.actor, "firm.create", f"firm:{firm_id}", {"name": body.name})
+        entry = AuditEntry(operator.actor, "firm_created", f"firm:{firm_id}", {"name": body.name})
         await add_audit_entries(connection, [entry])
         row = await find_firm_named(connection, body.name)
         assert row is not None

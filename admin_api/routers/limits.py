@@ -71,7 +71,7 @@ async def set_account_limits(
         _parse_notional(body.notional_max, instrument),
     )
     detail = {"symbol": symbol, **body.model_dump()}
-    entry = _entry(operator, "limits.set", f"account:{account_id}", detail)
+    entry = _entry(operator, "limits_ordered", f"account:{account_id}", detail)
     await _order(services, entry, SetRiskLimits(limits))
     return _view_limits(limits, instrument)
 

@@ -76,7 +76,7 @@ async def disconnect(
             [
                 AuditEntry(
                     operator.actor,
-                    "session.disconnect",
+                    "session_disconnect_ordered",
                     f"session:{row.session_id}",
                     {"text": text},
                 )
@@ -111,7 +111,8 @@ async def reset_fix_session(
         row = await get_session(connection, session_id)
         # Before the engine is asked: no change without the name of who wanted it.
         await add_audit_entries(
-            connection, [AuditEntry(operator.actor, "session.reset", f"session:{row.session_id}")]
+            connection,
+            [AuditEntry(operator.actor, "session_reset_ordered", f"session:{row.session_id}")],
         )
     try:
         event = await services.engine.submit(ResetSession(row.session_id))

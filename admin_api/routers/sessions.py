@@ -74,7 +74,7 @@ async def create_fix_session(
         if row is None:
             raise conflict(f"there is a {body.begin_string} session {body.client_comp_id} already")
         detail = body.model_dump(mode="json", exclude_unset=True)
-        await add_audit_entries(connection, [_entry(operator, "session.create", row, detail)])
+        await add_audit_entries(connection, [_entry(operator, "session_created", row, detail)])
     response.headers["Location"] = f"/v1/sessions/{row.session_id}"
     return await _tell(services, response, row)
 
@@ -122,7 +122,7 @@ async def change_fix_session(
             row = await update_session(connection, row.session_id, values)
             after = body.model_dump(mode="json", exclude_unset=True)
             detail = {"from": before, "to": after}
-            await add_audit_entries(connection, [_entry(operator, "session.change", row, detail)])
+            await add_audit_entries(connection, [_entry(operator, "session_changed", row, detail)])
     return await _tell(services, response, row)
 
 
@@ -150,7 +150,7 @@ async def _switch(
     *,
     is_enabled: bool,
 ) -> FixSessionChanged:
-    action = "session.enable" if is_enabled else "session.disable"
+    action = "session_enabled" if is_enabled else "session_disabled"
     async with services.database.transaction() as connection:
         row = await get_session(connection, session_id, for_update=True)
         row = await update_session(connection, row.session_id, {"is_enabled": is_enabled})

@@ -12,7 +12,7 @@ class AuditView(BaseModel):
     audit_id: int
     at: datetime
     actor: str = Field(examples=["operator:admin"])
-    action: str = Field(examples=["session.disable"])
+    action: str = Field(examples=["session_disabled"])
     subject: str = Field(examples=["session:5"])
     detail: dict[str, Any]
     engine_seq: int | None = Field(description="The journal's record that tells of it")

@@ -147,7 +147,7 @@ async def ensure_admin(url: str, password_file: Path) -> str | None:
             password = _keep_password(password_file)
             password_hash = await asyncio.to_thread(hash_password, password)
             await add_operator(connection, ADMIN, password_hash)
-            entry = AuditEntry("os:wcx", "operator.create", f"operator:{ADMIN}")
+            entry = AuditEntry("os:wcx", "operator_created", f"operator:{ADMIN}")
             await add_audit_entries(connection, [entry])
         return password
     finally:

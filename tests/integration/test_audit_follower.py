@@ -123,7 +123,7 @@ def test_log_goes_on_where_it_ended(
                 audit_id=row.audit_id,
                 at=row.at,
                 actor="engine",
-                action="session.was_reset",
+                action="session_reset",
                 subject=f"session:{SESSION}",
                 detail={"epoch": 1 + len(venue.resets)},
                 engine_seq=Seq(venue.resets[-1]),
@@ -186,8 +186,8 @@ def test_long_silence_is_marked(
                 venue.feed(follower, Seq(first + 10))
                 await wait_for_seqs(database, [first, *venue.resets])
             assert [row.action for row in await rows_of(database)] == [
-                "session.was_reset",
-                "journal.was_read",
+                "session_reset",
+                "journal_read",
             ]
 
     on_postgres(scenario)
@@ -206,11 +206,11 @@ def test_one_record_has_one_entry() -> None:
     )
     assert found.entry == AuditEntry(
         "engine",
-        "session.was_reset",
+        "session_reset",
         "session:5",
         {
             "epoch": 7,
-            "others": [{"action": "session.was_reset", "subject": "session:6", "epoch": 7}],
+            "others": [{"action": "session_reset", "subject": "session:6", "epoch": 7}],
         },
     )
     assert find_entry(record, []) is None

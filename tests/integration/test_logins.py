@@ -89,9 +89,9 @@ def test_right_password_gives_a_token(on_postgres: Callable[[Scenario], None]) -
             assert await desk.try_password(RIGHT) == LoginRefused(0)
             assert is_token_of(await desk.try_password("another one"), "anna")
             assert await desk.audited() == [
-                ("operator:anna", "login", {"address": HERE}),
-                (f"address:{HERE}", "login.refused", {"cause": "wrong password"}),
-                ("operator:anna", "login", {"address": HERE}),
+                ("operator:anna", "logged_in", {"address": HERE}),
+                (f"address:{HERE}", "login_refused", {"cause": "wrong password"}),
+                ("operator:anna", "logged_in", {"address": HERE}),
             ]
 
     on_postgres(scenario)
