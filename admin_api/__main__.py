@@ -43,6 +43,7 @@ async def run(settings: Settings) -> int:
         return 1
     database = Database(settings.database_url.get_secret_value())
     follower = AuditFollower(database, settings.journal_dir)
+    metrics = AdminMetrics(settings.status_file)
     tokens = Tokens(load_key(settings.token_key_file))
     redis_url = None if settings.redis_url is None else settings.redis_url.get_secret_value()
     services = Services(
@@ -50,9 +51,9 @@ async def run(settings: Settings) -> int:
         engine=EngineWatch(settings.engine_socket, follower),
         gateways=GatewayControl(settings.sockets_dir),
         reports=ReportReader(settings.journal_dir),
-        metrics=AdminMetrics(settings.status_file),
+        metrics=metrics,
         tokens=tokens,
-        logins=Logins(database, Lockout(redis_url), tokens),
+        logins=Logins(database, Lockout(redis_url), tokens, metrics),
     )
     serving = asyncio.ensure_future(_serve(settings, services, follower))
     stopping = asyncio.ensure_future(stopped.wait())

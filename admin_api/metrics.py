@@ -34,6 +34,12 @@ class AdminMetrics:
             ["status"],
             registry=self.registry,
         )
+        self.login_refusals = Counter(
+            "fixgw_login_refusals_total",
+            "Logins of operators that were refused, by their true cause",
+            ["cause"],
+            registry=self.registry,
+        )
 
 
 class _PartsCollector(Collector):

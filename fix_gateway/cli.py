@@ -265,7 +265,7 @@ def _how_to_connect(settings: Settings, *, is_demo: bool) -> str:
     lines = [
         "",
         f"FIX      {fix.host}:{fix.port}  FIX.4.4, TargetCompID {fix.comp_id}",
-        f"REST     http://{rest.host}:{rest.port}/docs  log in with POST /v1/login",
+        f"REST     http://{rest.host}:{rest.port}/docs  operators log in: wcx user --help",
         f"metrics  http://127.0.0.1:{fix.metrics_port}/metrics (gateway), "
         f"http://127.0.0.1:{settings.engine.metrics_port}/metrics (engine)",
         f"journal  every batch {'flushed' if settings.journal.durability == 'fsync' else 'left'} "

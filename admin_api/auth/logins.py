@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from admin_api.auth.tokens import Tokens, now_s
+from admin_api.metrics import AdminMetrics
 from store.audit import AuditEntry, add_audit_entries
 from store.lockout import Lockout
 from store.operators import NAME_PATTERN, find_operator
@@ -45,10 +46,13 @@ class Logins:
     at a time, and after failures not before a wait that grows.
     """
 
-    def __init__(self, database: Database, lockout: Lockout, tokens: Tokens) -> None:
+    def __init__(
+        self, database: Database, lockout: Lockout, tokens: Tokens, metrics: AdminMetrics
+    ) -> None:
         self._database = database
         self._lockout = lockout
         self._tokens = tokens
+        self._metrics = metrics
         self._verifier = PasswordVerifier()
         self._being_tried: set[tuple[str, str]] = set()
         # Until when further tries of one who must wait need no entry of their own.
@@ -70,6 +74,7 @@ class Logins:
         try:
             cause = await self._find_fault(name, password)
             if cause is not None:
+                self._count(cause)
                 await self._lockout.note_failure(locked, address)
                 await self._audit(f"address:{address}", "login_refused", name, cause=cause.value)
                 return LoginRefused(0)
@@ -99,6 +104,7 @@ class Logins:
 
     async def _refuse_early(self, key: tuple[str, str], wait_s: float) -> LoginRefused:
         """Refuse unseen. Of each wait the first is audited: a flood shall not fill the log."""
+        self._count(Cause.LOCKED_OUT)
         now_at_s = time.monotonic()
         if self._told_until_s.get(key, 0.0) <= now_at_s:
             self._told_until_s[key] = now_at_s + wait_s
@@ -108,6 +114,9 @@ class Logins:
             cause = Cause.LOCKED_OUT.value
             await self._audit(f"address:{address}", "login_refused", name, cause=cause)
         return LoginRefused(wait_s)
+
+    def _count(self, cause: Cause) -> None:
+        self._metrics.login_refusals.labels(cause.name.lower()).inc()
 
     async def _audit(self, actor: str, action: str, name: str, **detail: str) -> None:
         # What nobody can be named may be a password that was typed into the wrong field.

@@ -3,14 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from admin_api.auth.logins import LoginRefused, Logins
 from admin_api.auth.tokens import Tokens
+from admin_api.metrics import AdminMetrics
+from fix_gateway.supervisor.demo import ADMIN, ensure_admin
 from store.audit import list_audit_rows
 from store.lockout import Lockout
+from store.migrate import migrate
 from store.operators import (
     add_operator,
     find_operator,
@@ -18,7 +22,7 @@ from store.operators import (
     set_operator_password,
 )
 from store.passwords import hash_password
-from store.postgres import Database
+from store.postgres import Database, ensure_database
 from tests.integration.conftest import Scenario
 
 RIGHT = "the right password"
@@ -41,7 +45,9 @@ class Desk:
         self.database = database
         self.name = name
         self.clock = Clock()
-        self.logins = Logins(database, Lockout(None, clock_s=self.clock), TOKENS)
+        self.logins = Logins(
+            database, Lockout(None, clock_s=self.clock), TOKENS, AdminMetrics(Path("nowhere"))
+        )
 
     async def try_password(
         self, password: str, *, name: str | None = None, address: str = HERE
@@ -149,6 +155,32 @@ def test_wait_grows_and_is_the_address_s_own(on_postgres: Callable[[Scenario], N
                 "wrong password",
                 None,
             ]
+
+    on_postgres(scenario)
+
+
+def test_admin_is_made_once(on_postgres: Callable[[Scenario], None], tmp_path: Path) -> None:
+    """His password is told once; after a start that was broken off it is still the same one."""
+    file = tmp_path / "admin-password"
+
+    async def scenario(url: str) -> None:
+        own = await ensure_database(url, "admins")
+        await asyncio.to_thread(migrate, own)
+        password = await ensure_admin(own, file)
+        assert password is not None
+        assert len(password) >= 24
+        assert file.read_text() == f"{password}\n"
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert await ensure_admin(own, file) is None
+        database = Database(own)
+        await database.open()
+        async with database.transaction() as connection:
+            await connection.execute("DELETE FROM operators WHERE name = %s", [ADMIN])
+        await database.close()
+        assert await ensure_admin(own, file) == password
+        file.unlink()
+        assert await ensure_admin(own, file) is None
+        assert not file.exists()
 
     on_postgres(scenario)
 
