@@ -80,6 +80,8 @@ class AuditFollower:
         self._journal_dir = journal_dir
         self._pending: deque[Followed] = deque()
         self._seen_seq = Seq(0)
+        # Up to here everything is in the log.
+        self._settled_seq = Seq(0)
         self._marked_seq = Seq(0)
         # Entries up to this record are not in `_pending` but have to be read from the journal.
         self._read_until: Seq | None = None
@@ -125,6 +127,7 @@ class AuditFollower:
             async with self._database.transaction() as connection:
                 after = await get_followed_seq(connection)
             self._marked_seq = max(self._marked_seq, after)
+            after = max(after, self._settled_seq)
             try:
                 await self._copy(after, until)
             except JournalDamagedError:
@@ -152,10 +155,13 @@ class AuditFollower:
                 self._pending.popleft()
 
     async def _mark(self) -> None:
+        """Everything is written; after a long silence let the log say so."""
         seq = self._seen_seq
         if self._pending or self._read_until is not None:
             self._is_due.set()
-        elif seq - self._marked_seq >= RECORDS_PER_MARK:
+            return
+        self._settled_seq = seq
+        if seq - self._marked_seq >= RECORDS_PER_MARK:
             entry = AuditEntry("engine", "journal_read", "journal", {"until_seq": seq})
             await self._write([Followed(seq, entry)])
 
