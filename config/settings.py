@@ -73,9 +73,11 @@ class FixSettings(Section):
     """The FIX gateway. Heartbeat bounds hold for sessions without bounds of their own.
 
     Plain text is for loopback addresses, unless `allow_plain_text_from_anywhere`. Without a
-    certificate the gateway makes one of its own, which no client has a reason to trust.
+    certificate the gateway makes one of its own, which no client has a reason to trust. Of several
+    workers, which share the ports, number n serves its metrics on `metrics_port` + n.
     """
 
+    workers: Annotated[int, Field(ge=1, le=32)] = 1
     host: str = "127.0.0.1"
     port: Port = 9876
     allow_plain_text_from_anywhere: bool = False
@@ -102,6 +104,7 @@ class FixSettings(Section):
     probe_wait_s: Annotated[float, Field(gt=0, le=60)] = 2.0
     sending_time_behind_max_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
     sending_time_ahead_max_s: Annotated[float, Field(gt=0, le=3600)] = 5.0
+    notices_s: list[Annotated[float, Field(gt=0, le=86400)]] = [60.0, 10.0]
 
     @model_validator(mode="after")
     def check_plain_text(self) -> Self:
@@ -119,6 +122,17 @@ class FixSettings(Section):
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key go together")
         return self
+
+    @model_validator(mode="after")
+    def check_shared_ports(self) -> Self:
+        """Several workers cannot each take any free port."""
+        if self.workers > 1 and 0 in (self.port, self.tls_port):
+            raise ValueError("several workers share their ports, which must not be 0 then")
+        return self
+
+    def metrics_port_of(self, worker: int) -> int:
+        """Return the port of a worker's metrics, 0 for any."""
+        return self.metrics_port + worker if self.metrics_port else 0
 
 
 class RestSettings(Section):

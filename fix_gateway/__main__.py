@@ -18,6 +18,7 @@ from fix_gateway.fix.edge import EdgeLimits
 from fix_gateway.fix.entrance import EntranceLimits
 from fix_gateway.fix.logon import HeartBtIntBounds
 from fix_gateway.fix.tls import TlsFiles, ensure_self_signed
+from fix_gateway.neighbours import Worker
 from store.postgres import Database
 
 NS_PER_S = 1_000_000_000
@@ -27,35 +28,45 @@ log = structlog.get_logger("gateway")
 
 def main() -> int:
     """Run the gateway until a signal comes. Returns the exit code."""
-    argparse.ArgumentParser(prog="python -m fix_gateway", description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(prog="python -m fix_gateway", description=__doc__)
+    parser.add_argument(
+        "--worker", type=int, default=0, help="which of [fix] workers processes, from 0"
+    )
+    worker = parser.parse_args().worker
     os.umask(0o077)  # QuickFIX creates its store's files as the mask allows.
     settings = Settings()
+    if not 0 <= worker < settings.fix.workers:
+        parser.error(f"there are {settings.fix.workers} workers, counted from 0")
     set_up_logs("gateway", level=settings.log.level, log_format=settings.log.format)
     faults.arm(settings.fault_dir)
     # A session needs some eight descriptors.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return uvloop.run(run(settings))
+    return uvloop.run(run(settings, Worker(worker, settings.fix.workers)))
 
 
-async def run(settings: Settings) -> int:
+async def run(settings: Settings, worker: Worker) -> int:
     """Serve FIX clients until SIGTERM or SIGINT."""
     stopped = stop_on_signals()
     if settings.database_url is None:
         log.critical("no_database", error="WCX_DATABASE_URL is not set")
         return 1
-    gateway = Gateway(make_config(settings), Database(settings.database_url.get_secret_value()))
-    endpoint = await serve_metrics(gateway.metrics.registry, settings.fix.metrics_port)
+    gateway = Gateway(
+        make_config(settings, worker), Database(settings.database_url.get_secret_value())
+    )
+    port = settings.fix.metrics_port_of(worker.number)
+    endpoint = await serve_metrics(gateway.metrics.registry, port)
     await gateway.serve(stopped, notify_ready)
     endpoint.should_exit = True
     log.info("gateway_stopped")
     return 0
 
 
-def make_config(settings: Settings) -> GatewayConfig:
+def make_config(settings: Settings, worker: Worker) -> GatewayConfig:
     """Return what the gateway needs to know of the settings."""
     fix = settings.fix
     return GatewayConfig(
+        worker=worker,
         host=fix.host,
         port=fix.port,
         comp_id=fix.comp_id,
@@ -66,6 +77,7 @@ def make_config(settings: Settings) -> GatewayConfig:
         logout_wait_s=fix.logout_wait_s,
         proof_wait_s=fix.proof_wait_s,
         resend_order_age_max_ns=int(fix.resend_order_age_max_s * NS_PER_S),
+        notices_s=fix.notices_s,
         limits=EdgeLimits(
             logon_wait_s=fix.logon_wait_s,
             connections_max=fix.connections_max,

@@ -1,12 +1,14 @@
 """The gateway process: store, engine link, sessions and edge, put together and taken apart."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -24,23 +26,26 @@ from engine.runtime.feed import Position, SessionEvent
 from engine.units import SessionId
 from fix_gateway.audit_trail import AuditTrail
 from fix_gateway.authentication import LogonAuthenticator, LogonWindow
+from fix_gateway.control import ControlServer
+from fix_gateway.fix.connection import Connection
 from fix_gateway.fix.edge import Edge, EdgeLimits
 from fix_gateway.fix.engine_link import GatewayLink
-from fix_gateway.fix.entrance import Entrance, EntranceLimits
+from fix_gateway.fix.entrance import Arrival, Entrance, EntranceLimits
 from fix_gateway.fix.execution_report import ReportBuilder
-from fix_gateway.fix.message_store import StoreInUseError
 from fix_gateway.fix.resend import ResendPace
 from fix_gateway.fix.session_tools import SessionTools
 from fix_gateway.fix.sessions import FixSession
 from fix_gateway.fix.tls import TlsCertificate, TlsFiles
 from fix_gateway.fix.translate import Translator
 from fix_gateway.metrics import GatewayMetrics
+from fix_gateway.neighbours import Worker, control_socket
+from fix_gateway.roster import Roster
+from fix_gateway.store_watch import StoreWatch
+from fix_gateway.timetable import Maintenance, Timetable
 from store.lockout import Lockout
-from store.postgres import Database, StoreError
-from store.sessions import FixSessionRow, list_sessions
+from store.postgres import Database
 
 TICK_S: Final = 1.0
-STORE_RETRY_S: Final = 0.5
 LOGOUT_POLL_S: Final = 0.02
 EVENTS_PER_SLICE: Final = 5000
 FAR: Final = 1 << 62
@@ -52,6 +57,7 @@ log = structlog.get_logger("gateway")
 class GatewayConfig:
     """What the composition root hands in."""
 
+    worker: Worker
     host: str
     port: int
     comp_id: str
@@ -62,6 +68,7 @@ class GatewayConfig:
     logout_wait_s: float
     proof_wait_s: float
     resend_order_age_max_ns: int
+    notices_s: list[float]
     limits: EdgeLimits
     entrance_limits: EntranceLimits
     logon_window: LogonWindow
@@ -80,28 +87,7 @@ class Gateway:
         self._database = database
         self._reference = Reference()
         self._link = GatewayLink(config.engine_socket, config.journal_dir, self)
-        self._sessions: dict[SessionId, FixSession] = {}
-        self._waiting_rows: list[FixSessionRow] = []
-        self._by_names: dict[tuple[str, str], FixSession] = {}
-        # Sessions that this process owns and keeps informed, and those with something to deliver.
-        self._told: dict[SessionId, FixSession] = {}
-        self._touched: dict[FixSession, None] = {}
-        self._is_caught_up = asyncio.Event()
-        self._audit = AuditTrail(database)
-        self._lockout = Lockout(config.redis_url)
-        self._authenticator = LogonAuthenticator(
-            database, self._lockout, self._audit, self.metrics, config.logon_window
-        )
-        entrance = Entrance(
-            self._by_names,
-            self._authenticator,
-            config.entrance_limits,
-            self.metrics,
-            gateway_comp_id=config.comp_id,
-        )
-        self._edge = Edge(entrance, config.limits, self.metrics, flush=self._flush)
-        self._certificate = TlsCertificate(config.tls_files)
-        self._tools = SessionTools(
+        tools = SessionTools(
             engine=self._link,
             builder=ReportBuilder(self._reference),
             translator=Translator(
@@ -113,7 +99,33 @@ class Gateway:
             sockets_dir=config.sockets_dir,
             proof_wait_s=config.proof_wait_s,
             resend_pace=ResendPace(),
+            worker=config.worker.number,
         )
+        self._roster = Roster(tools, config.worker, config.logout_wait_s)
+        self._store_watch = StoreWatch(database, self._roster)
+        self._timetable = Timetable(self._roster, config.notices_s)
+        self._control = ControlServer(self)
+        # Sessions that are kept informed, and those with something to deliver.
+        self._told: dict[SessionId, FixSession] = {}
+        self._touched: dict[FixSession, None] = {}
+        self._is_caught_up = asyncio.Event()
+        self._opening = asyncio.Lock()
+        self._audit = AuditTrail(database)
+        self._lockout = Lockout(config.redis_url)
+        self._authenticator = LogonAuthenticator(
+            database, self._lockout, self._audit, self.metrics, config.logon_window
+        )
+        entrance = Entrance(
+            self._roster.by_names,
+            self._authenticator,
+            config.entrance_limits,
+            self.metrics,
+            gateway_comp_id=config.comp_id,
+        )
+        entrance.why_closed = self._timetable.why_closed
+        self._edge = Edge(entrance, config.limits, self.metrics, flush=self._flush)
+        self._edge.neighbours = self._roster.neighbours
+        self._certificate = TlsCertificate(config.tls_files)
 
     async def serve(self, stopped: asyncio.Event, on_ready: Callable[[], None]) -> None:
         """Serve clients until `stopped` is set. `on_ready` is called when the door is open.
@@ -128,7 +140,7 @@ class Gateway:
         await self._log_everybody_out()
         work.cancel()
         (fault,) = await asyncio.gather(work, return_exceptions=True)
-        for session in self._sessions.values():
+        for session in self._roster.sessions.values():
             session.close()
         self._authenticator.close()
         await self._audit.write()
@@ -138,14 +150,22 @@ class Gateway:
             raise fault
 
     async def _work(self, on_ready: Callable[[], None]) -> None:
-        await self._load_sessions()
+        config = self._config
+        # First of all: who does not answer there is taken for dead by the other processes.
+        await self._control.open(control_socket(config.sockets_dir, config.worker.number))
+        await self._store_watch.load()
+        self._roster.take_stores()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._link.run())
             await self._is_caught_up.wait()
-            config = self._config
-            port = self._edge.open(config.host, config.port)
-            tls_port = self._edge.open(config.tls_host, config.tls_port, self._certificate)
+            is_shared = config.worker.count > 1
+            port = self._edge.open(config.host, config.port, is_shared=is_shared)
+            tls_port = self._edge.open(
+                config.tls_host, config.tls_port, self._certificate, is_shared=is_shared
+            )
             group.create_task(self._tick())
+            group.create_task(self._follow())
+            group.create_task(self._store_watch.watch())
             group.create_task(self._audit.run())
             log.info(
                 "door_opened",
@@ -153,22 +173,56 @@ class Gateway:
                 port=port,
                 tls_host=config.tls_host,
                 tls_port=tls_port,
-                sessions=len(self._sessions),
+                sessions=len(self._roster.sessions),
             )
             on_ready()
 
     async def _log_everybody_out(self) -> None:
         """Let nobody in any more, log all clients out and wait a little for their answers."""
         self._edge.close()
-        for session in self._sessions.values():
+        self._control.close()
+        sessions = list(self._roster.sessions.values())
+        for session in sessions:
             session.log_out("the gateway is shutting down")
         deadline_s = time.monotonic() + self._config.logout_wait_s
-        while any(session.has_client for session in self._sessions.values()):
+        while any(session.has_client for session in sessions):
             if time.monotonic() > deadline_s:
                 break
             await asyncio.sleep(LOGOUT_POLL_S)
         self._edge.abort_connections()
         await asyncio.sleep(0)  # Their ends are told in the next turn of the loop.
+
+    # The control socket (`control.Controlled`).
+
+    async def refresh(self) -> None:
+        """Read sessions and credentials again; return once they hold. Raises StoreError."""
+        await self._is_caught_up.wait()
+        await self._store_watch.refresh()
+        await self._follow_roster()
+        deadline_s = time.monotonic() + 2 * self._config.logout_wait_s
+        while not self._roster.is_settled and time.monotonic() < deadline_s:
+            await asyncio.sleep(LOGOUT_POLL_S)
+            await self._follow_roster()
+
+    def log_out(self, session_id: SessionId, text: str) -> bool:
+        """Log the client out. Returns whether there was one."""
+        session = self._roster.sessions.get(session_id)
+        if session is None or not session.has_client:
+            return False
+        session.end_client(text)
+        return True
+
+    def plan_maintenance(self, at: datetime | None, text: str) -> None:
+        """Log everybody out then and let nobody in any more, or call that off."""
+        self._timetable.plan_maintenance(None if at is None else Maintenance(at, text))
+
+    def describe(self) -> dict[str, Any]:
+        """Return how the process and its sessions are, ready for JSON."""
+        return {"worker": self._config.worker.number, "sessions": self._roster.describe()}
+
+    def take_relayed(self, arrival: Arrival) -> Connection:
+        """Return the protocol for a client's connection that is passed on."""
+        return self._edge.take_relayed(arrival)
 
     # The engine (`engine_link.LinkOwner`).
 
@@ -177,16 +231,12 @@ class Gateway:
         for event in welcome.events:
             if isinstance(event, ReferenceEvent):
                 self._reference.learn(event)
-        await asyncio.gather(*(self._open(session) for session in self._sessions.values()))
+        sessions = list(self._roster.sessions.values())
+        await asyncio.gather(*(self._open(session) for session in sessions))
         if is_first:
-            await self._read_the_past()
-            self._told = {
-                session_id: session
-                for session_id, session in self._sessions.items()
-                if session.is_granted
-            }
+            await self._read_the_past([session for session in sessions if session.is_granted])
             self._is_caught_up.set()
-        for session in self._sessions.values():
+        for session in sessions:
             self._keep_informed(session)
 
     def on_record(self, record: Record) -> None:
@@ -194,15 +244,17 @@ class Gateway:
         for event_index, event in enumerate(record.events()):
             if isinstance(event, ReferenceEvent):
                 self._reference.learn(event)
-            elif isinstance(event, SessionReset) and event.session_id in self._sessions:
-                self._sessions[event.session_id].end_epoch()
+            elif isinstance(event, SessionReset) and event.session_id in self._roster.sessions:
+                session = self._roster.sessions[event.session_id]
+                session.end_epoch()
+                self._timetable.note_reset(session)
             elif isinstance(event, OrderEvent):
                 position = Position(record.seq, event_index)
                 for session_id in recipients(event):
-                    session = self._told.get(session_id)
-                    if session is not None:
-                        session.push(SessionEvent(session_id, position, record.now_ns, event))
-                        self._touched[session] = None
+                    told = self._told.get(session_id)
+                    if told is not None:
+                        told.push(SessionEvent(session_id, position, record.now_ns, event))
+                        self._touched[told] = None
 
     def on_batch_end(self) -> None:
         """Send the reports of the batch, and let clients be read again if they waited for it."""
@@ -215,41 +267,11 @@ class Gateway:
         """The engine takes commands, or does not any more."""
         self.metrics.engine_available.set(is_available)
         if not is_available:
-            for session in self._sessions.values():
+            for session in self._roster.sessions.values():
                 session.revoke()
         self._regulate()
 
     # Its own work.
-
-    async def _load_sessions(self) -> None:
-        rows = await self._read_rows()
-        for row in rows:
-            if row.is_enabled:
-                self._waiting_rows.append(row)
-        self._take_stores()
-
-    async def _read_rows(self) -> list[FixSessionRow]:
-        while True:
-            try:
-                await self._database.open()
-                async with self._database.transaction() as connection:
-                    return await list_sessions(connection)
-            except StoreError as error:
-                log.warning("store_away", error=str(error))
-                await asyncio.sleep(STORE_RETRY_S)
-
-    def _take_stores(self) -> None:
-        """Make the sessions whose stores nobody else owns; the others wait for their turn."""
-        waiting, self._waiting_rows = self._waiting_rows, []
-        for row in waiting:
-            try:
-                session = FixSession(row, self._tools)
-            except StoreInUseError as error:
-                log.warning("session_store_in_use", error=str(error))
-                self._waiting_rows.append(row)
-                continue
-            self._sessions[row.session_id] = session
-            self._by_names[(row.begin_string, row.client_comp_id)] = session
 
     async def _open(self, session: FixSession) -> None:
         event = await self._link.open_session(
@@ -260,11 +282,6 @@ class Gateway:
             return
         session.adopt(event, self._link.last_seq)
 
-    async def _open_late(self, session: FixSession) -> None:
-        """Take over a session that another process held when this one started."""
-        await self._open(session)
-        self._keep_informed(session)
-
     def _keep_informed(self, session: FixSession) -> None:
         """From now on tell a session that is granted what happens; the past is in the journal."""
         if session.is_granted and session.row.session_id not in self._told:
@@ -272,19 +289,18 @@ class Gateway:
             session.skip_to(Position(self._link.last_seq, FAR))
             self._told[session.row.session_id] = session
 
-    async def _read_the_past(self) -> None:
+    async def _read_the_past(self, sessions: list[FixSession]) -> None:
         """Give every session what it has not proven to have, in one pass over the journal."""
-        positions = {
-            session_id: session.proven
-            for session_id, session in self._sessions.items()
-            if session.is_granted
-        }
-        events = self._link.read_events(positions)
+        told = {session.row.session_id: session for session in sessions}
+        events = self._link.read_events(
+            {session_id: session.proven for session_id, session in told.items()}
+        )
         while part := await asyncio.to_thread(lambda: list(islice(events, EVENTS_PER_SLICE))):
             for event in part:
-                self._sessions[event.session_id].push(event)
-        for session_id in positions:
-            self._sessions[session_id].rewind()
+                told[event.session_id].push(event)
+        for session in sessions:
+            session.rewind()
+        self._told.update(told)
 
     def _flush(self) -> None:
         self._link.flush()
@@ -299,18 +315,45 @@ class Gateway:
             now_s = time.monotonic()
             self._link.check_progress(now_s)
             self.metrics.link_depth.set(self._link.depth)
-            for session in self._sessions.values():
+            for session in self._roster.sessions.values():
                 session.tick(now_s)
             self._link.flush()
-            self._take_stores()
             self._certificate.refresh()
-            if self._link.is_available:
-                await self._retry_held()
 
-    async def _retry_held(self) -> None:
-        for session in self._sessions.values():
-            if not session.is_granted:
+    async def _follow(self) -> None:
+        """Once a second, or more slowly where the engine is waited for: who is to be served."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            self._roster.neighbours.look()
+            await self._follow_roster()
+            for session in self._timetable.look():
+                with contextlib.suppress(LinkClosedError, TimeoutError):
+                    await self._link.reset_session(session.row.session_id)
+
+    async def _follow_roster(self) -> None:
+        """Let go of sessions that are not this process's any more, and take those that are.
+
+        One at a time: the acceptor of a new one keeps this thread busy for a while.
+        """
+        async with self._opening:
+            if self._link.is_available:
+                for session in self._roster.let_go():
+                    self._give_back(session)
+            self._roster.take_stores()
+            for session in list(self._roster.sessions.values()):
+                if session.is_granted or not self._link.is_available:
+                    continue
                 try:
-                    await self._open_late(session)
+                    await self._open(session)
                 except (LinkClosedError, TimeoutError):
                     return
+                self._keep_informed(session)
+
+    def _give_back(self, session: FixSession) -> None:
+        session_id, generation = session.row.session_id, session.generation
+        self._told.pop(session_id, None)
+        self._touched.pop(session, None)
+        session.close()
+        if generation:
+            self._link.release_session(session_id, generation)
+        log.info("session_given_back", session=session.row.client_comp_id)

@@ -22,6 +22,7 @@ from fix_gateway.supervisor.child import LINE_BYTES_MAX
 from fix_gateway.supervisor.demo import PASSWORD, DemoConflictError
 from fix_gateway.supervisor.postgres import NoPostgresError
 from fix_gateway.supervisor.service import StartError
+from fix_gateway.supervisor.valkey import NoValkeyError
 from fix_gateway.supervisor.venue import Venue, VenueConfig, VenueInUseError
 from fix_gateway.tools.chaos.run import ChaosConfig, run_chaos
 from fix_gateway.tools.demo_client import Curtain, run_demo
@@ -29,8 +30,8 @@ from fix_gateway.tools.initiator import Counterparty
 from store.postgres import StoreError
 
 START_ERRORS = (
-    StartError, VenueInUseError, NoPostgresError, DemoConflictError, StoreError, PermissionError,
-    TimeoutError,
+    StartError, VenueInUseError, NoPostgresError, NoValkeyError, DemoConflictError, StoreError,
+    PermissionError, TimeoutError,
 )  # fmt: skip
 
 app = typer.Typer(
@@ -83,6 +84,8 @@ def status() -> None:
     print(f"venue      pid {found['pid']}, data in {settings.data_dir.resolve()}")
     if found["postgres_data_dir"] is not None:
         print(f"database   embedded PostgreSQL, data in {found['postgres_data_dir']}")
+    if found["valkey_data_dir"] is not None:
+        print(f"redis      embedded Valkey, data in {found['valkey_data_dir']}")
     for service in found["services"]:
         state = f"pid {service['pid']}" if service["pid"] else "starting"
         line = f"{service['name']:<10} {state}, started again {service['restart_count']} times"
@@ -226,7 +229,7 @@ def _run_engine(verb: str, *options: str | int | bool | None) -> None:
 
 
 async def _run_venue(settings: Settings, *, is_demo: bool) -> None:
-    url = settings.database_url
+    url, redis_url = settings.database_url, settings.redis_url
     config = VenueConfig(
         data_dir=settings.data_dir.resolve(),
         sockets_dir=settings.sockets_dir,
@@ -234,6 +237,12 @@ async def _run_venue(settings: Settings, *, is_demo: bool) -> None:
         status_file=settings.status_file.resolve(),
         admin_password_file=settings.admin_password_file.resolve(),
         database_url=None if url is None else url.get_secret_value(),
+        redis_url=None if redis_url is None else redis_url.get_secret_value(),
+        fix_host=settings.fix.host,
+        fix_port=settings.fix.port,
+        fix_tls_host=settings.fix.tls_host,
+        fix_tls_port=settings.fix.tls_port,
+        fix_workers=settings.fix.workers,
         other_user=settings.embedded.postgres_user,
         snapshot_interval_s=settings.snapshot.interval_s,
         snapshot_records_min=settings.snapshot.records_min,

@@ -123,6 +123,29 @@ async def find_live_credentials(
         return await cursor.fetchall()
 
 
+async def list_live_credential_ids(
+    connection: AsyncConnection[TupleRow], credential_ids: list[int]
+) -> list[int]:
+    """Return those of the credentials that have neither expired nor been revoked."""
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(
+            "SELECT credential_id FROM fix_credentials WHERE credential_id = ANY(%s)"
+            " AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())",
+            [credential_ids],
+        )
+        return await cursor.fetchall()
+
+
+async def fingerprint_sessions(connection: AsyncConnection[TupleRow]) -> str:
+    """Return a text that is another one when any session has changed."""
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(
+            "SELECT md5(coalesce(string_agg(s::text, E'\\n' ORDER BY session_id), ''))"
+            " FROM fix_sessions s"
+        )
+        return str(await cursor.fetchone())
+
+
 async def ensure_session(
     connection: AsyncConnection[TupleRow], session: NewFixSession
 ) -> SessionId:

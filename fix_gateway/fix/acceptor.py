@@ -6,7 +6,8 @@ private directory. The edge connects to it once a client has been authenticated 
 frames.
 
 Everything here happens on the gateway's one thread. Acceptors are never destroyed while the process
-lives: that would leak descriptors.
+lives: that would leak descriptors. One whose session is given up is kept, and handed on to the
+session's next owner in this process.
 """
 
 import errno
@@ -137,6 +138,12 @@ class SessionAcceptor:
     def reset(self) -> None:
         """Start both numbers at 1 again and forget all messages. Only while logged off."""
         self._session.reset()
+
+    def hand_on(self, store: SessionStore, handler: SessionHandler) -> None:
+        """Serve the session again after a while in which the store was somebody else's."""
+        store.open()
+        self._application.handler = handler
+        self._session.refresh()
 
     def connect(self) -> None:
         """Connect the edge, for one client's connection."""
@@ -278,16 +285,16 @@ class _Application(quickfix.Application):  # type: ignore[misc]  # Untyped bindi
 
     def __init__(self, handler: SessionHandler) -> None:
         super().__init__()
-        self._handler = handler
+        self.handler = handler
 
     def onCreate(self, session_id: Any) -> None:
         pass
 
     def onLogon(self, session_id: Any) -> None:
-        _guarded(self._handler.on_logon)
+        _guarded(self.handler.on_logon)
 
     def onLogout(self, session_id: Any) -> None:
-        _guarded(self._handler.on_logout)
+        _guarded(self.handler.on_logout)
 
     def toAdmin(self, message: Any, session_id: Any) -> None:
         pass
@@ -297,14 +304,14 @@ class _Application(quickfix.Application):  # type: ignore[misc]  # Untyped bindi
 
     def fromAdmin(self, message: Any, session_id: Any) -> None:
         text = message.toString()
-        if f"{SOH}35=A{SOH}" in text and _guarded(self._handler.may_log_on) is not True:
+        if f"{SOH}35=A{SOH}" in text and _guarded(self.handler.may_log_on) is not True:
             raise quickfix.RejectLogon("not authenticated")
-        _guarded(self._handler.on_session_message, text)
+        _guarded(self.handler.on_session_message, text)
 
     def fromApp(self, message: Any, session_id: Any) -> None:
         text = message.toString()
-        if _guarded(self._handler.on_application_message, text) is FAILED:
-            _guarded(self._handler.on_unprocessed_message, text)
+        if _guarded(self.handler.on_application_message, text) is FAILED:
+            _guarded(self.handler.on_unprocessed_message, text)
 
 
 def _guarded(callback: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> object:

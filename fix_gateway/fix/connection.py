@@ -5,8 +5,9 @@ and costs the others nothing.
 """
 
 import asyncio
+import functools
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Final, Protocol, cast
 
@@ -24,6 +25,7 @@ from fix_gateway.fix.entrance import (
 from fix_gateway.fix.fields import MsgType, Tag
 from fix_gateway.fix.framing import Frame, FrameReader, split_fields
 from fix_gateway.fix.logon import Admission, Logon, build_refusal, parse_logon
+from fix_gateway.fix.relay import OwnerEnd
 from fix_gateway.fix.sessions import FixSession
 from fix_gateway.fix.tls import client_fingerprint
 from fix_gateway.fix.user_request import (
@@ -54,6 +56,16 @@ TO_BE_LOOKED_AT: Final = frozenset(
 log = structlog.get_logger("fix.edge")
 
 
+class Neighbours(Protocol):
+    """Knows which process of the gateway has which session."""
+
+    async def reach(self, names: tuple[str, str], is_here: Callable[[], bool]) -> OwnerEnd | None:
+        """Connect to the process that has the session, None when it is to be served here.
+
+        Waits while nobody has it; `is_here` says whether this process has it by now.
+        """
+
+
 class House(Protocol):
     """The edge, as its connections see it."""
 
@@ -61,6 +73,7 @@ class House(Protocol):
     entrance: Entrance
     is_paused: bool
     logon_wait_s: float
+    neighbours: Neighbours | None
 
     def remember(self, connection: "Connection") -> None:
         """A connection is there."""
@@ -76,16 +89,21 @@ class House(Protocol):
 
 
 class Connection(asyncio.BufferedProtocol):
-    """One client's TCP connection. `arrival` says where it comes from."""
+    """One client's TCP connection. `arrival` says where it comes from.
 
-    def __init__(self, edge: House, arrival: Arrival) -> None:
+    One that `is_relayed` was accepted, and is counted, by another process.
+    """
+
+    def __init__(self, edge: House, arrival: Arrival, *, is_relayed: bool = False) -> None:
         self.arrival = arrival
+        self.is_relayed = is_relayed
         self.was_made = False
         self._edge = edge
         self._buffer = bytearray(READ_BYTES_MAX)
         self._reader = FrameReader()
         self._session: FixSession | None = None
         self._early: list[Frame] = []
+        self._raw = bytearray()  # What was read before the connection was a session's.
         self._received_bytes = 0
         self._discarded_bytes = 0
         self._is_closing = False
@@ -126,6 +144,8 @@ class Connection(asyncio.BufferedProtocol):
         self._count_discarded()
         if self._is_closing:
             return
+        if self._session is None:
+            self._raw += self._buffer[:nbytes]
         if self._is_busy:
             self._early += frames
         elif self._session is None:
@@ -229,6 +249,8 @@ class Connection(asyncio.BufferedProtocol):
         self.regulate_reading()
 
     async def _log_on(self, logon: Logon) -> None:
+        if not self.is_relayed and await self._pass_on(logon):
+            return
         outcome = await self._edge.entrance.log_on(logon, self.arrival)
         if self._is_closing:
             # The client is gone, and Python 3.11's `wait_for` may have swallowed the cancellation:
@@ -242,6 +264,26 @@ class Connection(asyncio.BufferedProtocol):
             case Entry(session, admission):
                 self._enter(session, admission)
 
+    async def _pass_on(self, logon: Logon) -> bool:
+        """Hand the connection to the process that has its session, if it is another one."""
+        entrance, neighbours = self._edge.entrance, self._edge.neighbours
+        names = (logon.begin_string, logon.client_comp_id)
+        if neighbours is None:
+            return False
+        owner = await neighbours.reach(names, lambda: entrance.serves(names))
+        if owner is None:
+            return False
+        if self._is_closing:
+            owner.close()
+            return True
+        self._is_closing = True  # For this process it is only to be counted until it ends.
+        if self._timer is not None:
+            self._timer.cancel()
+        self._log.info("connection_passed_on", session=logon.client_comp_id)
+        lost = functools.partial(self.connection_lost, None)
+        owner.bridge(self._transport, self.arrival, bytes(self._raw), lost)
+        return True
+
     def _enter(self, session: FixSession, admission: Admission) -> None:
         self._session = session
         if self._timer is not None:
@@ -249,6 +291,10 @@ class Connection(asyncio.BufferedProtocol):
         self._edge.metrics.logons.labels("accepted").inc()
         self._edge.metrics.count_received(MsgType.LOGON)
         session.attach(self, admission)
+        self._raw.clear()
+        closed = self._edge.entrance.why_closed(session.row)
+        if closed is not None:
+            session.end_client(closed)
 
     def _refuse(self, logon: Logon, refusal: Refusal) -> None:
         self._log.warning("logon_refused", session=logon.client_comp_id, cause=refusal.cause)

@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from fix_gateway.fix.connection import Connection
+from fix_gateway.fix.connection import Connection, Neighbours
 from fix_gateway.fix.entrance import Arrival, Entrance
 from fix_gateway.fix.tls import TlsCertificate
 from fix_gateway.metrics import GatewayMetrics
@@ -55,6 +55,8 @@ class Edge:
         self.metrics = metrics
         self.flush = flush
         self.is_paused = False
+        self.neighbours: Neighbours | None = None
+        """Set where there are several gateway processes."""
         self.logon_wait_s = limits.logon_wait_s
         self._limits = limits
         self._connections: dict[Connection, None] = {}
@@ -63,17 +65,31 @@ class Edge:
         self._limiters: OrderedDict[str, RateLimiter] = OrderedDict()
         self._doors: list[asyncio.Task[None]] = []
 
-    def open(self, host: str, port: int, certificate: TlsCertificate | None = None) -> int:
+    def open(
+        self,
+        host: str,
+        port: int,
+        certificate: TlsCertificate | None = None,
+        *,
+        is_shared: bool = False,
+    ) -> int:
         """Let clients in, over TLS if there is a certificate, and return the port.
 
-        Raises OSError when it is taken.
+        Processes of one user that all say `is_shared` listen on the same port; the system deals
+        out the connections. Raises OSError when the port is taken.
         """
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listener = socket.create_server(
+            (host, port), family=family, backlog=BACKLOG, reuse_port=is_shared
+        )
         listener.settimeout(0)
         self._doors.append(asyncio.ensure_future(self._accept(listener, certificate)))
         bound: int = listener.getsockname()[1]
         return bound
+
+    def take_relayed(self, arrival: Arrival) -> Connection:
+        """Return the protocol for a connection that another process has accepted and counts."""
+        return Connection(self, arrival, is_relayed=True)
 
     def close(self) -> None:
         """Let nobody in any more. Open connections stay."""
@@ -121,7 +137,7 @@ class Edge:
 
     def forget(self, connection: Connection) -> None:
         """A client's connection is gone."""
-        if self._connections.pop(connection, connection) is None:
+        if self._connections.pop(connection, connection) is None and not connection.is_relayed:
             self.dismiss(connection.arrival.host)
 
     def make_session_message_limiter(self) -> RateLimiter:

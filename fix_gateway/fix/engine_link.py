@@ -14,7 +14,13 @@ from typing import Final, Protocol
 import msgspec
 import structlog
 
-from engine.commands import Command, OpenSession, SessionCommand
+from engine.commands import (
+    Command,
+    OpenSession,
+    ReleaseSession,
+    ResetSession,
+    SessionCommand,
+)
 from engine.events import CommandRefused, SessionOpened
 from engine.runtime import faults
 from engine.runtime.client import EngineLink, LinkClosedError
@@ -128,6 +134,22 @@ class GatewayLink:
         if isinstance(event, SessionOpened):
             self._send_again(link, event)
         return event
+
+    async def reset_session(self, session_id: SessionId) -> None:
+        """Begin both numbers anew and end the grant. The event tells when it has happened.
+
+        Raises LinkClosedError or TimeoutError: it may have happened or not.
+        """
+        if self._link is None:
+            raise LinkClosedError("the link to the engine is down")
+        self.flush()
+        await self._link.submit(ResetSession(session_id))
+
+    def release_session(self, session_id: SessionId, generation: int) -> None:
+        """Give a session back, after all that was entered for it. Without a link it is nobody's."""
+        self.flush()
+        if self._link is not None:
+            self._link.send([ReleaseSession(session_id, generation)])
 
     def read_session_events(self, session_id: SessionId, after: Position) -> Iterator[SessionEvent]:
         """Return what the session was told after a position, up to what is durable now."""

@@ -7,7 +7,7 @@ the words nor from the time. What an authentic client did wrong it is told preci
 import asyncio
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -15,6 +15,7 @@ import structlog
 
 from engine.runtime.client import LinkClosedError
 from engine.units import SessionId
+from fix_gateway.fix.fields import MsgType, Tag, join_fields
 from fix_gateway.fix.logon import (
     Admission,
     HeartBtIntBounds,
@@ -30,6 +31,10 @@ REFUSED: Final = "logon refused"
 PASSWORD_INCORRECT: Final = "the password is not correct"  # noqa: S105 - What a client is told.
 PROBE_POLL_S: Final = 0.02
 PENDING_PER_NAME_MAX: Final = 4
+
+LIFE_QUESTION: Final = join_fields(
+    [(Tag.MSG_TYPE, MsgType.TEST_REQUEST), (Tag.TEST_REQ_ID, "LIFE")]
+)
 
 log = structlog.get_logger("fix.entrance")
 
@@ -142,6 +147,12 @@ class Entrance:
         self._limits = limits
         self._metrics = metrics
         self._pending: dict[tuple[str, str], int] = {}
+        self.why_closed: Callable[[FixSessionRow], str | None] = lambda _row: None
+        """Says in words why no client of a session may be logged on now, None if it may."""
+
+    def serves(self, names: tuple[str, str]) -> bool:
+        """Whether this process has the session of that version and CompID."""
+        return names in self._sessions
 
     async def log_on(self, logon: Logon, arrival: Arrival) -> Outcome:
         """Return what is to become of the connection. Takes as long as it must, up to a limit."""
@@ -171,6 +182,10 @@ class Entrance:
         assert session is not None
         mistake = check_heart_bt_int(logon, self._heart_bt_int_bounds(session))
         mistake = mistake or check_asked_modes(logon)
+        if mistake is None and logon.is_reset:
+            # Others are told in their session: a client on QuickFIX counts every Logout, so that of
+            # a session which goes on with its numbers must bear one of them.
+            mistake = self.why_closed(session.row)
         if mistake is not None:
             return Refusal(mistake, mistake)
         if logon.new_password:
@@ -198,6 +213,8 @@ class Entrance:
                 return GaveUp(f"not available now: no reset, {refusal}")
         if session.has_client:
             return GaveUp("the session was logged on meanwhile")
+        if not session.is_granted:
+            return GaveUp("not available now: the session has been given up meanwhile")
         return Entry(session, admission)
 
     async def _make_room(self, session: FixSession) -> bool:
@@ -210,7 +227,7 @@ class Entrance:
         if predecessor is None:
             return True
         received = session.received_count
-        session.ask_for_life()
+        session.send(LIFE_QUESTION)
         deadline_s = time.monotonic() + self._limits.probe_wait_s
         while session.client is predecessor and session.received_count == received:
             if time.monotonic() > deadline_s:

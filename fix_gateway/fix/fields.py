@@ -30,6 +30,7 @@ class Tag(IntEnum):
     EXEC_INST = 18
     LAST_PX = 31
     LAST_QTY = 32
+    LINES_OF_TEXT = 33
     MSG_SEQ_NUM = 34
     MSG_TYPE = 35
     ORDER_ID = 37
@@ -63,6 +64,7 @@ class Tag(IntEnum):
     ORIG_SENDING_TIME = 122
     EXPIRE_TIME = 126
     RESET_SEQ_NUM_FLAG = 141
+    HEADLINE = 148
     EXEC_TYPE = 150
     LEAVES_QTY = 151
     CASH_ORDER_QTY = 152
@@ -102,6 +104,7 @@ class MsgType(StrEnum):
     EXECUTION_REPORT = "8"
     ORDER_CANCEL_REJECT = "9"
     LOGON = "A"
+    NEWS = "B"
     NEW_ORDER_SINGLE = "D"
     ORDER_CANCEL_REQUEST = "F"
     USER_REQUEST = "BE"

@@ -40,9 +40,13 @@ class SessionIdentity:
 
 
 class SessionStore:
-    """The files of QuickFIX's message store, and the lock that says whose they are."""
+    """The files of QuickFIX's message store, and the lock that says whose they are.
 
-    def __init__(self, directory: Path, identity: SessionIdentity) -> None:
+    `owner` is the number of this gateway process: others read it with `read_owner`. Raises
+    StoreInUseError when another process has the store.
+    """
+
+    def __init__(self, directory: Path, identity: SessionIdentity, owner: int = 0) -> None:
         self.directory = directory
         self._prefix = "-".join(
             (identity.begin_string, identity.gateway_comp_id, identity.client_comp_id)
@@ -55,6 +59,8 @@ class SessionStore:
         except BlockingIOError:
             os.close(self._lock)
             raise StoreInUseError(f"another process owns {directory}") from None
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, str(owner).encode(), 0)
 
     def wipe(self) -> None:
         """Forget all messages and numbers. Only before an acceptor has been made."""
@@ -102,6 +108,7 @@ class SessionStore:
             for path in self.directory.iterdir():
                 _flush(path)
             write_whole_file(self._mark, IN_ORDER.encode())
+        os.ftruncate(self._lock, 0)
         os.close(self._lock)
 
     def read(self, begin: int, end: int, *, count_max: int) -> list["StoredMessage"]:
@@ -126,6 +133,22 @@ class SessionStore:
 
     def _path(self, suffix: str) -> Path:
         return self.directory / f"{self._prefix}{suffix}"
+
+
+def store_directory(store_dir: Path, begin_string: str, client_comp_id: str) -> Path:
+    """Return the directory of a session's store, below that of all stores."""
+    return store_dir / f"{begin_string}-{client_comp_id}"
+
+
+def read_owner(directory: Path) -> int | None:
+    """Return the number of the gateway process that has the store, or had it when it died.
+
+    None when the store has been given back, or was never used.
+    """
+    try:
+        return int((directory / "lock").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 class StoredMessage(NamedTuple):

@@ -1,15 +1,17 @@
-"""What the sessions of a gateway share."""
+"""What the sessions of a gateway share, and how their reports leave."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from engine.events import CommandRefused, SessionOpened
 from engine.runtime.feed import Position, SessionEvent
 from engine.units import SessionId
+from fix_gateway.fix.acceptor import SessionAcceptor, SessionHandler
 from fix_gateway.fix.execution_report import ReportBuilder
 from fix_gateway.fix.intake import TakesCommands
+from fix_gateway.fix.message_store import SessionIdentity, SessionStore
 from fix_gateway.fix.resend import ResendPace
 from fix_gateway.fix.translate import Translator
 from fix_gateway.metrics import GatewayMetrics
@@ -23,6 +25,9 @@ class Engine(TakesCommands, Protocol):
     ) -> SessionOpened | CommandRefused:
         """Ask for a session. Raises LinkClosedError or TimeoutError."""
 
+    def release_session(self, session_id: SessionId, generation: int) -> None:
+        """Give a session back."""
+
     def read_session_events(self, session_id: SessionId, after: Position) -> Iterator[SessionEvent]:
         """Return what the session was told after a position, from the journal files.
 
@@ -32,7 +37,10 @@ class Engine(TakesCommands, Protocol):
 
 @dataclass(frozen=True)
 class SessionTools:
-    """What all sessions of a gateway share."""
+    """What all sessions of a gateway share.
+
+    `worker` is the number of the process. Acceptors of sessions that it has given up are kept.
+    """
 
     engine: Engine
     builder: ReportBuilder
@@ -43,3 +51,48 @@ class SessionTools:
     sockets_dir: Path
     proof_wait_s: float
     resend_pace: ResendPace
+    worker: int = 0
+    kept_acceptors: dict[SessionIdentity, SessionAcceptor] = field(default_factory=dict)
+
+    def obtain_acceptor(
+        self,
+        session_id: SessionId,
+        identity: SessionIdentity,
+        store: SessionStore,
+        handler: SessionHandler,
+    ) -> SessionAcceptor:
+        """Return the session's acceptor: the one that was kept, or else a new one."""
+        kept = self.kept_acceptors.pop(identity, None)
+        if kept is not None:
+            kept.hand_on(store, handler)
+            return kept
+        path = self.sockets_dir / f"fix-{self.worker}-{session_id}.sock"
+        return SessionAcceptor(identity, store, path, handler)
+
+
+class Outlet:
+    """How a session's reports leave (`delivery.Sender`): through QuickFIX, and on to the client."""
+
+    def __init__(
+        self, acceptor: SessionAcceptor, may_send: Callable[[], bool], drain: Callable[[], None]
+    ) -> None:
+        self._acceptor = acceptor
+        self._may_send = may_send
+        self._drain = drain
+
+    def may_send(self) -> bool:
+        """Whether the client is logged on, and so there to be told anything."""
+        return self._may_send()
+
+    @property
+    def next_sender_msg_seq_num(self) -> int:
+        """The MsgSeqNum(34) that the next message will bear."""
+        return self._acceptor.next_sender_msg_seq_num
+
+    def send(self, body: str) -> None:
+        """Send a message, given as fields from 35= on."""
+        self._acceptor.send(body)
+
+    def drain(self) -> None:
+        """Pass on to the client what has been sent."""
+        self._drain()

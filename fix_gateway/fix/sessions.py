@@ -1,6 +1,7 @@
 """A FIX session between the client and the engine: its numbers, its epoch and what it was told."""
 
 import asyncio
+import time
 from typing import Final
 
 import structlog
@@ -10,10 +11,10 @@ from engine.runtime import faults
 from engine.runtime.feed import Position, SessionEvent
 from fix_gateway.fix.acceptor import SessionAcceptor
 from fix_gateway.fix.delivery import Delivery
-from fix_gateway.fix.fields import SOH, MsgType, Tag, join_fields, parse_message
+from fix_gateway.fix.fields import SOH, MsgType, Tag, parse_message
 from fix_gateway.fix.intake import Intake
 from fix_gateway.fix.logon import Admission
-from fix_gateway.fix.message_store import SessionIdentity, SessionStore
+from fix_gateway.fix.message_store import SessionIdentity, SessionStore, store_directory
 from fix_gateway.fix.position import NO_EPOCH, PositionFile
 from fix_gateway.fix.refusals import RefusalLog
 from fix_gateway.fix.resend import (
@@ -22,7 +23,7 @@ from fix_gateway.fix.resend import (
     build_refusal,
     parse_resend_request,
 )
-from fix_gateway.fix.session_tools import SessionTools
+from fix_gateway.fix.session_tools import Outlet, SessionTools
 from fix_gateway.fix.translate import SessionContext
 from store.sessions import FixSessionRow
 
@@ -49,8 +50,8 @@ class FixSession:
             row.begin_string, tools.gateway_comp_id, row.client_comp_id
         )
         self._log = log.bind(session=row.client_comp_id)
-        directory = tools.store_dir / f"{row.begin_string}-{row.client_comp_id}"
-        self._store = SessionStore(directory, self._identity)
+        directory = store_directory(tools.store_dir, row.begin_string, row.client_comp_id)
+        self._store = SessionStore(directory, self._identity, tools.worker)
         self._position = PositionFile(directory / "position", row.session_id)
         self._refusals = RefusalLog(directory / "refusals")
         self._intake = Intake(
@@ -80,8 +81,11 @@ class FixSession:
         self._granted = asyncio.Event()
         self._is_authenticated = False
         self._is_logged_on = False
+        self._is_closed = False
         self._bytes_behind_gap = 0
-        self._received_count = 0
+        self.received_count = 0
+        self.logged_on_at_ns: int | None = None
+        self.last_received_at_ns: int | None = None
 
     # The grant.
 
@@ -94,6 +98,18 @@ class FixSession:
     def generation(self) -> int:
         """The grant in force, 0 for none."""
         return self._generation
+
+    @property
+    def epoch(self) -> int:
+        """How often the numbers have begun anew, 0 before the first grant."""
+        return self._epoch
+
+    @property
+    def next_msg_seq_nums(self) -> tuple[int, int]:
+        """The next MsgSeqNum(34) of ours and of the client; zeros before the first grant."""
+        if self._acceptor is None:
+            return 0, 0
+        return self._acceptor.next_sender_msg_seq_num, self._acceptor.next_target_msg_seq_num
 
     @property
     def is_logged_on(self) -> bool:
@@ -116,8 +132,8 @@ class FixSession:
         self._granted.clear()
 
     def end_epoch(self) -> None:
-        """An operator has reset the numbers. `adopt` comes next, with the new epoch."""
-        self._log.warning("session_reset_by_operator")
+        """The numbers have been reset, other than by the client. `adopt` comes next."""
+        self._log.warning("session_reset")
         self.log_out("the sequence numbers have been reset by the operator")
         self.revoke()
 
@@ -144,7 +160,7 @@ class FixSession:
                 asyncio.get_running_loop().call_soon(self.deliver)
                 return
             self._log.warning("session_was_held_elsewhere", watermark=opened.watermark)
-            self._drop_client()
+            self.evict()
             self._acceptor.refresh()
         marks = self._position.marks
         if self._position.is_new and opened.generation > 1:
@@ -163,9 +179,10 @@ class FixSession:
             marks.epoch = opened.epoch
             self._position.save()
         if self._acceptor is None:
-            socket_path = self._tools.sockets_dir / f"fix-{self.row.session_id}.sock"
-            self._acceptor = SessionAcceptor(self._identity, self._store, socket_path, self)
-            self._delivery.connect(_Outlet(self, self._acceptor))
+            self._acceptor = self._tools.obtain_acceptor(
+                self.row.session_id, self._identity, self._store, self
+            )
+            self._delivery.connect(Outlet(self._acceptor, self._may_send, self.drain))
         self._note_grant(opened, self._acceptor)
         self._acceptor.expect(opened.watermark + 1)
         faults.reach("adoption.adopted")
@@ -186,6 +203,9 @@ class FixSession:
         )
         if isinstance(event, CommandRefused):
             return event.reason.name
+        if self._is_closed:
+            self._tools.engine.release_session(self.row.session_id, event.generation)
+            return "the session is not served here any more"
         self._note_grant(event, self._acceptor)
         faults.reach("epoch.before_mark")
         self._position.marks.start_epoch()
@@ -221,13 +241,8 @@ class FixSession:
         if self._acceptor is None:
             self._store.wipe()
         else:
-            self._drop_client()
+            self.evict()
             self._acceptor.reset()
-
-    def _drop_client(self) -> None:
-        if self._client is not None:
-            self._client.close()
-        self.detach()
 
     # The client's connection.
 
@@ -241,24 +256,14 @@ class FixSession:
         """Whether a client is connected, logged on or about to be."""
         return self._client is not None
 
-    @property
-    def received_count(self) -> int:
-        """Goes up whenever something has come from the client."""
-        return self._received_count
-
-    def ask_for_life(self) -> None:
-        """Send a TestRequest: a client that is there will answer."""
-        if self._acceptor is not None and self._is_logged_on:
-            self.send(
-                join_fields([(Tag.MSG_TYPE, MsgType.TEST_REQUEST), (Tag.TEST_REQ_ID, "LIFE")])
-            )
-
     def evict(self) -> None:
-        """Let go of a client that gives no sign of life."""
-        self._drop_client()
+        """Hang up on the client, if there is one, without a word."""
+        if self._client is not None:
+            self._client.close()
+        self.detach()
 
     def send(self, body: str) -> None:
-        """Send a message that is not a report, given as fields from 35= on."""
+        """Send a message that is not a report, given as fields from 35= on, if logged on."""
         if self._acceptor is not None and self._is_logged_on:
             self._acceptor.send(body)
             self.drain()
@@ -311,10 +316,11 @@ class FixSession:
 
     def receive(self, frames: bytes) -> None:
         """Take whole frames of the client."""
-        self._received_count += bool(frames)
+        self.received_count += bool(frames)
         acceptor = self._acceptor
         if acceptor is None or not acceptor.is_connected:
             return
+        self.last_received_at_ns = time.time_ns()
         expected = acceptor.next_target_msg_seq_num
         self._hand_on(acceptor.feed(frames))
         if acceptor.next_target_msg_seq_num != expected:
@@ -361,6 +367,13 @@ class FixSession:
         if self._acceptor is not None and self._is_logged_on:
             self._acceptor.log_out(reason)
             self.drain()
+
+    def end_client(self, reason: str) -> None:
+        """Log the client out, or hang up on one that is not logged on yet."""
+        if self._is_logged_on:
+            self.log_out(reason)
+        else:
+            self.evict()
 
     def tick(self, now_s: float) -> None:
         """Once a second: QuickFIX's timers, and the question whether the client has it all."""
@@ -409,6 +422,7 @@ class FixSession:
     def on_logon(self) -> None:
         """The session is logged on: what the client does not have yet follows the Logon."""
         self._is_logged_on = True
+        self.logged_on_at_ns = self.last_received_at_ns = time.time_ns()
         self._tools.metrics.sessions_logged_on.inc()
         self._log.info("session_logged_on", epoch=self._epoch)
         asyncio.get_running_loop().call_soon(self.deliver)
@@ -417,6 +431,7 @@ class FixSession:
         """The session is logged off, or its connection is gone."""
         if self._is_logged_on:
             self._is_logged_on = False
+            self.logged_on_at_ns = None
             self._tools.metrics.sessions_logged_on.dec()
             self._log.info("session_logged_off")
 
@@ -451,6 +466,9 @@ class FixSession:
 
     # Reports.
 
+    def _may_send(self) -> bool:
+        return self._is_logged_on and self.is_granted and not self.is_resending
+
     def push(self, event: SessionEvent) -> None:
         """Take in an event that has just happened. `deliver` sends it."""
         self._delivery.push(event)
@@ -468,30 +486,13 @@ class FixSession:
         self._delivery.deliver()
 
     def close(self) -> None:
-        """Let go of the session's files. It is not used after this."""
+        """Let go of the session's files. It is not used after this, and has no client any more."""
+        self._is_closed = True
+        self.revoke()
+        if self._acceptor is not None:
+            self._acceptor.disconnect()
+            self._tools.kept_acceptors[self._identity] = self._acceptor
         self._delivery.close()
         self._position.close()
         self._refusals.close()
         self._store.release(is_in_order=self._acceptor is not None)
-
-
-class _Outlet:
-    """How a session's reports leave: through QuickFIX, and on to the client."""
-
-    def __init__(self, session: FixSession, acceptor: SessionAcceptor) -> None:
-        self._session = session
-        self._acceptor = acceptor
-
-    def may_send(self) -> bool:
-        session = self._session
-        return session.is_logged_on and session.is_granted and not session.is_resending
-
-    @property
-    def next_sender_msg_seq_num(self) -> int:
-        return self._acceptor.next_sender_msg_seq_num
-
-    def send(self, body: str) -> None:
-        self._acceptor.send(body)
-
-    def drain(self) -> None:
-        self._session.drain()

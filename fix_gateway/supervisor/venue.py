@@ -5,26 +5,27 @@ import contextlib
 import fcntl
 import json
 import os
+import socket
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar, cast
 
 from fix_gateway.supervisor.child import ChildSpec, Notified, Probed, Readiness
 from fix_gateway.supervisor.demo import ensure_admin, seed_database, seed_engine
 from fix_gateway.supervisor.postgres import EmbeddedPostgres, OtherUser, find_binaries, place
-from fix_gateway.supervisor.service import Service
+from fix_gateway.supervisor.service import Service, StartError
 from fix_gateway.supervisor.snapshots import make_snapshots
+from fix_gateway.supervisor.valkey import EmbeddedValkey, find_valkey
 from store.migrate import migrate
 from store.postgres import ensure_database, wait_until_reachable
 
 DATABASE_NAME: Final = "wcx"
 DATABASE_WAIT_S: Final = 30.0
 STATUS_S: Final = 1.0
-# In the order in which they start; they stop in the opposite order.
-MODULES: Final = {"engine": "engine", "gateway": "fix_gateway", "admin_api": "admin_api"}
+T = TypeVar("T")
 
 
 class VenueInUseError(Exception):
@@ -41,6 +42,12 @@ class VenueConfig:
     status_file: Path
     admin_password_file: Path
     database_url: str | None
+    redis_url: str | None
+    fix_host: str
+    fix_port: int
+    fix_tls_host: str
+    fix_tls_port: int
+    fix_workers: int
     other_user: OtherUser
     snapshot_interval_s: float
     snapshot_records_min: int
@@ -55,6 +62,7 @@ class Venue:
         self._say = say
         self._services: list[Service] = []
         self._postgres: EmbeddedPostgres | None = None
+        self._valkey: EmbeddedValkey | None = None
         self._snapshots: asyncio.Task[None] | None = None
         # Of the operator `admin`, if this start has made it: to be shown once.
         self.new_admin_password: str | None = None
@@ -84,7 +92,7 @@ class Venue:
             os.close(lock)
 
     async def _start(self) -> None:
-        url = self._config.database_url or await self._start_postgres()
+        url, redis_url = await _all_of(self._start_postgres(), self._start_valkey())
         await wait_until_reachable(url, timeout_s=DATABASE_WAIT_S)
         await asyncio.to_thread(migrate, url)
         accounts = await seed_database(url) if self._config.is_demo else []
@@ -94,6 +102,7 @@ class Venue:
             "WCX_DATA_DIR": str(self._config.data_dir),
             "WCX_RUNTIME_DIR": str(self._config.sockets_dir),
             "WCX_DATABASE_URL": url,
+            "WCX_REDIS_URL": redis_url,
             # The directory that `wcx` was called in must not shadow our packages.
             "PYTHONSAFEPATH": "1",
             "PYTHONUNBUFFERED": "1",
@@ -101,12 +110,11 @@ class Venue:
         if self._config.is_demo:
             # Passwords that everybody knows are for this machine alone.
             environment["WCX_FIX__TLS_HOST"] = os.environ.get("WCX_FIX__TLS_HOST", "127.0.0.1")
-        for name, module in MODULES.items():
-            argv = [sys.executable, "-m", module]
-            notified = Notified(self._config.sockets_dir / f"notify-{name}.sock")
-            await self._start_service(ChildSpec(name, argv, environment), notified)
-            if name == "engine" and self._config.is_demo:
-                await seed_engine(self._config.engine_socket, accounts)
+        await self._start_module("engine", ["engine"], environment)
+        if self._config.is_demo:
+            await seed_engine(self._config.engine_socket, accounts)
+        await self._start_gateways(environment)
+        await self._start_module("admin_api", ["admin_api"], environment)
         if self._config.snapshot_interval_s:
             records_min = str(self._config.snapshot_records_min)
             argv = [sys.executable, "-m", "engine", "snapshot", "--records-min", records_min]
@@ -115,8 +123,37 @@ class Venue:
                 make_snapshots(spec, self._config.snapshot_interval_s, self._say)
             )
 
+    async def _start_gateways(self, environment: dict[str, str]) -> None:
+        """Start all workers at once: whoever is not there after a while would be taken for dead."""
+        config = self._config
+        if config.fix_workers == 1:
+            await self._start_module("gateway", ["fix_gateway"], environment)
+            return
+        tls_host = environment.get("WCX_FIX__TLS_HOST", config.fix_tls_host)
+        _check_port_is_free(config.fix_host, config.fix_port)
+        _check_port_is_free(tls_host, config.fix_tls_port)
+        await _all_of(
+            *(
+                self._start_module(
+                    f"gateway-{number}", ["fix_gateway", "--worker", str(number)], environment
+                )
+                for number in range(config.fix_workers)
+            )
+        )
+
+    async def _start_valkey(self) -> str:
+        config = self._config
+        if config.redis_url is not None:
+            return config.redis_url
+        self._valkey = EmbeddedValkey(config.data_dir, config.sockets_dir, find_valkey())
+        self._valkey.prepare()
+        await self._start_service(self._valkey.server_spec(), Probed(self._valkey.wait_until_ready))
+        return self._valkey.url
+
     async def _start_postgres(self) -> str:
         config = self._config
+        if config.database_url is not None:
+            return config.database_url
         postgres = await place(
             config.data_dir, config.sockets_dir, config.other_user, find_binaries()
         )
@@ -129,6 +166,13 @@ class Venue:
 
         await self._start_service(postgres.server_spec(), Probed(probe))
         return await ensure_database(postgres.url, DATABASE_NAME)
+
+    async def _start_module(
+        self, name: str, arguments: list[str], environment: dict[str, str]
+    ) -> None:
+        notified = Notified(self._config.sockets_dir / f"notify-{name}.sock")
+        spec = ChildSpec(name, [sys.executable, "-m", *arguments], environment)
+        await self._start_service(spec, notified)
 
     async def _start_service(self, spec: ChildSpec, readiness: Readiness) -> None:
         service = Service(spec, readiness, self._say)
@@ -158,10 +202,32 @@ class Venue:
             "postgres_socket_dir": None
             if self._postgres is None
             else str(self._postgres.placement.socket_dir),
+            "valkey_data_dir": None if self._valkey is None else str(self._valkey.data_dir),
         }
         draft = self._config.status_file.with_suffix(".new")
         draft.write_text(json.dumps(status))
         draft.replace(self._config.status_file)
+
+
+async def _all_of(*starts: Awaitable[T]) -> list[T]:
+    """Return what all of them return, in order, or raise what one has raised once all have ended.
+
+    None goes on in the background, where it would start what is being stopped.
+    """
+    outcomes = await asyncio.gather(*starts, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return cast("list[T]", outcomes)
+
+
+def _check_port_is_free(host: str, port: int) -> None:
+    """Raise StartError when somebody listens there: the workers would share the port with him."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise StartError(f"gateway: {host}:{port}: {error.strerror}") from None
 
 
 def prepare_directories(config: VenueConfig) -> None:

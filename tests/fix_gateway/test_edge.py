@@ -55,6 +55,7 @@ class Waiting:
 
     has_client = False
     client = None
+    is_granted = True
 
     def __init__(self) -> None:
         self.granted = asyncio.Event()

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from fix_gateway.supervisor.postgres import (
     find_binaries,
     place,
 )
+from fix_gateway.supervisor.valkey import EmbeddedValkey, find_valkey
 from fix_gateway.tools.chaos.venue import VenueProcess
 from store.postgres import wait_until_reachable
 
@@ -94,7 +96,7 @@ def test_only_documented_ports_are_open(shared_venue: VenueProcess) -> None:
 def test_venue_that_is_killed_leaves_nothing_behind(venue: VenueProcess) -> None:
     """SIGKILL of the supervisor ends every process, and a new venue comes up on the same data."""
     below = children_of(venue.pid)
-    assert len(below) >= 8  # Four parts, each behind its reaper.
+    assert len(below) >= 10  # Five parts, each behind its reaper.
     os.kill(venue.pid, signal.SIGKILL)
     wait_until_gone(below)
     venue.stop()
@@ -112,7 +114,7 @@ def test_killed_reaper_takes_its_process_along_and_both_come_back(venue: VenuePr
     assert venue.wcx("journal", "verify").returncode == 0
 
 
-@pytest.mark.parametrize("part", ["postgres", "admin_api"])
+@pytest.mark.parametrize("part", ["postgres", "valkey", "admin_api"])
 def test_part_that_dies_is_started_again(venue: VenueProcess, part: str) -> None:
     """The venue is whole again soon after."""
     venue.kill(part)
@@ -212,6 +214,36 @@ def test_a_database_out_of_reach_is_named_in_one_line(tmp_path: Path) -> None:
         1,
         'wcx: missing "=" after "nonsense" in connection info string\n',
     )
+
+
+def test_valkey_remembers_what_it_was_told(tmp_path: Path) -> None:
+    """Also when it is killed; it has no port, and nobody else can reach its socket."""
+    sockets = Path(tempfile.mkdtemp())
+    valkey = EmbeddedValkey(tmp_path, sockets, find_valkey())
+    valkey.prepare()
+
+    def say(words: bytes) -> bytes:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(10)
+            connection.connect(valkey.url.removeprefix("unix://"))
+            connection.sendall(words + b"\r\n")
+            return connection.recv(64)
+
+    async def scenario() -> None:
+        for count in (b":1\r\n", b":2\r\n", b":3\r\n"):
+            server = Child(valkey.server_spec(), lambda _name, _line: None)
+            await server.start()
+            pid = await asyncio.wait_for(valkey.wait_until_ready(), 20)
+            assert say(b"INCR starts") == count
+            assert listening_ports([pid]) == set()
+            if count == b":1\r\n":
+                os.kill(pid, signal.SIGKILL)
+            codes.append(await server.stop())
+
+    codes: list[int] = []
+    asyncio.run(scenario())
+    assert codes == [128 + signal.SIGKILL, 0, 0]
+    shutil.rmtree(sockets)
 
 
 @pytest.fixture

@@ -3,9 +3,6 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,58 +15,19 @@ from engine.reasons import RejectReason
 from engine.runtime.client import EngineLink, Outcome
 from engine.units import AccountId, ClOrdId, InstrumentId, Price, Qty, SessionId
 from fix_gateway.fix.fields import ExecType, Fields, MsgType, Tag
-from fix_gateway.tools.chaos.venue import VenueProcess, free_port
+from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.raw_client import RawClient
 from tests.integration.test_exactly_once import accepted_cl_ord_ids
 
 SESSION = "T01"
 
 
-class SecondGateway:
-    """Another gateway process of a running venue, on a port of its own."""
-
-    def __init__(self, venue: VenueProcess) -> None:
-        self.fix_port = free_port()
-        self.logged: list[str] = []
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "fix_gateway"],
-            env={
-                **venue.environment_of("gateway"),
-                "WCX_FIX__PORT": str(self.fix_port),
-                "WCX_FIX__TLS_PORT": "0",
-                "NOTIFY_SOCKET": "",
-            },
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def has_logged(self, text: str) -> bool:
-        return any(text in line for line in list(self.logged))
-
-    def stop(self) -> int:
-        self._process.send_signal(signal.SIGTERM)
-        code = self._process.wait(30)
-        self._reader.join(30)
-        assert self._process.stderr is not None
-        self._process.stderr.close()
-        return code
-
-    def _read(self) -> None:
-        assert self._process.stderr is not None
-        self.logged.extend(self._process.stderr)
-
-
 @pytest.fixture
-def second(venue: VenueProcess) -> Iterator[SecondGateway]:
-    second = SecondGateway(venue)
-    try:
-        venue.wait_for(lambda: second.has_logged("event=door_opened"))
-        yield second
-    finally:
-        code = second.stop()
-    assert code == 0, second.logged
+def workers(data_dir: Path) -> Iterator[VenueProcess]:
+    """A venue of two gateway processes."""
+    venue = VenueProcess(data_dir, WCX_FIX__WORKERS="2").start()
+    yield venue
+    assert venue.stop() == 0, venue.log_text()
 
 
 def ids_of_session(venue: VenueProcess) -> tuple[SessionId, AccountId]:
@@ -85,40 +43,17 @@ def enter(client: RawClient, cl_ord_id: str) -> Fields:
     return report
 
 
-def test_second_gateway_takes_over_when_the_first_dies(
-    venue: VenueProcess, second: SecondGateway
-) -> None:
-    """Refused there while the first lives; then the session goes on with its numbers."""
-    client = RawClient(venue.fix_port, SESSION)
-    client.log_on()
-    enter(client, "first")
-    assert second.has_logged("event=session_store_in_use")
-    with RawClient(second.fix_port, SESSION) as early:
-        early.send_bytes(early.logon_message())
-        assert early.receive()[Tag.MSG_TYPE] == MsgType.LOGOUT
-    assert enter(client, "still-here")[Tag.CL_ORD_ID] == "still-here"
-    os.kill(venue.pid, signal.SIGSTOP)  # Its supervisor must not bring the first one back.
-    os.kill(venue.pid_of("gateway"), signal.SIGKILL)
-    venue.wait_for(lambda: second.has_logged(f"event=session_taken_over session={SESSION}"))
-    client.cut()
-    with RawClient(second.fix_port, SESSION) as again:
-        again.next_seq = client.next_seq
-        assert int(again.log_on(is_reset=False)[Tag.MSG_SEQ_NUM]) == 4
-        assert enter(again, "second")[Tag.CL_ORD_ID] == "second"
-    os.kill(venue.pid, signal.SIGCONT)
-    assert accepted_cl_ord_ids(venue) == ["first", "still-here", "second"]
-
-
-def test_stopped_gateway_wakes_up_and_goes_on(venue: VenueProcess, second: SecondGateway) -> None:
+def test_stopped_gateway_wakes_up_and_goes_on(workers: VenueProcess) -> None:
     """It holds the store while it is stopped, so nobody can take over; its orders count once."""
+    venue = workers
     client = RawClient(venue.fix_port, SESSION)
     client.log_on()
     enter(client, "before")
-    gateway = venue.pid_of("gateway")
+    gateway = venue.pid_of(f"gateway-{ids_of_session(venue)[0] % 2}")
     os.kill(gateway, signal.SIGSTOP)
     client.send_bytes(client.order("meanwhile"))
     venue.kill("engine")
-    venue.wait_for(lambda: second.has_logged("event=engine_unavailable"))
+    venue.wait_for(lambda: venue.count_logged("event=engine_unavailable"))
     os.kill(gateway, signal.SIGCONT)
     answer = client.receive()
     if answer[Tag.MSG_TYPE] == MsgType.BUSINESS_MESSAGE_REJECT:
