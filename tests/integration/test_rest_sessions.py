@@ -30,7 +30,8 @@ BETAS_ACCOUNT = 2
 def provisioned(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VenueProcess]:
     """A venue with two gateway processes, whose sessions these tests may change."""
     data_dir = Path(shutil.copytree(template, tmp_path_factory.mktemp("provisioned") / "var"))
-    venue = VenueProcess(data_dir, WCX_FIX__WORKERS=str(WORKERS)).start()
+    settings = {"WCX_FIX__WORKERS": str(WORKERS), "WCX_FIX__REFUSAL_DELAY_S": "0.05"}
+    venue = VenueProcess(data_dir, **settings).start()
     yield venue
     assert venue.stop() == 0, venue.log_text()
 
