@@ -133,6 +133,7 @@ def is_let_in(venue: VenueProcess, comp_id: str, password: str) -> bool:
 def wait_until_logged_out(client: RawClient) -> str:
     """Return what the gateway says at the end."""
     text = client.receive_type(MsgType.LOGOUT)[Tag.TEXT]
+    client.send(MsgType.LOGOUT)
     client.receive_all_until_closed()
     client.cut()
     return text
