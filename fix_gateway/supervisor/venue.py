@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeVar, cast
 
+from engine.instrument import Account
 from fix_gateway.supervisor.child import ChildSpec, Notified, Probed, Readiness
 from fix_gateway.supervisor.demo import ensure_admin, seed_database, seed_engine
 from fix_gateway.supervisor.postgres import EmbeddedPostgres, OtherUser, find_binaries, place
@@ -54,6 +55,15 @@ class VenueConfig:
     is_demo: bool
 
 
+@dataclass(frozen=True)
+class Stores:
+    """The servers that the doors need, and the accounts of the demo."""
+
+    url: str
+    redis_url: str
+    demo_accounts: list[Account]
+
+
 class Venue:
     """All processes and servers of one venue. `say` is given a name and a line to print."""
 
@@ -92,29 +102,28 @@ class Venue:
             os.close(lock)
 
     async def _start(self) -> None:
-        url, redis_url = await _all_of(self._start_postgres(), self._start_valkey())
-        await wait_until_reachable(url, timeout_s=DATABASE_WAIT_S)
-        await asyncio.to_thread(migrate, url)
-        accounts = await seed_database(url) if self._config.is_demo else []
-        if self._config.is_demo:
-            self.new_admin_password = await ensure_admin(url, self._config.admin_password_file)
+        config = self._config
         environment = {
-            "WCX_DATA_DIR": str(self._config.data_dir),
-            "WCX_RUNTIME_DIR": str(self._config.sockets_dir),
-            "WCX_DATABASE_URL": url,
-            "WCX_REDIS_URL": redis_url,
+            "WCX_DATA_DIR": str(config.data_dir),
+            "WCX_RUNTIME_DIR": str(config.sockets_dir),
             # The directory that `wcx` was called in must not shadow our packages.
             "PYTHONSAFEPATH": "1",
             "PYTHONUNBUFFERED": "1",
         }
-        if self._config.is_demo:
+        # The engine needs none of the servers, the doors need all of them and the engine.
+        stores, _ = await _all_of(
+            self._start_stores(), self._start_module("engine", ["engine"], environment)
+        )
+        assert stores is not None
+        environment |= {"WCX_DATABASE_URL": stores.url, "WCX_REDIS_URL": stores.redis_url}
+        if config.is_demo:
+            await seed_engine(config.engine_socket, stores.demo_accounts)
             # Passwords that everybody knows are for this machine alone.
             environment["WCX_FIX__TLS_HOST"] = os.environ.get("WCX_FIX__TLS_HOST", "127.0.0.1")
-        await self._start_module("engine", ["engine"], environment)
-        if self._config.is_demo:
-            await seed_engine(self._config.engine_socket, accounts)
-        await self._start_gateways(environment)
-        await self._start_module("admin_api", ["admin_api"], environment)
+        await _all_of(
+            self._start_gateways(environment),
+            self._start_module("admin_api", ["admin_api"], environment),
+        )
         if self._config.snapshot_interval_s:
             records_min = str(self._config.snapshot_records_min)
             argv = [sys.executable, "-m", "engine", "snapshot", "--records-min", records_min]
@@ -122,6 +131,17 @@ class Venue:
             self._snapshots = asyncio.create_task(
                 make_snapshots(spec, self._config.snapshot_interval_s, self._say)
             )
+
+    async def _start_stores(self) -> Stores | None:
+        """Start what is not named by URL, bring the database to its newest schema, and fill it."""
+        url, redis_url = await _all_of(self._start_postgres(), self._start_valkey())
+        await wait_until_reachable(url, timeout_s=DATABASE_WAIT_S)
+        await asyncio.to_thread(migrate, url)
+        accounts = []
+        if self._config.is_demo:
+            accounts = await seed_database(url)
+            self.new_admin_password = await ensure_admin(url, self._config.admin_password_file)
+        return Stores(url, redis_url, accounts)
 
     async def _start_gateways(self, environment: dict[str, str]) -> None:
         """Start all workers at once: whoever is not there after a while would be taken for dead."""
