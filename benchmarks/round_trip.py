@@ -131,6 +131,9 @@ def venue() -> Iterator[Counterparty]:
             "WCX_FIX__METRICS_PORT": "0",
             "WCX_ENGINE__METRICS_PORT": "0",
             "WCX_LOG__LEVEL": "warning",
+            # What is measured is the way of an order, not a limit.
+            "WCX_FIX__ORDER_RATE": "1000000",
+            "WCX_FIX__ORDER_BURST": "1000000",
         }
         process = subprocess.Popen(
             [str(WCX), "up", "--demo"],

@@ -70,11 +70,13 @@ class SnapshotSettings(Section):
 
 
 class FixSettings(Section):
-    """The FIX gateway. Heartbeat bounds hold for sessions without bounds of their own.
+    """The FIX gateway.
 
-    Plain text is for loopback addresses, unless `allow_plain_text_from_anywhere`. Without a
-    certificate the gateway makes one of its own, which no client has a reason to trust. Of several
-    workers, which share the ports, number n serves its metrics on `metrics_port` + n.
+    Heartbeat bounds, and the rates of orders and cancels (messages per second, and at once), hold
+    for sessions without values of their own. Plain text is for loopback addresses, unless
+    `allow_plain_text_from_anywhere`. Without a certificate the gateway makes one of its own, which
+    no client has a reason to trust. Of several workers, which share the ports, number n serves its
+    metrics on `metrics_port` + n.
     """
 
     workers: Annotated[int, Field(ge=1, le=32)] = 1
@@ -105,6 +107,10 @@ class FixSettings(Section):
     sending_time_behind_max_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
     sending_time_ahead_max_s: Annotated[float, Field(gt=0, le=3600)] = 5.0
     notices_s: list[Annotated[float, Field(gt=0, le=86400)]] = [60.0, 10.0]
+    order_rate: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    order_burst: Annotated[int, Field(ge=1, le=1_000_000)] = 2000
+    cancel_rate: Annotated[int, Field(ge=1, le=1_000_000)] = 2000
+    cancel_burst: Annotated[int, Field(ge=1, le=1_000_000)] = 4000
 
     @model_validator(mode="after")
     def check_plain_text(self) -> Self:

@@ -1,9 +1,13 @@
 """Refusals in words: the stable code first, then the numbers that matter, in the trader's units."""
 
+from typing import Final
+
 from engine.instrument import Instrument
 from engine.order import Side
 from engine.reasons import RejectReason
 from engine.units import format_fixed
+
+NS_PER_MS: Final = 1_000_000
 
 
 def explain(
@@ -20,6 +24,12 @@ def explain(
     """
     words = None if instrument is None else _in_units(reason, limit, actual, instrument, side)
     return f"{reason.name}: {words or WORDS[reason]}"
+
+
+def format_wait(wait_ns: int) -> str:
+    """Return a time to wait in seconds, such as `0.123 s`. Rounded up: it is always enough."""
+    wait_ms = -(-wait_ns // NS_PER_MS)
+    return f"{wait_ms // 1000}.{wait_ms % 1000:03} s"
 
 
 def _in_units(
@@ -81,6 +91,7 @@ WORDS = {
     RejectReason.AMOUNT_INVALID: "the amount is not usable here",
     RejectReason.TICK_SIZE: "the price is not on a tick",
     RejectReason.LOT_SIZE: "the quantity is not a multiple of the lot",
+    RejectReason.RATE_LIMIT: "too many messages in too short a time",
     RejectReason.NO_RISK_LIMITS: "no limits are set for the account in this instrument",
     RejectReason.MAX_ORDER_QTY: "order qty above account limit",
     RejectReason.MAX_ORDER_NOTIONAL: "notional above account limit",

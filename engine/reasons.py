@@ -40,6 +40,8 @@ class RejectReason(Enum):
     # Price and size rules of the instrument.
     TICK_SIZE = 601
     LOT_SIZE = 602
+    # How often.
+    RATE_LIMIT = 651
     # Risk limits.
     NO_RISK_LIMITS = 701
     MAX_ORDER_QTY = 702

@@ -17,6 +17,7 @@ from fix_gateway.authentication import LogonWindow
 from fix_gateway.fix.edge import EdgeLimits
 from fix_gateway.fix.entrance import EntranceLimits
 from fix_gateway.fix.logon import HeartBtIntBounds
+from fix_gateway.fix.throttle import ThrottleDefaults
 from fix_gateway.fix.tls import TlsFiles, ensure_self_signed
 from fix_gateway.neighbours import Worker
 from store.postgres import Database
@@ -101,6 +102,12 @@ def make_config(settings: Settings, worker: Worker) -> GatewayConfig:
         tls_port=fix.tls_port,
         tls_files=find_tls_files(settings),
         redis_url=None if settings.redis_url is None else settings.redis_url.get_secret_value(),
+        throttle=ThrottleDefaults(
+            order_rate=fix.order_rate,
+            order_burst=fix.order_burst,
+            cancel_rate=fix.cancel_rate,
+            cancel_burst=fix.cancel_burst,
+        ),
     )
 
 

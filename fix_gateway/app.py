@@ -35,6 +35,7 @@ from fix_gateway.fix.execution_report import ReportBuilder
 from fix_gateway.fix.resend import ResendPace
 from fix_gateway.fix.session_tools import SessionTools
 from fix_gateway.fix.sessions import FixSession
+from fix_gateway.fix.throttle import ThrottleDefaults
 from fix_gateway.fix.tls import TlsCertificate, TlsFiles
 from fix_gateway.fix.translate import Translator
 from fix_gateway.metrics import GatewayMetrics
@@ -76,6 +77,7 @@ class GatewayConfig:
     tls_port: int
     tls_files: TlsFiles
     redis_url: str | None
+    throttle: ThrottleDefaults
 
 
 class Gateway:
@@ -100,6 +102,7 @@ class Gateway:
             proof_wait_s=config.proof_wait_s,
             resend_pace=ResendPace(),
             worker=config.worker.number,
+            throttle=config.throttle,
         )
         self._roster = Roster(tools, config.worker, config.logout_wait_s)
         self._store_watch = StoreWatch(database, self._roster)

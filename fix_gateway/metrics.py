@@ -69,6 +69,13 @@ class GatewayMetrics:
             ["reason"],
             registry=self.registry,
         )
+        throttled = Counter(
+            "fixgw_throttled_total",
+            "Messages refused for their rate by the budget that was used up",
+            ["budget"],
+            registry=self.registry,
+        )
+        self.throttled = {name: throttled.labels(name) for name in ("order", "cancel")}
         received = Counter(
             "fixgw_messages_received_total",
             "Well-framed messages by MsgType(35)",

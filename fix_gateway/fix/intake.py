@@ -1,17 +1,17 @@
 """Inbound: a client's application messages become commands, or are refused at the door.
 
 A refusal is written down before it is replied to, so that the message is passed over when it is
-ever resent. What the engine may have seen is never refused here.
+ever resent. What the engine may have seen is never refused here. Every message is paid out of the
+session's budgets before anything else is done with it.
 """
 
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
-from engine.commands import SessionCommand
-from fix_gateway.fix.execution_report import ReportBuilder
+from engine.reasons import RejectReason
 from fix_gateway.fix.fields import (
     BusinessRejectReason,
     Fields,
@@ -20,57 +20,54 @@ from fix_gateway.fix.fields import (
     parse_message,
 )
 from fix_gateway.fix.refusals import RefusalLog
-from fix_gateway.fix.translate import Refusal, SessionContext, Translator
-from fix_gateway.metrics import GatewayMetrics
+from fix_gateway.fix.session_tools import SessionTools
+from fix_gateway.fix.throttle import SessionThrottle
+from fix_gateway.fix.translate import Refusal, SessionContext
 
 ENGINE_UNAVAILABLE: Final = "ENGINE_UNAVAILABLE: try again in a moment"
 UNSUPPORTED: Final = "UNSUPPORTED: message type not spoken here"
 INTERNAL_ERROR: Final = "INTERNAL_ERROR: not processed"
+ORDER_TYPES: Final = frozenset({MsgType.NEW_ORDER_SINGLE, MsgType.ORDER_CANCEL_REQUEST})
+# FIX 5.0 has a BusinessRejectReason(380) for messages that come too often, FIX 4.4 has none.
+TOO_OFTEN: Final = BusinessRejectReason.OTHER
 
 log = structlog.get_logger("fix.intake")
-
-
-class TakesCommands(Protocol):
-    """The engine, as commands see it."""
-
-    @property
-    def is_available(self) -> bool:
-        """Whether commands are taken now."""
-
-    def enter(self, command: SessionCommand) -> None:
-        """Send a command with the next frame. Its effects come back as events."""
 
 
 class Intake:
     """Takes the application messages of one session. Belongs to the gateway's one thread.
 
     `reply` notes that the message of this number is refused, and then sends what answers it, given
-    as fields from 35= on. `entered_msg_seq_num` is the last message of the epoch that is known to
-    have gone to the engine.
+    as fields from 35= on. `log_out` is told why a client is sent away, one that keeps no
+    rate. `entered_msg_seq_num` is the last message of the epoch that is known to have gone to the
+    engine.
     """
 
     def __init__(
         self,
-        engine: TakesCommands,
-        translator: Translator,
-        builder: ReportBuilder,
-        metrics: GatewayMetrics,
+        tools: SessionTools,
         refusals: RefusalLog,
+        throttle: SessionThrottle,
         *,
         reply: Callable[[int, str], None],
+        log_out: Callable[[str], None],
     ) -> None:
         self.entered_msg_seq_num = 0
-        self._engine = engine
-        self._translator = translator
-        self._builder = builder
-        self._metrics = metrics
+        self._engine = tools.engine
+        self._translator = tools.translator
+        self._builder = tools.builder
+        self._metrics = tools.metrics
         self._refusals = refusals
+        self._throttle = throttle
         self._reply = reply
+        self._log_out = log_out
 
     def take(self, text: str, context: SessionContext) -> None:
         """Take a message that came in sequence and well-formed. A generation of 0 is no grant."""
         fields = parse_message(text)
         if int(fields[Tag.MSG_SEQ_NUM]) in self._refusals:
+            return
+        if not self._is_in_time(fields, context):
             return
         if fields[Tag.MSG_TYPE] == MsgType.BUSINESS_MESSAGE_REJECT:
             # Never answered: a reject of a reject has no end.
@@ -95,6 +92,24 @@ class Intake:
     def give_up(self, text: str) -> None:
         """Refuse a message on which our own code failed: the client must not wait for ever."""
         self._refuse_business(parse_message(text), BusinessRejectReason.OTHER, INTERNAL_ERROR)
+
+    def _is_in_time(self, fields: Fields, context: SessionContext) -> bool:
+        """Pay for the message, or refuse it. What has gone to the engine is not paid for again."""
+        if int(fields[Tag.MSG_SEQ_NUM]) <= self.entered_msg_seq_num:
+            return True
+        msg_type = fields[Tag.MSG_TYPE]
+        throttled = self._throttle.take(msg_type, time.monotonic_ns())
+        if throttled is None:
+            return True
+        if msg_type in ORDER_TYPES:
+            refusal = Refusal(RejectReason.RATE_LIMIT, throttled.text)
+            self._refuse(fields, refusal, context, time.time_ns())
+        elif msg_type != MsgType.BUSINESS_MESSAGE_REJECT:
+            self._refuse_business(fields, TOO_OFTEN, throttled.text)
+        if throttled.is_last_straw:
+            log.warning("client_does_not_keep_its_rate", session=fields[Tag.SENDER_COMP_ID])
+            self._log_out(throttled.text)
+        return False
 
     def _refuse(
         self, fields: Fields, refusal: Refusal, context: SessionContext, now_ns: int

@@ -5,20 +5,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from engine.commands import SessionCommand
 from engine.events import CommandRefused, SessionOpened
 from engine.runtime.feed import Position, SessionEvent
 from engine.units import SessionId
 from fix_gateway.fix.acceptor import SessionAcceptor, SessionHandler
 from fix_gateway.fix.execution_report import ReportBuilder
-from fix_gateway.fix.intake import TakesCommands
 from fix_gateway.fix.message_store import SessionIdentity, SessionStore
 from fix_gateway.fix.resend import ResendPace
+from fix_gateway.fix.throttle import ThrottleDefaults
 from fix_gateway.fix.translate import Translator
 from fix_gateway.metrics import GatewayMetrics
 
 
-class Engine(TakesCommands, Protocol):
+class Engine(Protocol):
     """The engine, as a session sees it."""
+
+    @property
+    def is_available(self) -> bool:
+        """Whether commands are taken now."""
+
+    def enter(self, command: SessionCommand) -> None:
+        """Send a command with the next frame. Its effects come back as events."""
 
     async def open_session(
         self, session_id: SessionId, *, generation: int, reset: bool
@@ -51,6 +59,7 @@ class SessionTools:
     sockets_dir: Path
     proof_wait_s: float
     resend_pace: ResendPace
+    throttle: ThrottleDefaults
     worker: int = 0
     kept_acceptors: dict[SessionIdentity, SessionAcceptor] = field(default_factory=dict)
 

@@ -24,6 +24,7 @@ from fix_gateway.fix.resend import (
     parse_resend_request,
 )
 from fix_gateway.fix.session_tools import Outlet, SessionTools
+from fix_gateway.fix.throttle import SessionThrottle, ThrottleUsage
 from fix_gateway.fix.translate import SessionContext
 from store.sessions import FixSessionRow
 
@@ -54,13 +55,13 @@ class FixSession:
         self._store = SessionStore(directory, self._identity, tools.worker)
         self._position = PositionFile(directory / "position", row.session_id)
         self._refusals = RefusalLog(directory / "refusals")
+        self._throttle = SessionThrottle(row, tools.throttle, tools.metrics, time.monotonic_ns())
         self._intake = Intake(
-            tools.engine,
-            tools.translator,
-            tools.builder,
-            tools.metrics,
+            tools,
             self._refusals,
+            self._throttle,
             reply=self._reply,
+            log_out=self._log_out_soon,
         )
         self._delivery = Delivery(
             self._position,
@@ -375,6 +376,10 @@ class FixSession:
         else:
             self.evict()
 
+    def throttle_usage(self) -> ThrottleUsage:
+        """Return what the client may send at this moment."""
+        return self._throttle.usage(time.monotonic_ns())
+
     def tick(self, now_s: float) -> None:
         """Once a second: QuickFIX's timers, and the question whether the client has it all."""
         if self._acceptor is not None:
@@ -447,6 +452,7 @@ class FixSession:
     def on_application_message(self, text: str) -> None:
         """An application message came, in sequence and well-formed."""
         row = self.row
+        self._throttle.follow(row, time.monotonic_ns())
         context = SessionContext(
             row.session_id, row.firm_id, row.account_id, self._generation, self._epoch
         )
@@ -463,6 +469,10 @@ class FixSession:
         self._refusals.add(msg_seq_num, reply_msg_seq_num=number)
         self._acceptor.send(reply)
         faults.reach("refusal.after_reply")
+
+    def _log_out_soon(self, reason: str) -> None:
+        """Log the client out, but not out of the middle of one of QuickFIX's callbacks."""
+        asyncio.get_running_loop().call_soon(self.log_out, reason)
 
     # Reports.
 
