@@ -7,8 +7,9 @@ written before it stay readable; a tag is never used again for another command.
 import msgspec
 
 from engine.instrument import Account, Asset, InstrumentDefinition
-from engine.limits import RiskLimits
+from engine.limits import RiskLimits, ScopeLimits
 from engine.order import OrdType, Side, TimeInForce
+from engine.scope import Scope
 from engine.units import (
     AccountId,
     AssetId,
@@ -51,12 +52,44 @@ class ReleaseAllSessions(msgspec.Struct, frozen=True, array_like=True, tag=3):
     """End every grant. The engine's first command after a start: no owner outlived its link."""
 
 
+class LogOnSession(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """Say that the session's client is logged on, and what its leaving means for open orders.
+
+    Only who holds the grant may; again after each new grant, for a client that has stayed.
+    `cancel_scope` None cancels nothing, SESSION the orders of the session, ACCOUNT all orders of
+    the account. They are cancelled once the client has been away for `grace_ns`. A Logout counts
+    with `cancels_on_logout`, the loss of the link between the session's owner and the engine with
+    `cancels_on_internal_loss`.
+    """
+
+    session_id: SessionId
+    generation: int
+    account_id: AccountId
+    cancel_scope: Scope | None = None
+    grace_ns: int = 0
+    cancels_on_logout: bool = False
+    cancels_on_internal_loss: bool = False
+
+
+class LogOffSession(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """Say that the session's client has left. `is_graceful`: it has said Logout(5) itself.
+
+    Only who holds the grant may. Ignored for a client that is not known to be there.
+    """
+
+    session_id: SessionId
+    generation: int
+    is_graceful: bool = False
+
+
 class NewOrder(msgspec.Struct, frozen=True, array_like=True, tag=10):
     """Enter an order (NewOrderSingle).
 
     `price` is None for a market order. With `is_poss_resend`, PossResend(97)=Y, a ClOrdID that is
     known is answered with the state of its order instead of a refusal. Orders that come over no
     FIX session have `session_id` 0 and zeros for the three numbers that go with it.
+    `orig_sent_at_ns` is when an order that is sent again was first sent, 0 for one that is not.
+    One that `outlives_connection` is spared when orders are cancelled on disconnect.
     """
 
     session_id: SessionId
@@ -73,6 +106,8 @@ class NewOrder(msgspec.Struct, frozen=True, array_like=True, tag=10):
     price: Price | None = None
     is_poss_resend: bool = False
     received_at_ns: int = 0
+    orig_sent_at_ns: int = 0
+    outlives_connection: bool = False
 
 
 class CancelOrder(msgspec.Struct, frozen=True, array_like=True, tag=11):
@@ -136,6 +171,48 @@ class AdjustBalance(msgspec.Struct, frozen=True, array_like=True, tag=24):
     reference: str
 
 
+class SetScopeLimits(msgspec.Struct, frozen=True, array_like=True, tag=25):
+    """Set the limits of a firm or a FIX session in an instrument, beside those of the account.
+
+    Effective at once. With both values None there are none any more.
+    """
+
+    limits: ScopeLimits
+
+
+class SetAccountThrottle(msgspec.Struct, frozen=True, array_like=True, tag=26):
+    """Set how many orders an account may enter per second, and at once. Cancels are not counted.
+
+    Both None: as often as it likes, as when it was never set. What has been used stays used.
+    """
+
+    account_id: AccountId
+    rate: int | None = None
+    burst: int | None = None
+
+
+class PullKillSwitch(msgspec.Struct, frozen=True, array_like=True, tag=40):
+    """Cancel all open orders of a scope and refuse new ones until `LiftKillSwitch`.
+
+    Cancels stay allowed. `scope_id` is the firm, account or session, 0 for everything. To `actor`,
+    who asks, the engine's process adds the operating system's user, whatever the door has said.
+    """
+
+    scope: Scope
+    scope_id: int
+    reason: str
+    actor: str = ""
+
+
+class LiftKillSwitch(msgspec.Struct, frozen=True, array_like=True, tag=41):
+    """Take new orders of the scope again. Refused when its switch is not pulled."""
+
+    scope: Scope
+    scope_id: int
+    reason: str
+    actor: str = ""
+
+
 class AdvanceTime(msgspec.Struct, frozen=True, array_like=True, tag=30):
     """Let what is due by now happen. The sequencer issues it; nothing else makes time pass."""
 
@@ -154,18 +231,30 @@ class SetStorageLow(msgspec.Struct, frozen=True, array_like=True, tag=31):
 SessionCommand = NewOrder | CancelOrder
 """What a FIX session may send: numbered by MsgSeqNum(34) and fenced by generation and epoch."""
 
+PresenceCommand = LogOnSession | LogOffSession
+"""What the owner of a FIX session says of its client."""
+
+KillCommand = PullKillSwitch | LiftKillSwitch
+"""What stops trading, and lets it go on."""
+
 Command = (
     OpenSession
     | ReleaseSession
     | ReleaseAllSessions
     | ResetSession
+    | LogOnSession
+    | LogOffSession
     | NewOrder
     | CancelOrder
     | DefineAsset
     | DefineInstrument
     | OpenAccount
     | SetRiskLimits
+    | SetScopeLimits
+    | SetAccountThrottle
     | AdjustBalance
     | AdvanceTime
     | SetStorageLow
+    | PullKillSwitch
+    | LiftKillSwitch
 )

@@ -7,9 +7,10 @@ commands: flat arrays, new fields at the end with a default, tags never used aga
 import msgspec
 
 from engine.instrument import Account, Asset, InstrumentDefinition
-from engine.limits import RiskLimits
+from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
 from engine.order import OrderView
 from engine.reasons import CancelReason, RejectReason
+from engine.scope import Scope
 from engine.units import (
     AccountId,
     AssetId,
@@ -62,6 +63,26 @@ class SessionReset(msgspec.Struct, frozen=True, array_like=True, tag=4):
     epoch: int
 
 
+class SessionLoggedOn(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """The session's client is logged on. `cancel_scope` is what its leaving would cancel."""
+
+    session_id: SessionId
+    generation: int
+    cancel_scope: Scope | None = None
+
+
+class SessionLoggedOff(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """The session's client has left, `is_graceful` when it has said Logout(5).
+
+    `cancels_at_ns` is when its orders are cancelled unless it is back by then, 0 for never.
+    """
+
+    session_id: SessionId
+    generation: int
+    is_graceful: bool
+    cancels_at_ns: int = 0
+
+
 class OrderAccepted(msgspec.Struct, frozen=True, array_like=True, tag=10):
     """The order was accepted. It rests or trades in the events that follow."""
 
@@ -72,12 +93,14 @@ class OrderRejected(msgspec.Struct, frozen=True, array_like=True, tag=11):
     """The order was refused and left no trace.
 
     `limit` and `actual` explain the reason in its own unit: `engine.explain` puts them in words.
+    `scope` is whose limit or kill switch it was.
     """
 
     order: OrderView
     reason: RejectReason
     limit: int = 0
     actual: int = 0
+    scope: Scope = Scope.ACCOUNT
 
 
 class OrderStatusReported(msgspec.Struct, frozen=True, array_like=True, tag=12):
@@ -161,6 +184,19 @@ class RiskLimitsSet(msgspec.Struct, frozen=True, array_like=True, tag=23):
     limits: RiskLimits
 
 
+class ScopeLimitsSet(msgspec.Struct, frozen=True, array_like=True, tag=25):
+    """The limits of the firm or session that hold from now on."""
+
+    limits: ScopeLimits
+
+
+class AccountThrottleSet(msgspec.Struct, frozen=True, array_like=True, tag=26):
+    """How often the account may enter orders from now on, None for as often as it likes."""
+
+    account_id: AccountId
+    throttle: AccountThrottle | None
+
+
 class BalanceAdjusted(msgspec.Struct, frozen=True, array_like=True, tag=24):
     """Money came in from outside or went out. `balance` is what the account has now."""
 
@@ -175,6 +211,35 @@ class StorageLowSet(msgspec.Struct, frozen=True, array_like=True, tag=30):
     """From now on new orders are refused, the journal's disk being nearly full, or taken again."""
 
     is_low: bool
+
+
+class KillSwitchPulled(msgspec.Struct, frozen=True, array_like=True, tag=40):
+    """New orders of the scope are refused from now on; open ones are being cancelled.
+
+    `actor` ends with the operating system's user whose process asked: `os:NAME`.
+    """
+
+    scope: Scope
+    scope_id: int
+    reason: str
+    actor: str
+
+
+class KillSwitchLifted(msgspec.Struct, frozen=True, array_like=True, tag=41):
+    """New orders of the scope are taken again."""
+
+    scope: Scope
+    scope_id: int
+    reason: str
+    actor: str
+
+
+class KillCompleted(msgspec.Struct, frozen=True, array_like=True, tag=42):
+    """No order of the scope is open any more: so many were cancelled."""
+
+    scope: Scope
+    scope_id: int
+    canceled_count: int
 
 
 ExecutionEvent = (
@@ -192,6 +257,8 @@ Event = (
     SessionOpened
     | SessionReleased
     | SessionReset
+    | SessionLoggedOn
+    | SessionLoggedOff
     | CommandRefused
     | OrderAccepted
     | OrderRejected
@@ -204,8 +271,13 @@ Event = (
     | InstrumentDefined
     | AccountOpened
     | RiskLimitsSet
+    | ScopeLimitsSet
+    | AccountThrottleSet
     | BalanceAdjusted
     | StorageLowSet
+    | KillSwitchPulled
+    | KillSwitchLifted
+    | KillCompleted
 )
 
 

@@ -6,6 +6,8 @@ for byte. It reads no clock and keeps nothing outside itself.
 
 from typing import Final, assert_never
 
+import msgspec
+
 from engine.commands import (
     AdjustBalance,
     AdvanceTime,
@@ -13,42 +15,61 @@ from engine.commands import (
     Command,
     DefineAsset,
     DefineInstrument,
+    KillCommand,
+    LiftKillSwitch,
+    LogOffSession,
+    LogOnSession,
     NewOrder,
     OpenAccount,
     OpenSession,
+    PresenceCommand,
+    PullKillSwitch,
     ReleaseAllSessions,
     ReleaseSession,
     ResetSession,
     SessionCommand,
+    SetAccountThrottle,
     SetRiskLimits,
+    SetScopeLimits,
     SetStorageLow,
 )
 from engine.events import (
     AccountOpened,
+    AccountThrottleSet,
     AssetDefined,
     BalanceAdjusted,
     CommandRefused,
     Event,
     InstrumentDefined,
+    KillSwitchLifted,
+    KillSwitchPulled,
     ReferenceEvent,
     RiskLimitsSet,
+    ScopeLimitsSet,
     SessionOpened,
     SessionReleased,
+    SessionReset,
     StorageLowSet,
 )
 from engine.gate import RiskGate
 from engine.instrument import fits_the_journal
+from engine.kill_switches import KillSwitches
 from engine.ledger import EXTERNAL, Balance, Ledger
 from engine.order import Order
 from engine.ownership import Grant, Ownership
-from engine.reasons import RejectReason
+from engine.presence import Attendance, Presence
+from engine.reasons import CancelReason, RejectReason
 from engine.reference import Reference
+from engine.scope import Scope
 from engine.state import BalanceState, ExchangeState, GrantState, OrderState
+from engine.sweeper import Sweep, Sweeper
 from engine.trading import Trading
-from engine.units import Money, Seq
+from engine.units import AccountId, FirmId, Money, OrderId, Seq, SessionId
 
 RULES_VERSION: Final = 1
 """Goes up with every change after which an old journal would give other events."""
+
+THROTTLE_MAX: Final = 1_000_000
 
 
 class Exchange:
@@ -59,7 +80,12 @@ class Exchange:
         self._gate = gate
         self._ledger = Ledger()
         self._ownership = Ownership()
-        self._trading = Trading(self.reference, self._ledger, gate)
+        self._presence = Presence()
+        self._kill_switches = KillSwitches()
+        self._trading = Trading(
+            self.reference, self._ledger, gate, self._presence, self._kill_switches
+        )
+        self._sweeper = Sweeper(self.reference, self._trading)
 
     @classmethod
     def restore(cls, gate: RiskGate, state: ExchangeState) -> "Exchange":
@@ -93,7 +119,20 @@ class Exchange:
             state.trade_id_last,
         )
         exchange._trading.is_storage_low = state.is_storage_low
+        exchange._restore_controls(state)
         return exchange
+
+    def _restore_controls(self, state: ExchangeState) -> None:
+        for limits in state.scope_limits:
+            self._gate.set_scope_limits(limits)
+        for throttle in state.throttles:
+            self._gate.set_throttle(throttle)
+        for attendance in state.attendances:
+            self._presence.restore(msgspec.structs.replace(attendance))
+        for switch in state.kill_switches:
+            self._kill_switches.restore(switch)
+        for sweep in state.sweeps:
+            self._sweeper.start(msgspec.structs.replace(sweep))
 
     def apply(self, seq: Seq, now_ns: int, command: Command) -> list[Event]:
         """Apply the command at its place and time, and return what happened.
@@ -105,17 +144,21 @@ class Exchange:
             case NewOrder() | CancelOrder():
                 return self._apply_session_command(seq, now_ns, command)
             case AdvanceTime():
-                return self._trading.expire(now_ns)
+                return self._let_time_pass(seq, now_ns)
             case OpenSession() | ReleaseSession() | ReleaseAllSessions() | ResetSession():
-                return self._ownership.apply(command)
+                return self._change_owner(now_ns, command)
+            case LogOnSession() | LogOffSession():
+                return self._note_presence(now_ns, command)
             case DefineAsset() | DefineInstrument() | OpenAccount():
                 return [self._define(command)]
-            case SetRiskLimits():
-                return [self._set_limits(command)]
+            case SetRiskLimits() | SetScopeLimits() | SetAccountThrottle():
+                return [self._limit(now_ns, command)]
             case AdjustBalance():
                 return [self._adjust_balance(command)]
             case SetStorageLow():
                 return self._set_storage_low(command)
+            case PullKillSwitch() | LiftKillSwitch():
+                return self._switch(seq, now_ns, command)
             case _:
                 assert_never(command)
 
@@ -126,7 +169,10 @@ class Exchange:
 
     def next_timer_ns(self) -> int | None:
         """Return when `AdvanceTime` next has something to do, None when nothing waits."""
-        return self._trading.next_timer_ns()
+        if self._sweeper.is_busy:
+            return 0
+        timers = (self._trading.next_timer_ns(), self._presence.next_ns())
+        return min((timer_ns for timer_ns in timers if timer_ns is not None), default=None)
 
     def session_events(self) -> list[SessionOpened | SessionReleased]:
         """Return who owns which session now, as the events that say so."""
@@ -170,7 +216,12 @@ class Exchange:
                 for grant in self._ownership.grants()
             ],
             open_orders=[
-                OrderState(order.view(), order.held, order.expires_at_ns)
+                OrderState(
+                    order.view(),
+                    order.held,
+                    order.expires_at_ns,
+                    outlives_connection=order.outlives_connection,
+                )
                 for order in self._open_orders()
             ],
             closed_orders=[
@@ -179,6 +230,11 @@ class Exchange:
             ],
             trade_id_last=self._trading.trade_id_last,
             is_storage_low=self._trading.is_storage_low,
+            scope_limits=self._gate.scope_limits(),
+            throttles=self._gate.throttles(),
+            attendances=self._presence.attendances(),
+            kill_switches=self._kill_switches.pulled(),
+            sweeps=self._sweeper.sweeps(),
         )
 
     def _apply_session_command(self, seq: Seq, now_ns: int, command: SessionCommand) -> list[Event]:
@@ -191,6 +247,61 @@ class Exchange:
         if isinstance(command, NewOrder):
             return self._trading.enter(seq, now_ns, command)
         return self._trading.cancel(now_ns, command)
+
+    def _let_time_pass(self, seq: Seq, now_ns: int) -> list[Event]:
+        events = self._trading.expire(now_ns)
+        for gone in self._presence.take_due(now_ns):
+            self._sweeper.start(_sweep_of(gone, seq))
+        return events + self._sweeper.go_on(now_ns)
+
+    def _change_owner(
+        self,
+        now_ns: int,
+        command: OpenSession | ReleaseSession | ReleaseAllSessions | ResetSession,
+    ) -> list[Event]:
+        events = self._ownership.apply(command)
+        if isinstance(command, ReleaseAllSessions):
+            self._presence.lose_all(now_ns)
+        for event in events:
+            if isinstance(event, SessionReleased | SessionReset):
+                self._presence.lose(now_ns, event.session_id)
+        return events
+
+    def _note_presence(self, now_ns: int, command: PresenceCommand) -> list[Event]:
+        refused = self._ownership.disowns(command)
+        if refused is not None:
+            return [refused]
+        if isinstance(command, LogOnSession):
+            return [self._presence.log_on(now_ns, command)]
+        return [*self._presence.log_off(now_ns, command)]
+
+    def _switch(self, seq: Seq, now_ns: int, command: KillCommand) -> list[Event]:
+        scope, scope_id = command.scope, command.scope_id
+        unknown = self._unknown_scope(scope, scope_id)
+        if unknown is not None:
+            return [CommandRefused(unknown, actual=scope_id)]
+        if isinstance(command, LiftKillSwitch):
+            if not self._kill_switches.lift(scope, scope_id):
+                return [CommandRefused(RejectReason.NOT_KILLED, actual=scope_id)]
+            return [KillSwitchLifted(scope, scope_id, command.reason, command.actor)]
+        self._kill_switches.pull(now_ns, command)
+        self._sweeper.start(Sweep(scope, scope_id, CancelReason.KILLED, OrderId(seq)))
+        pulled = KillSwitchPulled(scope, scope_id, command.reason, command.actor)
+        return [pulled, *self._sweeper.go_on(now_ns)]
+
+    def _unknown_scope(self, scope: Scope, scope_id: int) -> RejectReason | None:
+        match scope:
+            case Scope.EVERYTHING:
+                return None if scope_id == 0 else RejectReason.AMOUNT_INVALID
+            case Scope.FIRM:
+                is_known = bool(self.reference.accounts_of(FirmId(scope_id)))
+                return None if is_known else RejectReason.FIRM_UNKNOWN
+            case Scope.ACCOUNT:
+                is_known = AccountId(scope_id) in self.reference.accounts
+                return None if is_known else RejectReason.ACCOUNT_UNKNOWN
+            case Scope.SESSION:
+                is_known = self._ownership.knows(SessionId(scope_id))
+                return None if is_known else RejectReason.SESSION_UNKNOWN
 
     def _define(self, command: DefineAsset | DefineInstrument | OpenAccount) -> Event:
         event: ReferenceEvent | CommandRefused
@@ -217,6 +328,17 @@ class Exchange:
                 pass
         self.reference.learn(event)
 
+    def _limit(
+        self, now_ns: int, command: SetRiskLimits | SetScopeLimits | SetAccountThrottle
+    ) -> Event:
+        match command:
+            case SetRiskLimits():
+                return self._set_limits(command)
+            case SetScopeLimits():
+                return self._set_scope_limits(command)
+            case SetAccountThrottle():
+                return self._set_throttle(now_ns, command)
+
     def _set_limits(self, command: SetRiskLimits) -> Event:
         limits = command.limits
         if limits.account_id not in self.reference.accounts:
@@ -227,6 +349,37 @@ class Exchange:
             return CommandRefused(RejectReason.AMOUNT_INVALID)
         self._gate.set_limits(limits)
         return RiskLimitsSet(limits)
+
+    def _set_scope_limits(self, command: SetScopeLimits) -> Event:
+        limits = command.limits
+        if limits.scope not in (Scope.FIRM, Scope.SESSION):
+            return CommandRefused(RejectReason.UNSUPPORTED, actual=limits.scope.value)
+        if limits.scope_id <= 0:
+            return CommandRefused(RejectReason.AMOUNT_INVALID, actual=limits.scope_id)
+        if limits.instrument_id not in self.reference.instruments:
+            return CommandRefused(RejectReason.SYMBOL_UNKNOWN, actual=limits.instrument_id)
+        if (limits.order_qty_max or 0) < 0 or (limits.notional_max or 0) < 0:
+            return CommandRefused(RejectReason.AMOUNT_INVALID)
+        self._gate.set_scope_limits(limits)
+        return ScopeLimitsSet(limits)
+
+    def _set_throttle(self, now_ns: int, command: SetAccountThrottle) -> Event:
+        account_id, rate, burst = command.account_id, command.rate, command.burst
+        if account_id not in self.reference.accounts:
+            return CommandRefused(RejectReason.ACCOUNT_UNKNOWN, actual=account_id)
+        if rate is None and burst is None:
+            self._gate.lift_throttle(account_id)
+            return AccountThrottleSet(account_id, None)
+        for value in (rate, burst):
+            if value is None or not 0 < value <= THROTTLE_MAX:
+                return CommandRefused(
+                    RejectReason.AMOUNT_INVALID, limit=THROTTLE_MAX, actual=value or 0
+                )
+        assert rate is not None
+        assert burst is not None
+        return AccountThrottleSet(
+            account_id, self._gate.change_throttle(account_id, rate, burst, now_ns)
+        )
 
     def _adjust_balance(self, command: AdjustBalance) -> Event:
         account_id, amount = command.account_id, command.amount
@@ -268,3 +421,14 @@ class Exchange:
             for level in side.levels()
             for order in level.orders()
         ]
+
+
+def _sweep_of(gone: Attendance, seq: Seq) -> Sweep:
+    """Return what is to be cancelled because a client is gone."""
+    is_of_session = gone.cancel_scope is Scope.SESSION
+    return Sweep(
+        scope=Scope.SESSION if is_of_session else Scope.ACCOUNT,
+        scope_id=gone.session_id if is_of_session else gone.account_id,
+        reason=CancelReason.LOGGED_OUT if gone.has_said_logout else CancelReason.DISCONNECTED,
+        order_id_max=OrderId(seq),
+    )

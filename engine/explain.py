@@ -5,6 +5,7 @@ from typing import Final
 from engine.instrument import Instrument
 from engine.order import Side
 from engine.reasons import RejectReason
+from engine.scope import Scope
 from engine.units import format_fixed
 
 NS_PER_MS: Final = 1_000_000
@@ -17,12 +18,16 @@ def explain(
     actual: int = 0,
     instrument: Instrument | None = None,
     side: Side | None = None,
+    scope: Scope = Scope.ACCOUNT,
 ) -> str:
     """Return Text(58) for a refusal: `CODE: human words`, in lower case, without a secret.
 
-    Without the instrument, or for a reason that has no numbers, the words are general.
+    Without the instrument, or for a reason that has no numbers, the words are general. `scope` is
+    whose limit or kill switch it was.
     """
-    words = None if instrument is None else _in_units(reason, limit, actual, instrument, side)
+    words = _in_general(reason, limit, actual, scope)
+    if words is None and instrument is not None:
+        words = _in_units(reason, limit, actual, instrument, side, scope)
     return f"{reason.name}: {words or WORDS[reason]}"
 
 
@@ -32,8 +37,28 @@ def format_wait(wait_ns: int) -> str:
     return f"{wait_ms // 1000}.{wait_ms % 1000:03} s"
 
 
+def _in_general(reason: RejectReason, limit: int, actual: int, scope: Scope) -> str | None:
+    """Return what can be said without the instrument, None for a reason that has no more words."""
+    match reason:
+        case RejectReason.RATE_LIMIT if actual:
+            return f"at most {limit} orders a second, wait {format_wait(actual)}"
+        case RejectReason.STALE if actual:
+            return "it was first sent before the session's orders were cancelled on disconnect"
+        case RejectReason.KILLED if scope is Scope.EVERYTHING:
+            return "all trading is stopped, cancels are taken"
+        case RejectReason.KILLED:
+            return f"trading of the {scope.name.lower()} is stopped, cancels are taken"
+        case _:
+            return None
+
+
 def _in_units(
-    reason: RejectReason, limit: int, actual: int, instrument: Instrument, side: Side | None
+    reason: RejectReason,
+    limit: int,
+    actual: int,
+    instrument: Instrument,
+    side: Side | None,
+    scope: Scope,
 ) -> str | None:
     quote = instrument.quote
     match reason:
@@ -49,12 +74,13 @@ def _in_units(
             )
         case RejectReason.MAX_ORDER_QTY:
             return (
-                f"order qty {instrument.format_qty(actual)} above account limit "
+                f"order qty {instrument.format_qty(actual)} above {scope.name.lower()} limit "
                 f"{instrument.format_qty(limit)}"
             )
         case RejectReason.MAX_ORDER_NOTIONAL:
             return (
-                f"notional {instrument.format_notional(actual)} {quote.symbol} above account limit "
+                f"notional {instrument.format_notional(actual)} {quote.symbol} above "
+                f"{scope.name.lower()} limit "
                 f"{instrument.format_notional(limit)} {quote.symbol}"
             )
         case RejectReason.INSUFFICIENT_BALANCE:
@@ -73,12 +99,15 @@ WORDS = {
     RejectReason.STALE_EPOCH: "the sequence numbers were reset since",
     RejectReason.SESSION_UNKNOWN: "no such session",
     RejectReason.ACCOUNT_UNKNOWN: "no such account",
+    RejectReason.FIRM_UNKNOWN: "no such firm",
     RejectReason.DUPLICATE_CLORDID: "the account has used this ClOrdID in the last 24 hours",
     RejectReason.SYMBOL_UNKNOWN: "no such instrument",
     RejectReason.ASSET_UNKNOWN: "no such asset",
     RejectReason.ALREADY_DEFINED: "it exists already",
     RejectReason.SCALE_UNSUPPORTED: "the decimals do not fit together",
     RejectReason.DUPLICATE_REFERENCE: "a transfer of this reference has been made",
+    RejectReason.NOT_KILLED: "its kill switch is not pulled",
+    RejectReason.KILLED: "trading of the account is stopped, cancels are taken",
     RejectReason.STORAGE_LOW: (
         "the venue is short of storage: new orders are not taken for now, cancels are"
     ),

@@ -71,7 +71,8 @@ class Order:
     """A live order, or one that ended a short while ago.
 
     Belongs to the thread that applies commands. `held` is the money reserved for what is still
-    open; `expires_at_ns` is when the order ends by itself, 0 for never. `level`, `ahead` and
+    open; `expires_at_ns` is when the order ends by itself, 0 for never. One that
+    `outlives_connection` is spared when orders are cancelled on disconnect. `level`, `ahead` and
     `behind` are its place in the book, None while it has none.
     """
 
@@ -91,6 +92,7 @@ class Order:
     ord_status: OrdStatus = OrdStatus.NEW
     held: Money = Money(0)
     expires_at_ns: int = 0
+    outlives_connection: bool = False
     level: Any = field(default=None, repr=False)  # The book's PriceLevel, a layer above.
     ahead: "Order | None" = field(default=None, repr=False)
     behind: "Order | None" = field(default=None, repr=False)

@@ -11,6 +11,7 @@ from typing import assert_never
 
 from engine.commands import (
     OpenSession,
+    PresenceCommand,
     ReleaseAllSessions,
     ReleaseSession,
     ResetSession,
@@ -98,8 +99,8 @@ class Ownership:
                 released.append(SessionReleased(grant.session_id, grant.generation))
         return released
 
-    def refusal(self, command: SessionCommand) -> CommandRefused | None:
-        """Return why the sender may not speak for the session, None when it may."""
+    def disowns(self, command: SessionCommand | PresenceCommand) -> CommandRefused | None:
+        """Return that the sender does not own the session, None when it does."""
         grant = self._grants.get(command.session_id)
         held_generation = grant.generation if grant is not None and grant.is_held else 0
         if grant is None or command.generation != held_generation:
@@ -109,6 +110,14 @@ class Ownership:
                 limit=held_generation,
                 actual=command.generation,
             )
+        return None
+
+    def refusal(self, command: SessionCommand) -> CommandRefused | None:
+        """Return why the sender may not speak for the session, None when it may."""
+        refused = self.disowns(command)
+        if refused is not None:
+            return refused
+        grant = self._grants[command.session_id]
         if command.epoch != grant.epoch:
             return CommandRefused(
                 RejectReason.STALE_EPOCH,
@@ -125,6 +134,10 @@ class Ownership:
             return False
         grant.watermark = command.msg_seq_num
         return True
+
+    def knows(self, session_id: SessionId) -> bool:
+        """Whether the session was ever granted to anybody."""
+        return session_id in self._grants
 
     def restore(self, grant: Grant) -> None:
         """Put back a grant as it stood."""

@@ -18,6 +18,7 @@ class RejectReason(Enum):
     SESSION_UNKNOWN = 104
     # Entitlement.
     ACCOUNT_UNKNOWN = 151
+    FIRM_UNKNOWN = 152
     # Identity of the order.
     DUPLICATE_CLORDID = 201
     # Reference data.
@@ -26,8 +27,10 @@ class RejectReason(Enum):
     ALREADY_DEFINED = 303
     SCALE_UNSUPPORTED = 304
     DUPLICATE_REFERENCE = 305
+    NOT_KILLED = 306
     # The state of the venue.
     STORAGE_LOW = 351
+    KILLED = 352
     # Time.
     STALE = 401
     # Content of the message.
@@ -60,3 +63,6 @@ class CancelReason(Enum):
     IOC_REMAINDER = 2
     FOK_CANNOT_FILL = 3
     MARKET_REMAINDER = 4
+    DISCONNECTED = 5
+    LOGGED_OUT = 6
+    KILLED = 7

@@ -68,6 +68,10 @@ class Reference:
             return CommandRefused(RejectReason.ACCOUNT_UNKNOWN, actual=account.account_id)
         return AccountOpened(account)
 
+    def accounts_of(self, firm_id: FirmId) -> list[Account]:
+        """Return the firm's accounts, [] for a firm that nobody knows."""
+        return [account for account in self.accounts.values() if account.firm_id == firm_id]
+
     def learn(self, event: ReferenceEvent) -> None:
         """Take in one thing that exists. The event comes from an exchange, so it is right."""
         match event:

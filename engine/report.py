@@ -56,6 +56,9 @@ CANCEL_WORDS: Final = {
     CancelReason.IOC_REMAINDER: "the rest could not trade at once",
     CancelReason.FOK_CANNOT_FILL: "the whole quantity could not trade at once",
     CancelReason.MARKET_REMAINDER: "the book had no more to trade with",
+    CancelReason.DISCONNECTED: "the session was disconnected",
+    CancelReason.LOGGED_OUT: "the session has logged out",
+    CancelReason.KILLED: "trading was stopped by an operator",
 }
 
 
@@ -147,6 +150,7 @@ def _add_reject(report: Report, event: OrderRejected, instrument: Instrument | N
         actual=event.actual,
         instrument=instrument,
         side=event.order.side,
+        scope=event.scope,
     )
 
 

@@ -5,9 +5,12 @@ from collections import defaultdict
 import msgspec
 
 from engine.instrument import Account, Asset, Instrument, InstrumentDefinition, make_instrument
+from engine.kill_switches import PulledSwitch
 from engine.ledger import EXTERNAL
-from engine.limits import RiskLimits
+from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
 from engine.order import Order, OrderView, Side
+from engine.presence import Attendance
+from engine.sweeper import Sweep
 from engine.units import AccountId, AssetId, InstrumentId, Money, SessionId, TradeId
 
 
@@ -37,6 +40,7 @@ class OrderState(msgspec.Struct, frozen=True, array_like=True):
     held: Money
     expires_at_ns: int
     closed_at_ns: int = 0
+    outlives_connection: bool = False
 
     def make_order(self) -> Order:
         """Return the order itself, with no place in a book yet."""
@@ -58,6 +62,7 @@ class OrderState(msgspec.Struct, frozen=True, array_like=True):
             ord_status=view.ord_status,
             held=self.held,
             expires_at_ns=self.expires_at_ns,
+            outlives_connection=self.outlives_connection,
         )
 
 
@@ -78,6 +83,11 @@ class ExchangeState(msgspec.Struct, frozen=True, array_like=True):
     closed_orders: list[OrderState]
     trade_id_last: TradeId
     is_storage_low: bool = False
+    scope_limits: list[ScopeLimits] = []
+    throttles: list[AccountThrottle] = []
+    attendances: list[Attendance] = []
+    kill_switches: list[PulledSwitch] = []
+    sweeps: list[Sweep] = []
 
 
 def make_instruments(state: ExchangeState) -> dict[InstrumentId, Instrument]:

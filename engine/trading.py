@@ -16,11 +16,14 @@ from engine.events import (
 )
 from engine.expiry import ExpiryQueue
 from engine.gate import Funding, Rejection, RiskGate
-from engine.instrument import Instrument, fits_the_journal
+from engine.instrument import Account, Instrument, fits_the_journal
+from engine.kill_switches import KillSwitches
 from engine.ledger import Ledger
 from engine.matching import fillable, next_match
+from engine.open_orders import OpenOrders
 from engine.order import Order, OrderView, OrdStatus, OrdType, Side, TimeInForce
 from engine.order_memory import OrderMemory
+from engine.presence import Presence
 from engine.reasons import CancelReason, RejectReason
 from engine.reference import Reference
 from engine.units import (
@@ -54,11 +57,21 @@ RESTING_TIMES: Final = (TimeInForce.DAY, TimeInForce.GTC)
 class Trading:
     """The books and the orders in them. Belongs to the thread that applies commands."""
 
-    def __init__(self, reference: Reference, ledger: Ledger, gate: RiskGate) -> None:
+    def __init__(
+        self,
+        reference: Reference,
+        ledger: Ledger,
+        gate: RiskGate,
+        presence: Presence,
+        kill_switches: KillSwitches,
+    ) -> None:
         self._reference = reference
         self._ledger = ledger
         self._gate = gate
+        self._presence = presence
+        self._kill_switches = kill_switches
         self.memory = OrderMemory()
+        self.open_orders = OpenOrders()
         self.books: dict[InstrumentId, OrderBook] = {}
         self.trade_id_last = TradeId(0)
         self.is_storage_low = False
@@ -82,6 +95,7 @@ class Trading:
         for order in open_orders:
             self.memory.add(order)
             self.books[order.instrument_id].side(order.side).add(order)
+            self.open_orders.add(order)
         # Orders that end together do so in the order in which they came.
         for order in sorted(open_orders, key=lambda order: order.order_id):
             if order.expires_at_ns:
@@ -91,7 +105,7 @@ class Trading:
 
     def enter(self, seq: Seq, now_ns: int, command: NewOrder) -> list[Event]:
         """Check an order, match it, and let the rest of it stand or end."""
-        rejection = self._rejection(command)
+        rejection = self._rejection(command, now_ns)
         if rejection is not None:
             return [self._answer_refused(command, rejection)]
         instrument = self._reference.instruments[command.instrument_id]
@@ -107,6 +121,7 @@ class Trading:
             price=command.price,
             order_qty=command.order_qty,
             leaves_qty=command.order_qty,
+            outlives_connection=command.outlives_connection,
         )
         self.memory.add(order)
         self._hold(order, instrument)
@@ -150,6 +165,12 @@ class Trading:
             )
         ]
 
+    def cancel_unasked(self, now_ns: int, order: Order, reason: CancelReason) -> OrderCanceled:
+        """Cancel what is open of an order that rests, though its owner has not asked for it."""
+        instrument = self._reference.instruments[order.instrument_id]
+        self._leave_book(order)
+        return self._cancel(order, instrument, now_ns, reason)
+
     def expire(self, now_ns: int) -> list[Event]:
         """End the orders whose time has come, such as DAY orders at the end of the trading day.
 
@@ -170,8 +191,9 @@ class Trading:
 
     # What is checked, in the order in which reasons take precedence.
 
-    def _rejection(self, command: NewOrder) -> Rejection | None:
-        if command.account_id not in self._reference.accounts:
+    def _rejection(self, command: NewOrder, now_ns: int) -> Rejection | None:
+        account = self._reference.accounts.get(command.account_id)
+        if account is None:
             return Rejection(RejectReason.ACCOUNT_UNKNOWN, actual=command.account_id)
         if self.memory.find_by_cl_ord_id(command.account_id, command.cl_ord_id) is not None:
             return Rejection(RejectReason.DUPLICATE_CLORDID)
@@ -180,10 +202,21 @@ class Trading:
             return Rejection(RejectReason.SYMBOL_UNKNOWN, actual=command.instrument_id)
         if self.is_storage_low:
             return Rejection(RejectReason.STORAGE_LOW)
-        rejection = _content_rejection(command, instrument)
+        rejection = self._untimely(command, account) or _content_rejection(command, instrument)
         if rejection is not None:
             return rejection
-        return self._gate.check_new_order(command, instrument, self._funding(command, instrument))
+        funding = self._funding(command, instrument)
+        return self._gate.check_new_order(command, account.firm_id, instrument, funding, now_ns)
+
+    def _untimely(self, command: NewOrder, account: Account) -> Rejection | None:
+        """Refuse what must not be entered now, or not any more."""
+        scope = self._kill_switches.find(command.session_id, account)
+        if scope is not None:
+            return Rejection(RejectReason.KILLED, scope=scope)
+        stale_before_ns = self._presence.stale_before_ns(command.session_id)
+        if 0 < command.orig_sent_at_ns <= stale_before_ns:
+            return Rejection(RejectReason.STALE, stale_before_ns, command.orig_sent_at_ns)
+        return None
 
     def _funding(self, command: NewOrder, instrument: Instrument) -> Funding:
         if command.price is not None:
@@ -273,6 +306,7 @@ class Trading:
                 self._ledger.settle(trade)
                 events.append(trade)
             if not resting.is_open:
+                self.open_orders.discard(resting)
                 self._expiries.discard(resting)
                 self.memory.close(resting, now_ns)
 
@@ -285,6 +319,7 @@ class Trading:
             events.append(self._cancel(order, instrument, now_ns, CancelReason.IOC_REMAINDER))
         else:
             self.books[order.instrument_id].side(order.side).add(order)
+            self.open_orders.add(order)
             if order.time_in_force is DAY:
                 order.expires_at_ns = _day_end_ns(instrument, now_ns)
                 self._expiries.add(order)
@@ -312,6 +347,7 @@ class Trading:
 
     def _leave_book(self, order: Order) -> None:
         self.books[order.instrument_id].side(order.side).remove(order)
+        self.open_orders.discard(order)
         self._expiries.discard(order)
 
     def _hold(self, order: Order, instrument: Instrument) -> None:

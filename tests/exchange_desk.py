@@ -225,3 +225,30 @@ def view(
         cum_notional=Money(cum_notional),
         ord_status=ord_status,
     )
+
+
+def session_order(
+    session_id: SessionId,
+    generation: int,
+    msg_seq_num: int,
+    *,
+    outlives_connection: bool = False,
+    orig_sent_at_ns: int = 0,
+) -> NewOrder:
+    """Return a small GTC buy order of ALICE over a FIX session in epoch 1, far below the market."""
+    return NewOrder(
+        session_id=session_id,
+        generation=generation,
+        epoch=1,
+        msg_seq_num=msg_seq_num,
+        account_id=ALICE,
+        instrument_id=BTC_USD,
+        cl_ord_id=ClOrdId(f"{session_id}-{msg_seq_num}"),
+        side=Side.BUY,
+        ord_type=OrdType.LIMIT,
+        time_in_force=TimeInForce.GTC,
+        order_qty=Qty(1),
+        price=Price(1),
+        orig_sent_at_ns=orig_sent_at_ns,
+        outlives_connection=outlives_connection,
+    )

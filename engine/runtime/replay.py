@@ -58,7 +58,8 @@ def replay(exchange: Exchange, records: Iterable[Record], after: Replay | None =
         if record.rules_version != RULES_VERSION:
             raise OtherRulesError(record)
         events = exchange.apply(record.seq, record.now_ns, record.command())
-        if encode_events(events) != record.events_bytes:
+        # Other bytes may be the same events, written before one of them got a new field.
+        if encode_events(events) != record.events_bytes and events != record.events():
             raise ReplayDiffersError(
                 f"record {record.seq} gives other events than it did: {events}, not "
                 f"{record.events()}"

@@ -1,9 +1,10 @@
 """The sequencer: the one writer. Gives commands their place and time, applies and journals them."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from engine.commands import AdvanceTime, Command
+from engine.commands import AdvanceTime, Command, ReleaseAllSessions
 from engine.events import Event
 from engine.exchange import RULES_VERSION, Exchange
 from engine.runtime.codec import BATCH_RECORDS_MAX, encode_record
@@ -62,23 +63,34 @@ class Sequencer:
         """
         assert len(commands) <= BATCH_COMMANDS_MAX
         records: list[bytes] = []
-        for _ in range(TIMER_RECORDS_MAX):
-            timer_ns = self.exchange.next_timer_ns()
-            if timer_ns is None or timer_ns > self._stamp():
-                break
-            self._apply(AdvanceTime(), records)
-        first_seq = self.last_seq + 1
-        events = [self._apply(command, records) for command in commands]
+        seqs: list[Seq] = []
+        events: list[list[Event]] = []
+        waiting = deque(commands)
+        if waiting and isinstance(waiting[0], ReleaseAllSessions):
+            # An engine that starts says first that no owner outlived its link: they get time to
+            # come back before anything happens for want of them.
+            events.append(self._apply(waiting.popleft(), records))
+            seqs.append(self.last_seq)
+        self._let_time_pass(records)
+        for command in waiting:
+            events.append(self._apply(command, records))
+            seqs.append(self.last_seq)
         data = b"".join(records)
         if records:
             self._journal.append(data, next_seq=Seq(self.last_seq + 1))
-        seqs = [Seq(first_seq + place) for place in range(len(commands))]
         return Batch(data, seqs, events, len(records))
 
     def wait_ns(self) -> int | None:
         """Return how long until time has to pass in the exchange, None when nothing waits."""
         timer_ns = self.exchange.next_timer_ns()
         return None if timer_ns is None else max(0, timer_ns - self._clock_ns())
+
+    def _let_time_pass(self, records: list[bytes]) -> None:
+        for _ in range(TIMER_RECORDS_MAX):
+            timer_ns = self.exchange.next_timer_ns()
+            if timer_ns is None or timer_ns > self._stamp():
+                break
+            self._apply(AdvanceTime(), records)
 
     def _apply(self, command: Command, records: list[bytes]) -> list[Event]:
         seq = self.last_seq = Seq(self.last_seq + 1)

@@ -38,8 +38,8 @@ class Intake:
     """Takes the application messages of one session. Belongs to the gateway's one thread.
 
     `reply` notes that the message of this number is refused, and then sends what answers it, given
-    as fields from 35= on. `log_out` is told why a client is sent away, one that keeps no
-    rate. `entered_msg_seq_num` is the last message of the epoch that is known to have gone to the
+    as fields from 35= on. `log_out` sends a client away that does not keep to its rate, and says
+    why. `entered_msg_seq_num` is the last message of the epoch that is known to have gone to the
     engine.
     """
 

@@ -2,15 +2,26 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from engine.commands import AdvanceTime, Command, OpenSession, SetStorageLow
+from engine.commands import (
+    AdvanceTime,
+    Command,
+    LogOnSession,
+    OpenSession,
+    ReleaseAllSessions,
+    SetStorageLow,
+)
+from engine.events import SessionOpened, StorageLowSet
 from engine.exchange import Exchange
 from engine.order import Side, TimeInForce
+from engine.presence import OWNER_WAIT_NS
 from engine.runtime.codec import Record, decode_records
 from engine.runtime.journal import Journal, inspect_tail, lock_journal, read_records
 from engine.runtime.replay import ReplayDiffersError, hash_state, replay
 from engine.runtime.sequencer import Sequencer
+from engine.scope import Scope
 from engine.units import Seq, SessionId
 from risk.pre_trade import PreTradeGate
 from tests.exchange_desk import (
@@ -22,6 +33,7 @@ from tests.exchange_desk import (
     START_NS,
     account_commands,
     new_order,
+    session_order,
 )
 
 SET_UP = [
@@ -165,7 +177,7 @@ def test_replay_refuses_other_rules() -> None:
 
 
 GOLDEN = Path(__file__).parent / "golden" / "rules-1"
-GOLDEN_STATE = "1c6dfafcbe96016d6496501f3045d3f9863904c79a80f4d931d8c3531500bcc5"
+GOLDEN_STATE = "72bbf4475336749f600da5addaa8be60f89748ad531d5b723827521e62d6e156"
 
 
 def golden_commands() -> list[Command]:
@@ -211,3 +223,36 @@ def write_golden_journal(directory: Path) -> str:
     clock.now_ns += 24 * 3600 * NS_PER_S
     sequencer.commit([])
     return hash_state(sequencer.exchange.state())
+
+
+def test_start_comes_before_what_was_due_meanwhile() -> None:
+    """Owners get their time to come back from the start on, not from before the engine was away."""
+    desk = Desk()
+    session_id = SessionId(1)
+    opened = desk.sequencer.commit([OpenSession(session_id)]).events[0][0]
+    assert isinstance(opened, SessionOpened)
+    logon = LogOnSession(session_id, opened.generation, ALICE, Scope.SESSION)
+    desk.sequencer.commit([logon, session_order(session_id, opened.generation, 1)])
+    desk.sequencer.commit([ReleaseAllSessions()])
+    desk.clock.now_ns += 10 * OWNER_WAIT_NS
+    batch = desk.sequencer.commit([ReleaseAllSessions(), SetStorageLow(is_low=True)])
+    assert batch.events == [[], [StorageLowSet(is_low=True)]]
+    assert batch.record_count == 2
+    desk.clock.now_ns += OWNER_WAIT_NS
+    batch = desk.sequencer.commit([SetStorageLow(is_low=False)])
+    assert batch.record_count == 2
+    assert desk.sequencer.exchange.open_order_count() == 0
+
+
+def test_replay_takes_events_without_a_newer_field() -> None:
+    """A journal stays readable when an event gets one more field: what it lacks is the default."""
+    desk = Desk()
+    desk.sequencer.commit([new_order(ALICE, Side.BUY, 10**9, 100, cl_ord_id="a")])
+    records = desk.journal.records()
+    (event,) = msgspec.msgpack.decode(records[-1].events_bytes)
+    shorter = records[-1]._replace(events_bytes=msgspec.msgpack.encode([event[:-1]]))
+    assert replay(Exchange(PreTradeGate()), [*records[:-1], shorter]).last_seq == shorter.seq
+    other = records[-1]._replace(events_bytes=msgspec.msgpack.encode([event[:-2]]))
+    assert event[-2] != 0
+    with pytest.raises(ReplayDiffersError):
+        replay(Exchange(PreTradeGate()), [*records[:-1], other])

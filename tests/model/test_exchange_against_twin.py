@@ -12,10 +12,12 @@ from hypothesis.stateful import (
     rule,
 )
 
-from engine.commands import SetStorageLow
+from engine.commands import LiftKillSwitch, PullKillSwitch, SetStorageLow
 from engine.events import (
     CancelRejected,
     Event,
+    KillCompleted,
+    KillSwitchLifted,
     OrderAccepted,
     OrderCanceled,
     OrderExpired,
@@ -28,6 +30,7 @@ from engine.ledger import postings_of
 from engine.order import OrdStatus, Side, TimeInForce
 from engine.order_memory import CLOSED_AGE_MAX_NS
 from engine.reasons import CancelReason, RejectReason
+from engine.scope import Scope
 from engine.units import AccountId, Money
 from risk.pre_trade import PreTradeGate
 from tests.exchange_desk import (
@@ -69,6 +72,7 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
         self.ids: dict[str, tuple[AccountId, int]] = {}
         self.ended: dict[int, int] = {}
         self.count = 0
+        self.killed: set[AccountId | None] = set()  # None is the whole venue.
 
     @rule(
         target=orders,
@@ -91,14 +95,15 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
         )
         can_pay = self.twin.can_pay(order)
         events = self.desk.enter(account_id, side, qty, price, time)
-        if self.twin.is_storage_low or not can_pay:
+        reason = None if can_pay else RejectReason.INSUFFICIENT_BALANCE
+        if {None, account_id} & self.killed:
+            reason = RejectReason.KILLED
+        if self.twin.is_storage_low:
+            reason = RejectReason.STORAGE_LOW
+        if reason is not None:
             (event,) = events
             assert isinstance(event, OrderRejected)
-            assert event.reason is (
-                RejectReason.STORAGE_LOW
-                if self.twin.is_storage_low
-                else RejectReason.INSUFFICIENT_BALANCE
-            )
+            assert event.reason is reason
             return multiple()
         assert isinstance(events[0], OrderAccepted)
         fills = self.twin.plan(order)
@@ -152,6 +157,26 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
             [] if is_low == was_low else [StorageLowSet(is_low)]
         )
 
+    @rule(account_id=st.none() | ACCOUNTS)
+    def pull_the_switch(self, account_id: AccountId | None) -> None:
+        events = self.desk.apply(PullKillSwitch(*scope_of(account_id), "trouble"))
+        canceled = [event for event in events if isinstance(event, OrderCanceled)]
+        killed = sorted(
+            order.order_id for order in self.twin.resting if account_id in (None, order.account_id)
+        )
+        assert [event.order.order_id for event in canceled] == killed
+        assert events[-1] == KillCompleted(*scope_of(account_id), len(killed))
+        for order_id in killed:
+            self.twin.remove(order_id)
+        self.note_endings(events)
+        self.killed.add(account_id)
+
+    @rule(account_id=st.none() | ACCOUNTS)
+    def lift_the_switch(self, account_id: AccountId | None) -> None:
+        (event,) = self.desk.apply(LiftKillSwitch(*scope_of(account_id), "all is well"))
+        assert isinstance(event, KillSwitchLifted) is (account_id in self.killed)
+        self.killed.discard(account_id)
+
     @rule()
     def end_the_day(self) -> None:
         day_ns = 24 * 3600 * NS_PER_S
@@ -197,6 +222,11 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
                 assert event.order.order_id not in self.ended
                 if event.order.ord_status in ENDED:
                     self.ended[event.order.order_id] = self.desk.now_ns
+
+
+def scope_of(account_id: AccountId | None) -> tuple[Scope, int]:
+    """Return what a kill switch is named by. None is the whole venue."""
+    return (Scope.EVERYTHING, 0) if account_id is None else (Scope.ACCOUNT, account_id)
 
 
 def fills_of(events: list[Event]) -> list[NaiveFill]:

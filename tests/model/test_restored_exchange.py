@@ -13,22 +13,29 @@ from engine.commands import (
     Command,
     DefineAsset,
     DefineInstrument,
+    LiftKillSwitch,
+    LogOffSession,
+    LogOnSession,
     NewOrder,
     OpenAccount,
     OpenSession,
+    PullKillSwitch,
     ReleaseAllSessions,
     ReleaseSession,
     ResetSession,
+    SetAccountThrottle,
     SetRiskLimits,
+    SetScopeLimits,
     SetStorageLow,
 )
 from engine.exchange import Exchange
 from engine.instrument import Account, Asset, InstrumentDefinition
-from engine.limits import RiskLimits
+from engine.limits import RiskLimits, ScopeLimits
 from engine.order import OrdType, Side, TimeInForce
 from engine.order_memory import CLOSED_AGE_MAX_NS
 from engine.runtime.codec import encode_events
 from engine.runtime.replay import hash_state
+from engine.scope import Scope
 from engine.state import ExchangeState, find_faults
 from engine.units import (
     AccountId,
@@ -76,17 +83,56 @@ class Scribbler:
                 ReleaseAllSessions(),
                 ResetSession(self._session()),
                 SetStorageLow(rng.random() < 0.3),
+                self._switch(),
             ]
             return rng.choice(rare)
-        if pick < 0.92:
+        if pick < 0.89:
+            return self._presence()
+        if pick < 0.94:
             amount = rng.choice([-1, 1, 1, 5]) * UNIT * rng.randint(0, 50)
             reference = f"r{rng.randint(1, 40)}"
             return AdjustBalance(self._account(), self._asset(), Money(amount), reference)
         return self._definition()
 
+    def _presence(self) -> Command:
+        rng = self._rng
+        session_id, generation = self._session(), rng.randint(1, 3)
+        if rng.random() < 0.4:
+            return LogOffSession(session_id, generation, rng.random() < 0.3)
+        return LogOnSession(
+            session_id,
+            generation,
+            self._account(),
+            rng.choice([None, Scope.SESSION, Scope.ACCOUNT]),
+            rng.choice([0, 1, 10**9, 10**11]),
+            rng.random() < 0.5,
+            rng.random() < 0.5,
+        )
+
+    def _switch(self) -> Command:
+        rng = self._rng
+        scope = rng.choice(list(Scope))
+        scope_id = 0 if scope is Scope.EVERYTHING else rng.randint(1, 3)
+        if rng.random() < 0.4:
+            return PullKillSwitch(scope, scope_id, "trouble", "somebody")
+        return LiftKillSwitch(scope, scope_id, "all is well", "somebody")
+
+    def _wider_limits(self) -> Command:
+        rng = self._rng
+        qty, notional = rng.choice([None, Qty(15)]), rng.choice([None, Money(10**5)])
+        scope = rng.choice([Scope.FIRM, Scope.SESSION])
+        return SetScopeLimits(
+            ScopeLimits(scope, rng.randint(1, 3), self._instrument(), qty, notional)
+        )
+
     def _definition(self) -> Command:
         rng = self._rng
-        pick = rng.randint(0, 3)
+        pick = rng.randint(0, 5)
+        if pick == 4:
+            return self._wider_limits()
+        if pick == 5:
+            rate = rng.choice([None, 1, 7])
+            return SetAccountThrottle(self._account(), rate, rate and rng.randint(1, 9))
         if pick == 0:
             return SetRiskLimits(
                 RiskLimits(
@@ -128,6 +174,8 @@ class Scribbler:
             order_qty=Qty(rng.randint(1, 20)),
             price=price,
             is_poss_resend=rng.random() < 0.2,
+            orig_sent_at_ns=rng.choice([0, 0, START_NS + rng.randint(0, 10**12)]),
+            outlives_connection=rng.random() < 0.3,
         )
 
     def _cancel(self) -> CancelOrder:

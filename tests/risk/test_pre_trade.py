@@ -1,17 +1,41 @@
 """Pre-trade checks: each refuses exactly what it is for, in a fixed order."""
 
+import msgspec
 import pytest
 
-from engine.commands import SetRiskLimits
-from engine.events import OrderAccepted, OrderRejected
-from engine.limits import RiskLimits
+from engine.commands import OpenSession, SetAccountThrottle, SetRiskLimits, SetScopeLimits
+from engine.events import (
+    AccountThrottleSet,
+    CommandRefused,
+    Event,
+    OrderAccepted,
+    OrderCanceled,
+    OrderRejected,
+    ScopeLimitsSet,
+)
+from engine.explain import explain
+from engine.limits import RiskLimits, ScopeLimits
 from engine.order import Side
 from engine.reasons import RejectReason
-from engine.units import AccountId, Money, Qty
+from engine.scope import Scope
+from engine.units import AccountId, Money, Price, Qty, SessionId
 from risk.pre_trade import CHECKS
-from tests.exchange_desk import ALICE, BTC_USD, NOTIONAL_FACTOR, Desk, new_order
+from tests.exchange_desk import (
+    ALICE,
+    BTC_USD,
+    NOTIONAL_FACTOR,
+    Desk,
+    new_order,
+    session_order,
+)
 
-PRECEDENCE = ["check_limits_exist", "check_order_qty", "check_notional", "check_balance"]
+PRECEDENCE = [
+    "check_rate",
+    "check_limits_exist",
+    "check_order_qty",
+    "check_notional",
+    "check_balance",
+]
 
 
 @pytest.fixture
@@ -75,3 +99,110 @@ def test_market_order_is_valued_at_what_it_would_fill(desk: Desk) -> None:
     (event,) = desk.buy(ALICE, 50, None)
     assert isinstance(event, OrderRejected)
     assert event.reason is RejectReason.MAX_ORDER_NOTIONAL
+
+
+def wider(scope: Scope, scope_id: int, qty: int | None, notional: int | None) -> SetScopeLimits:
+    return SetScopeLimits(
+        ScopeLimits(
+            scope,
+            scope_id,
+            BTC_USD,
+            None if qty is None else Qty(qty),
+            None if notional is None else Money(notional),
+        )
+    )
+
+
+def refusal_text(event: Event) -> str:
+    assert isinstance(event, OrderRejected)
+    instrument = Desk().exchange.reference.instruments[BTC_USD]
+    return explain(
+        event.reason,
+        limit=event.limit,
+        actual=event.actual,
+        instrument=instrument,
+        scope=event.scope,
+    )
+
+
+def test_firm_and_session_limit_orders_too(desk: Desk) -> None:
+    """The first limit that is passed is named with its scope: account, then firm, then session."""
+    session_id = SessionId(7)
+    desk.apply(OpenSession(session_id))
+    first = session_order(session_id, 1, 1)
+    desk.apply(wider(Scope.FIRM, 1, 40, None))
+    desk.apply(wider(Scope.SESSION, 7, 30, 200_000))
+    for number, (qty, price, text) in enumerate(
+        [
+            (51, 1, "MAX_ORDER_QTY: order qty 0.0051 above account limit 0.0050"),
+            (41, 1, "MAX_ORDER_QTY: order qty 0.0041 above firm limit 0.0040"),
+            (31, 1, "MAX_ORDER_QTY: order qty 0.0031 above session limit 0.0030"),
+            (
+                30,
+                80,
+                "MAX_ORDER_NOTIONAL: notional 0.00240000 USD above session limit 0.00200000 USD",
+            ),
+        ],
+        start=1,
+    ):
+        command = msgspec.structs.replace(
+            first, msg_seq_num=number, order_qty=Qty(qty), price=Price(price)
+        )
+        (event,) = desk.apply(command)
+        assert refusal_text(event) == text
+    assert isinstance(desk.buy(ALICE, 40, 1)[0], OrderAccepted)  # Over another session.
+    assert isinstance(desk.buy(AccountId(2), 41, 1)[0], OrderAccepted)  # Of another firm.
+
+
+def test_wider_limits_can_be_taken_away(desk: Desk) -> None:
+    """Without a row there is no limit of that scope; the account's stays."""
+    desk.apply(wider(Scope.FIRM, 1, 10, None))
+    assert isinstance(desk.buy(ALICE, 11, 1)[0], OrderRejected)
+    assert desk.apply(wider(Scope.FIRM, 1, None, None)) == [
+        ScopeLimitsSet(ScopeLimits(Scope.FIRM, 1, BTC_USD, None, None))
+    ]
+    assert isinstance(desk.buy(ALICE, 11, 1)[0], OrderAccepted)
+    assert isinstance(desk.buy(ALICE, 51, 1)[0], OrderRejected)
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (wider(Scope.ACCOUNT, 1, 1, 1), RejectReason.UNSUPPORTED),
+        (wider(Scope.EVERYTHING, 0, 1, 1), RejectReason.UNSUPPORTED),
+        (wider(Scope.FIRM, 0, 1, 1), RejectReason.AMOUNT_INVALID),
+        (wider(Scope.FIRM, 1, -1, 1), RejectReason.AMOUNT_INVALID),
+        (wider(Scope.SESSION, 1, 1, -1), RejectReason.AMOUNT_INVALID),
+        (SetAccountThrottle(AccountId(9), 1, 1), RejectReason.ACCOUNT_UNKNOWN),
+        (SetAccountThrottle(ALICE, 1, None), RejectReason.AMOUNT_INVALID),
+        (SetAccountThrottle(ALICE, None, 1), RejectReason.AMOUNT_INVALID),
+        (SetAccountThrottle(ALICE, 0, 1), RejectReason.AMOUNT_INVALID),
+        (SetAccountThrottle(ALICE, 1, 1_000_001), RejectReason.AMOUNT_INVALID),
+    ],
+)
+def test_limits_that_make_no_sense_are_refused(
+    desk: Desk, command: SetScopeLimits | SetAccountThrottle, reason: RejectReason
+) -> None:
+    """And nothing changes."""
+    before = desk.exchange.state()
+    (event,) = desk.apply(command)
+    assert isinstance(event, CommandRefused)
+    assert event.reason is reason
+    assert desk.exchange.state() == before
+
+
+def test_account_may_enter_orders_as_often_as_its_budget_says(desk: Desk) -> None:
+    """Over all doors together; cancels are not counted, and who waits as told is served."""
+    desk.apply(SetAccountThrottle(ALICE, 4, 2))
+    assert isinstance(desk.buy(ALICE, 1, 1)[0], OrderAccepted)
+    assert isinstance(desk.buy(ALICE, 1, 2)[0], OrderAccepted)
+    (refused,) = desk.buy(ALICE, 1, 3)
+    assert refusal_text(refused) == "RATE_LIMIT: at most 4 orders a second, wait 0.250 s"
+    assert isinstance(desk.cancel(ALICE, "c1", "x1")[0], OrderCanceled)
+    assert isinstance(desk.buy(AccountId(2), 1, 1)[0], OrderAccepted)
+    desk.now_ns += 250_000_000
+    assert isinstance(desk.buy(ALICE, 1, 3)[0], OrderAccepted)
+    assert isinstance(desk.buy(ALICE, 1, 4)[0], OrderRejected)
+    assert desk.apply(SetAccountThrottle(ALICE)) == [AccountThrottleSet(ALICE, None)]
+    for price in range(1, 20):
+        assert isinstance(desk.buy(ALICE, 1, price)[0], OrderAccepted)
