@@ -52,6 +52,13 @@ ORD_REJ_REASONS: Final = {
     RejectReason.ACCOUNT_UNKNOWN: "15",
     RejectReason.INSUFFICIENT_BALANCE: "0",
 }
+# ExecRestatementReason(378) of cancels that nobody asked for. FIX 4.4 has no words of its own for
+# a lost connection and a Logout; 5.0 SP2 has 12 and 13.
+EXEC_RESTATEMENT_REASONS: Final = {
+    CancelReason.DISCONNECTED: OTHER,
+    CancelReason.LOGGED_OUT: OTHER,
+    CancelReason.KILLED: OTHER,
+}
 CANCEL_WORDS: Final = {
     CancelReason.IOC_REMAINDER: "the rest could not trade at once",
     CancelReason.FOK_CANNOT_FILL: "the whole quantity could not trade at once",
@@ -91,6 +98,7 @@ class Report:
     trade_id: str | None = None
     last_liquidity_ind: str | None = None
     ord_rej_reason: str | None = None
+    exec_restatement_reason: str | None = None
     reason: str | None = None
     text: str | None = None
 
@@ -159,4 +167,5 @@ def _add_cancel(report: Report, event: OrderCanceled) -> None:
     if event.cl_ord_id:
         report.cl_ord_id, report.orig_cl_ord_id = event.cl_ord_id, event.order.cl_ord_id
     else:
+        report.exec_restatement_reason = EXEC_RESTATEMENT_REASONS.get(event.reason)
         report.text = f"{event.reason.name}: {CANCEL_WORDS[event.reason]}"

@@ -16,7 +16,7 @@ from config.settings import Settings
 from engine.runtime.client import ask_status
 from engine.runtime.feed import find_first_unread
 from engine.runtime.journal import JournalDamagedError
-from fix_gateway import session_cli, user_cli
+from fix_gateway import break_glass, session_cli, user_cli
 from fix_gateway.fix.position import read_proven
 from fix_gateway.supervisor.child import LINE_BYTES_MAX
 from fix_gateway.supervisor.demo import PASSWORD, DemoConflictError
@@ -45,6 +45,7 @@ journal = typer.Typer(help="Look at the engine's journal.", no_args_is_help=True
 app.add_typer(journal, name="journal")
 app.add_typer(session_cli.app, name="session")
 app.add_typer(user_cli.app, name="user")
+break_glass.add_to(app)
 
 
 def main() -> None:

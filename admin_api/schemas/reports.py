@@ -37,6 +37,7 @@ class ExecutionReportView(BaseModel):
         description="LastLiquidityInd(851): 1 added liquidity, 2 removed it"
     )
     ord_rej_reason: str | None = Field(description="OrdRejReason(103)")
+    exec_restatement_reason: str | None = Field(description="ExecRestatementReason(378)")
     reason: str | None = Field(
         description="The code of a refusal or a cancel", examples=["INSUFFICIENT_BALANCE"]
     )

@@ -8,6 +8,9 @@ resumes from the journal files.
 
 import asyncio
 import os
+import pwd
+import socket
+import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +22,7 @@ import structlog
 from engine.commands import (
     AdvanceTime,
     Command,
+    KillCommand,
     OpenSession,
     ReleaseAllSessions,
     ReleaseSession,
@@ -47,6 +51,8 @@ from engine.units import Seq, SessionId
 HELLO_WAIT_S: Final = 5.0
 FEED_BUFFER_BYTES_MAX: Final = 64 << 20
 TIMER_WAIT_MAX_S: Final = 60.0  # A clock that is set is noticed within this.
+
+PEER_CREDENTIALS: Final = struct.Struct("=iII")  # pid, uid and gid: `struct ucred`.
 
 SEQUENCER_ONLY: Final = (AdvanceTime, ReleaseAllSessions, SetStorageLow)
 
@@ -225,6 +231,19 @@ def _remove_stale_socket(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
+def _user_of(transport: asyncio.Transport) -> str:
+    """Return the name of the user whose process is at the other end, or its number as text."""
+    connection = transport.get_extra_info("socket")
+    credentials = connection.getsockopt(
+        socket.SOL_SOCKET, socket.SO_PEERCRED, PEER_CREDENTIALS.size
+    )
+    _, user_id, _ = PEER_CREDENTIALS.unpack(credentials)
+    try:
+        return pwd.getpwuid(user_id).pw_name
+    except KeyError:
+        return str(user_id)
+
+
 class _Link(asyncio.Protocol):
     """One door's connection."""
 
@@ -287,13 +306,22 @@ class _Link(asyncio.Protocol):
             if any(isinstance(command, SEQUENCER_ONLY) for command in commands):
                 raise ValueError("a door sent what only the sequencer may")
             for command in commands:
-                self._server.submit(self, command)
+                self._server.submit(self, self._signed(command))
         elif kind is FrameKind.STATUS_QUERY:
             query = decode_status_query(body)
             status = self._server.status(with_state_hash=query.with_state_hash)
             self.send(encode_frame(FrameKind.STATUS, status))
         else:
             raise ValueError(f"a door may not send a {kind.name} frame")
+
+    def _signed(self, command: Command) -> Command:
+        """Return the command with the user who asks, as the system's kernel knows him."""
+        if not isinstance(command, KillCommand):
+            return command
+        user = f"os:{_user_of(self._transport)}"
+        actor = f"{command.actor} {user}" if command.actor else user
+        log.warning("kill_switch", scope=command.scope.name, scope_id=command.scope_id, actor=actor)
+        return msgspec.structs.replace(command, actor=actor)
 
     def _greet(self, body: bytes) -> None:
         hello = decode_hello(body)

@@ -7,7 +7,7 @@ ignores those that it has seen.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -16,7 +16,9 @@ import structlog
 
 from engine.commands import (
     Command,
+    NewOrder,
     OpenSession,
+    PresenceCommand,
     ReleaseSession,
     ResetSession,
     SessionCommand,
@@ -68,7 +70,7 @@ class GatewayLink:
         self._journal_dir = journal_dir
         self._owner = owner
         self._link: EngineLink | None = None
-        self._batch: list[SessionCommand] = []
+        self._batch: list[SessionCommand | PresenceCommand] = []
         self._in_doubt: list[SessionCommand] = []
         self._queued: list[Record] | None = None
         self._last_seq = 0
@@ -101,6 +103,12 @@ class GatewayLink:
         """Send a command with the next `flush`."""
         self._batch.append(command)
 
+    def tell(self, command: PresenceCommand) -> None:
+        """Say whether a client is there. Lost with the link: it is said again with each grant."""
+        if self._link is not None:
+            self._batch.append(command)
+            asyncio.get_running_loop().call_soon(self.flush)
+
     def flush(self) -> None:
         """Send what was entered as one frame."""
         if not self._batch:
@@ -108,7 +116,7 @@ class GatewayLink:
         faults.reach("gateway.before_commands")
         batch, self._batch = self._batch, []
         if self._link is None:
-            self._in_doubt += batch
+            self._in_doubt += _session_commands(batch)
             return
         if self._link.unanswered_count == 0:
             self._progress_at_s = self._clock_s()
@@ -184,8 +192,8 @@ class GatewayLink:
         def on_closed(in_doubt: list[Command]) -> None:
             self._link = None
             self._set_available(is_available=False)
-            sent = [command for command in in_doubt if isinstance(command, SessionCommand)]
-            self._in_doubt = sent + self._in_doubt + self._batch
+            batch = _session_commands(self._batch)
+            self._in_doubt = _session_commands(in_doubt) + self._in_doubt + batch
             self._batch = []
             closed.set()
 
@@ -250,18 +258,25 @@ class GatewayLink:
         self._in_doubt = others
         if again:
             log.warning("commands_sent_again", session_id=opened.session_id, count=len(again))
-            link.send(
-                [
-                    msgspec.structs.replace(command, generation=opened.generation)
-                    for command in again
-                ]
-            )
+            link.send([_renewed(command, opened.generation) for command in again])
 
     def _set_available(self, *, is_available: bool) -> None:
         if is_available != self._is_available:
             self._is_available = is_available
             log.info("engine_available" if is_available else "engine_unavailable")
             self._owner.on_available(is_available=is_available)
+
+
+def _session_commands(commands: Sequence[Command]) -> list[SessionCommand]:
+    return [command for command in commands if isinstance(command, SessionCommand)]
+
+
+def _renewed(command: SessionCommand, generation: int) -> SessionCommand:
+    """Return the command under a new grant. An order says when it was first on its way."""
+    if isinstance(command, NewOrder):
+        sent_ns = command.orig_sent_at_ns or command.received_at_ns
+        return msgspec.structs.replace(command, generation=generation, orig_sent_at_ns=sent_ns)
+    return msgspec.structs.replace(command, generation=generation)
 
 
 def _next_slice(records: Iterator[Record]) -> list[Record]:

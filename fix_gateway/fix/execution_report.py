@@ -58,6 +58,7 @@ REPORT_TAGS: Final = {
     "trade_id": Tag.SECONDARY_EXEC_ID,
     "last_liquidity_ind": Tag.LAST_LIQUIDITY_IND,
     "ord_rej_reason": Tag.ORD_REJ_REASON,
+    "exec_restatement_reason": Tag.EXEC_RESTATEMENT_REASON,
     "text": Tag.TEXT,
 }
 

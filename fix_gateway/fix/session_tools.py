@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from engine.commands import SessionCommand
+from engine.commands import PresenceCommand, SessionCommand
 from engine.events import CommandRefused, SessionOpened
 from engine.runtime.feed import Position, SessionEvent
 from engine.units import SessionId
@@ -27,6 +27,9 @@ class Engine(Protocol):
 
     def enter(self, command: SessionCommand) -> None:
         """Send a command with the next frame. Its effects come back as events."""
+
+    def tell(self, command: PresenceCommand) -> None:
+        """Say whether a client is there. Lost with the link: it is said again with each grant."""
 
     async def open_session(
         self, session_id: SessionId, *, generation: int, reset: bool

@@ -16,6 +16,7 @@ from fix_gateway.fix.intake import Intake
 from fix_gateway.fix.logon import Admission
 from fix_gateway.fix.message_store import SessionIdentity, SessionStore, store_directory
 from fix_gateway.fix.position import NO_EPOCH, PositionFile
+from fix_gateway.fix.presence import Presence
 from fix_gateway.fix.refusals import RefusalLog
 from fix_gateway.fix.resend import (
     Resendee,
@@ -73,6 +74,7 @@ class FixSession:
         self._resender = Resender(
             self._store, self._identity, tools.resend_pace, tools.metrics, self._end_resend
         )
+        self._presence = Presence(row, tools.engine)
         self._acceptor: SessionAcceptor | None = None
         self._client: Resendee | None = None
         self._admission: Admission | None = None
@@ -83,6 +85,8 @@ class FixSession:
         self._is_authenticated = False
         self._is_logged_on = False
         self._is_closed = False
+        self._has_said_goodbye = False
+        self._is_sent_away = False
         self._bytes_behind_gap = 0
         self.received_count = 0
         self.logged_on_at_ns: int | None = None
@@ -127,6 +131,12 @@ class FixSession:
         """The last event that the client has proven to have received."""
         return self._position.marks.proven
 
+    def change(self, row: FixSessionRow) -> None:
+        """Let the settings of the row hold from now on, also for a client that is logged on."""
+        self.row = row
+        if self._is_logged_on and self._admission is not None:
+            self._presence.log_on(row, self._admission, self._generation)
+
     def revoke(self) -> None:
         """The grant is void: the engine or the link to it is gone."""
         self._generation = 0
@@ -158,6 +168,7 @@ class FixSession:
             if opened.watermark <= self._intake.entered_msg_seq_num:
                 self._generation = opened.generation
                 self._granted.set()
+                self._presence.tell(self._generation)
                 asyncio.get_running_loop().call_soon(self.deliver)
                 return
             self._log.warning("session_was_held_elsewhere", watermark=opened.watermark)
@@ -190,6 +201,7 @@ class FixSession:
         self._delivery.rewind()
         self._position.is_new = False
         self._granted.set()
+        self._presence.tell(self._generation)
 
     async def start_epoch(self) -> str | None:
         """Reset the numbers at the engine, before a Logon with ResetSeqNumFlag(141)=Y.
@@ -295,6 +307,8 @@ class FixSession:
         assert self._client is None
         self._client = client
         self._admission = admission
+        self._has_said_goodbye = False
+        self._is_sent_away = False
         self._bytes_behind_gap = 0
         if self._position.marks.epoch == NO_EPOCH:
             # QuickFIX does so too when it reads 141=Y; but that may have been an earlier Logon,
@@ -366,6 +380,7 @@ class FixSession:
     def log_out(self, reason: str) -> None:
         """Send Logout(5) with the reason, if the client is logged on."""
         if self._acceptor is not None and self._is_logged_on:
+            self._is_sent_away = True
             self._acceptor.log_out(reason)
             self.drain()
 
@@ -429,6 +444,8 @@ class FixSession:
         self._is_logged_on = True
         self.logged_on_at_ns = self.last_received_at_ns = time.time_ns()
         self._tools.metrics.sessions_logged_on.inc()
+        assert self._admission is not None
+        self._presence.log_on(self.row, self._admission, self._generation)
         self._log.info("session_logged_on", epoch=self._epoch)
         asyncio.get_running_loop().call_soon(self.deliver)
 
@@ -438,7 +455,10 @@ class FixSession:
             self._is_logged_on = False
             self.logged_on_at_ns = None
             self._tools.metrics.sessions_logged_on.dec()
-            self._log.info("session_logged_off")
+            # Who is sent away answers with a Logout too, but has not left of its own will.
+            is_graceful = self._has_said_goodbye and not self._is_sent_away
+            self._presence.log_off(self.row, self._generation, is_graceful=is_graceful)
+            self._log.info("session_logged_off", is_graceful=is_graceful)
 
     def on_session_message(self, text: str) -> None:
         """A session-level message came that QuickFIX accepts."""
@@ -446,8 +466,10 @@ class FixSession:
             test_req_id = parse_message(text).get(Tag.TEST_REQ_ID)
             if test_req_id is not None:
                 self._delivery.note_answer(test_req_id)
-        elif text.find(LOGOUT) != -1 and not self.is_resending:
-            self._delivery.note_goodbye()
+        elif text.find(LOGOUT) != -1:
+            self._has_said_goodbye = True
+            if not self.is_resending:
+                self._delivery.note_goodbye()
 
     def on_application_message(self, text: str) -> None:
         """An application message came, in sequence and well-formed."""

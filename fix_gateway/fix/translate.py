@@ -52,6 +52,9 @@ UNSUPPORTED_TAGS: Final = {
 }
 ORDER_ID_DIGITS_MAX: Final = 18
 YES: Final = "Y"
+NO: Final = "N"
+GOOD_TILL_CANCEL: Final = "1"
+NOT_RESENT: Final = 0
 
 
 class Refusal(NamedTuple):
@@ -110,7 +113,8 @@ class Translator:
             )
         if not is_cl_ord_id(fields[Tag.CL_ORD_ID]):
             return _refuse(RejectReason.CLORDID_INVALID)
-        refusal = self._staleness(fields, now_ns) or _unsupported(fields)
+        sent_ns = _orig_sending_time_ns(fields, now_ns)
+        refusal = self._staleness(sent_ns, now_ns) or _unsupported(fields)
         if refusal is not None:
             return refusal
         qty = _parse_qty(fields, instrument)
@@ -134,6 +138,8 @@ class Translator:
             price=price,
             is_poss_resend=fields.get(Tag.POSS_RESEND) == YES,
             received_at_ns=now_ns,
+            orig_sent_at_ns=sent_ns or 0,
+            outlives_connection=Tag.CANCEL_ORDERS_ON_DISCONNECT in fields,
         )
 
     def _translate_cancel(
@@ -182,11 +188,10 @@ class Translator:
         account = self._reference.accounts_by_name.get((context.firm_id, account_text))
         return None if account is None else account.account_id
 
-    def _staleness(self, fields: Fields, now_ns: int) -> Refusal | None:
+    def _staleness(self, sent_ns: int | None, now_ns: int) -> Refusal | None:
         """Refuse an order that was resent so late that the market may have moved on."""
-        if fields.get(Tag.POSS_DUP_FLAG) != YES:
+        if sent_ns == NOT_RESENT:
             return None
-        sent_ns = parse_utc_timestamp(fields.get(Tag.ORIG_SENDING_TIME, ""))
         if sent_ns is None:
             return _refuse(RejectReason.STALE, "a resent order needs OrigSendingTime(122)")
         age_ns = now_ns - sent_ns
@@ -203,7 +208,31 @@ def _refuse(reason: RejectReason, words: str | None = None) -> Refusal:
     return Refusal(reason, explain(reason) if words is None else f"{reason.name}: {words}")
 
 
+def _orig_sending_time_ns(fields: Fields, now_ns: int) -> int | None:
+    """Return when a resent order was first sent, by our clock, None when it does not say so.
+
+    `NOT_RESENT` for an order that is not resent. The client's clock may go wrong, in which case the
+    earlier of two answers is the careful one: what it says, and so long ago as it says it was.
+    """
+    if fields.get(Tag.POSS_DUP_FLAG) != YES:
+        return NOT_RESENT
+    sent_ns = parse_utc_timestamp(fields.get(Tag.ORIG_SENDING_TIME, ""))
+    if sent_ns is None:
+        return None
+    sent_again_ns = parse_utc_timestamp(fields.get(Tag.SENDING_TIME, ""))
+    age_ns = 0 if sent_again_ns is None else max(0, sent_again_ns - sent_ns)
+    return min(sent_ns, now_ns - age_ns)
+
+
 def _unsupported(fields: Fields) -> Refusal | None:
+    outlives_text = fields.get(Tag.CANCEL_ORDERS_ON_DISCONNECT)
+    if outlives_text is not None and (
+        outlives_text != NO or fields.get(Tag.TIME_IN_FORCE) != GOOD_TILL_CANCEL
+    ):
+        return _refuse(
+            RejectReason.UNSUPPORTED,
+            "CancelOrdersOnDisconnect(8013) of an order must be N, and the order GTC",
+        )
     for tag, name in UNSUPPORTED_TAGS.items():
         if tag in fields:
             return _refuse(RejectReason.UNSUPPORTED, f"{name} is not supported")

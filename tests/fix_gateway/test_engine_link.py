@@ -104,7 +104,9 @@ def with_a_gateway(tmp_path: Path, scenario: Callable[[Gateway], Awaitable[None]
         try:
             await scenario(gateway)
         finally:
-            work.cancel()
+            while not work.done():  # Python 3.11's `wait_for` may swallow a cancellation.
+                work.cancel()
+                await asyncio.sleep(0.01)
             await asyncio.gather(work, return_exceptions=True)
             gateway.server.stop()
             gateway.journal.close()

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.commands import SessionCommand
 from engine.events import SessionOpened
 from engine.exchange import Exchange
 from engine.runtime.client import EngineLink
@@ -224,8 +223,7 @@ class OvertakingLink(GatewayLink):
 
     async def open_session(self, session_id: SessionId, *, generation: int, reset: bool) -> Any:
         """Ask for a session, too early."""
-        batch: list[SessionCommand] = self._batch
-        self._batch = []
+        batch, self._batch = self._batch, []
         answer = super().open_session(session_id, generation=generation, reset=reset)
         asyncio.get_running_loop().call_soon(self._batch.extend, batch)
         return await answer

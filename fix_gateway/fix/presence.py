@@ -1,0 +1,72 @@
+"""Tells the engine whether the client is there, and what its leaving means for its open orders.
+
+The engine decides and keeps the time, so that it happens also when this process dies. It is told
+again with each new grant: what was said under an earlier one may never have arrived.
+"""
+
+from typing import Final
+
+import msgspec
+
+from engine.commands import LogOffSession, LogOnSession
+from engine.scope import Scope
+from fix_gateway.fix.logon import Admission
+from fix_gateway.fix.session_tools import Engine
+from store.sessions import FixSessionRow
+
+NS_PER_MS: Final = 1_000_000
+YES: Final = "Y"
+# CancelOrdersOnDisconnect(8013) of the Logon, and the session's own setting.
+ASKED_SCOPES: Final = {
+    "N": None,
+    "S": Scope.SESSION,
+    "A": Scope.ACCOUNT,
+    "Y": Scope.ACCOUNT,
+}
+SET_SCOPES: Final = {"off": None, "session": Scope.SESSION, "account": Scope.ACCOUNT}
+
+
+class Presence:
+    """What was last said of one session's client. Belongs to the gateway's one thread."""
+
+    def __init__(self, row: FixSessionRow, engine: Engine) -> None:
+        self._engine = engine
+        # A process that has just started has no clients, whatever its predecessor had.
+        self._statement: LogOnSession | LogOffSession = LogOffSession(row.session_id, 0)
+
+    def log_on(self, row: FixSessionRow, admission: Admission, generation: int) -> None:
+        """The client is logged on, as it was let in."""
+        self._statement = make_logon(row, admission)
+        self.tell(generation)
+
+    def log_off(self, row: FixSessionRow, generation: int, *, is_graceful: bool) -> None:
+        """The client has left; `is_graceful` when it has said so itself."""
+        self._statement = LogOffSession(row.session_id, 0, is_graceful)
+        self.tell(generation)
+
+    def tell(self, generation: int) -> None:
+        """Say it under this grant. Without one, 0, it is said as soon as there is one."""
+        if generation:
+            self._engine.tell(msgspec.structs.replace(self._statement, generation=generation))
+
+
+def make_logon(row: FixSessionRow, admission: Admission) -> LogOnSession:
+    """Return what the engine is told of a client: its own word goes before the session's setting.
+
+    The edge has let nobody in with a word that is not known.
+    """
+    asked = admission.cancel_on_disconnect
+    asked_on_loss = admission.cancel_on_internal_loss
+    return LogOnSession(
+        session_id=row.session_id,
+        generation=0,
+        account_id=row.account_id,
+        cancel_scope=(
+            SET_SCOPES[row.cancel_on_disconnect] if asked is None else ASKED_SCOPES[asked]
+        ),
+        grace_ns=row.cancel_grace_ms * NS_PER_MS,
+        cancels_on_logout=row.cancel_on_logout,
+        cancels_on_internal_loss=(
+            row.cancel_on_internal_loss if asked_on_loss is None else asked_on_loss == YES
+        ),
+    )
