@@ -23,6 +23,7 @@ from fix_gateway.fix.refusals import RefusalLog
 from fix_gateway.fix.session_tools import SessionTools
 from fix_gateway.fix.throttle import SessionThrottle
 from fix_gateway.fix.translate import Refusal, SessionContext
+from store.sessions import FixSessionRow
 
 ENGINE_UNAVAILABLE: Final = "ENGINE_UNAVAILABLE: try again in a moment"
 UNSUPPORTED: Final = "UNSUPPORTED: message type not spoken here"
@@ -62,8 +63,10 @@ class Intake:
         self._reply = reply
         self._log_out = log_out
 
-    def take(self, text: str, context: SessionContext) -> None:
+    def take(self, text: str, row: FixSessionRow, generation: int, epoch: int) -> None:
         """Take a message that came in sequence and well-formed. A generation of 0 is no grant."""
+        context = SessionContext(row.session_id, row.firm_id, row.account_id, generation, epoch)
+        self._throttle.follow(row, time.monotonic_ns())
         fields = parse_message(text)
         if int(fields[Tag.MSG_SEQ_NUM]) in self._refusals:
             return

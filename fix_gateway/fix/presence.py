@@ -31,17 +31,35 @@ class Presence:
 
     def __init__(self, row: FixSessionRow, engine: Engine) -> None:
         self._engine = engine
+        self._session_id = row.session_id
+        self._has_said_goodbye = False
+        self._is_sent_away = False
         # A process that has just started has no clients, whatever its predecessor had.
         self._statement: LogOnSession | LogOffSession = LogOffSession(row.session_id, 0)
 
     def log_on(self, row: FixSessionRow, admission: Admission, generation: int) -> None:
         """The client is logged on, as it was let in."""
+        self._has_said_goodbye = self._is_sent_away = False
         self._statement = make_logon(row, admission)
         self.tell(generation)
 
-    def log_off(self, row: FixSessionRow, generation: int, *, is_graceful: bool) -> None:
-        """The client has left; `is_graceful` when it has said so itself."""
-        self._statement = LogOffSession(row.session_id, 0, is_graceful)
+    def change(self, row: FixSessionRow, admission: Admission, generation: int) -> None:
+        """Other settings hold from now on for a client that is logged on."""
+        self._statement = make_logon(row, admission)
+        self.tell(generation)
+
+    def note_goodbye(self) -> None:
+        """The client has said Logout(5)."""
+        self._has_said_goodbye = True
+
+    def note_sent_away(self) -> None:
+        """The client has been told to leave: its Logout is an answer, not its own will."""
+        self._is_sent_away = True
+
+    def log_off(self, generation: int) -> None:
+        """The client has left."""
+        is_graceful = self._has_said_goodbye and not self._is_sent_away
+        self._statement = LogOffSession(self._session_id, 0, is_graceful)
         self.tell(generation)
 
     def tell(self, generation: int) -> None:

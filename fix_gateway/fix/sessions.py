@@ -26,7 +26,6 @@ from fix_gateway.fix.resend import (
 )
 from fix_gateway.fix.session_tools import Outlet, SessionTools
 from fix_gateway.fix.throttle import SessionThrottle, ThrottleUsage
-from fix_gateway.fix.translate import SessionContext
 from store.sessions import FixSessionRow
 
 FAR: Final = 1 << 62
@@ -58,11 +57,7 @@ class FixSession:
         self._refusals = RefusalLog(directory / "refusals")
         self._throttle = SessionThrottle(row, tools.throttle, tools.metrics, time.monotonic_ns())
         self._intake = Intake(
-            tools,
-            self._refusals,
-            self._throttle,
-            reply=self._reply,
-            log_out=self._log_out_soon,
+            tools, self._refusals, self._throttle, reply=self._reply, log_out=self._log_out_soon
         )
         self._delivery = Delivery(
             self._position,
@@ -85,8 +80,6 @@ class FixSession:
         self._is_authenticated = False
         self._is_logged_on = False
         self._is_closed = False
-        self._has_said_goodbye = False
-        self._is_sent_away = False
         self._bytes_behind_gap = 0
         self.received_count = 0
         self.logged_on_at_ns: int | None = None
@@ -135,7 +128,7 @@ class FixSession:
         """Let the settings of the row hold from now on, also for a client that is logged on."""
         self.row = row
         if self._is_logged_on and self._admission is not None:
-            self._presence.log_on(row, self._admission, self._generation)
+            self._presence.change(row, self._admission, self._generation)
 
     def revoke(self) -> None:
         """The grant is void: the engine or the link to it is gone."""
@@ -307,8 +300,6 @@ class FixSession:
         assert self._client is None
         self._client = client
         self._admission = admission
-        self._has_said_goodbye = False
-        self._is_sent_away = False
         self._bytes_behind_gap = 0
         if self._position.marks.epoch == NO_EPOCH:
             # QuickFIX does so too when it reads 141=Y; but that may have been an earlier Logon,
@@ -380,7 +371,7 @@ class FixSession:
     def log_out(self, reason: str) -> None:
         """Send Logout(5) with the reason, if the client is logged on."""
         if self._acceptor is not None and self._is_logged_on:
-            self._is_sent_away = True
+            self._presence.note_sent_away()
             self._acceptor.log_out(reason)
             self.drain()
 
@@ -455,10 +446,8 @@ class FixSession:
             self._is_logged_on = False
             self.logged_on_at_ns = None
             self._tools.metrics.sessions_logged_on.dec()
-            # Who is sent away answers with a Logout too, but has not left of its own will.
-            is_graceful = self._has_said_goodbye and not self._is_sent_away
-            self._presence.log_off(self.row, self._generation, is_graceful=is_graceful)
-            self._log.info("session_logged_off", is_graceful=is_graceful)
+            self._presence.log_off(self._generation)
+            self._log.info("session_logged_off")
 
     def on_session_message(self, text: str) -> None:
         """A session-level message came that QuickFIX accepts."""
@@ -467,18 +456,13 @@ class FixSession:
             if test_req_id is not None:
                 self._delivery.note_answer(test_req_id)
         elif text.find(LOGOUT) != -1:
-            self._has_said_goodbye = True
+            self._presence.note_goodbye()
             if not self.is_resending:
                 self._delivery.note_goodbye()
 
     def on_application_message(self, text: str) -> None:
         """An application message came, in sequence and well-formed."""
-        row = self.row
-        self._throttle.follow(row, time.monotonic_ns())
-        context = SessionContext(
-            row.session_id, row.firm_id, row.account_id, self._generation, self._epoch
-        )
-        self._intake.take(text, context)
+        self._intake.take(text, self.row, self._generation, self._epoch)
 
     def on_unprocessed_message(self, text: str) -> None:
         """Our own code failed on a message."""
