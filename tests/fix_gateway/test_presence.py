@@ -70,7 +70,7 @@ def test_logon_goes_before_the_setting(
     [(False, None, False), (True, None, True), (True, "N", False), (False, "Y", True)],
 )
 def test_internal_loss_too(setting: bool, asked: str | None, counts: bool) -> None:
-    """CancelOrdersOnInternalDisconnect(8014) likewise; grace and Logout are the operator's alone."""
+    """CancelOrdersOnInternalDisconnect(8014) likewise; the rest is the operator's alone."""
     row = make_row(cancel_on_internal_loss=setting, cancel_grace_ms=1500, cancel_on_logout=True)
     admission = Admission(b"", "192.0.2.7:5555", 1, cancel_on_internal_loss=asked)
     assert make_logon(row, admission) == LogOnSession(
