@@ -13,6 +13,7 @@ from engine.events import Event
 from engine.order import OrdType, Side, TimeInForce
 from engine.runtime.feed import Position
 from engine.units import AccountId, ClOrdId, InstrumentId, Price, Qty, SessionId
+from tests.session_row import make_row
 
 INSTRUMENT = InstrumentId(1)
 TIMES = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK)
@@ -32,6 +33,14 @@ class Client:
         self.must_run: set[tuple[int, int]] = set()
         self.received: list[tuple[Position, Event]] = []
         self.take: Take | None = None  # The door, while logged on.
+        self.row = make_row(
+            session_id=session_id,
+            account_id=account_id,
+            cancel_on_disconnect=random.choice(("off", "off", "session", "account")),
+            cancel_grace_ms=random.choice((0, 200, 3000)),
+            cancel_on_logout=random.random() < 0.5,
+            cancel_on_internal_loss=random.random() < 0.5,
+        )
         self._random = random
         self._count = 0
 
@@ -67,6 +76,8 @@ class Client:
                 self.session_id, 0, self.epoch, number, self.account_id, name, target
             )
         is_market = random.random() < 0.1
+        time_in_force = random.choice(TIMES)
+        is_gtc = time_in_force is TimeInForce.GTC
         return NewOrder(
             session_id=self.session_id,
             generation=0,
@@ -77,12 +88,13 @@ class Client:
             cl_ord_id=name,
             side=random.choice((Side.BUY, Side.SELL)),
             ord_type=OrdType.MARKET if is_market else OrdType.LIMIT,
-            time_in_force=random.choice(TIMES),
+            time_in_force=time_in_force,
             order_qty=Qty(random.randint(1, 22)),
             price=None if is_market else Price(random.randint(95, 105)),
+            outlives_connection=is_gtc and random.random() < 0.3,
         )
 
 
-def with_grant(command: SessionCommand, generation: int) -> SessionCommand:
+def with_grant(command: SessionCommand, generation: int, received_at_ns: int) -> SessionCommand:
     """Return the command as a door sends it that holds the grant."""
-    return msgspec.structs.replace(command, generation=generation)
+    return msgspec.structs.replace(command, generation=generation, received_at_ns=received_at_ns)

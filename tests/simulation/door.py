@@ -17,12 +17,15 @@ from engine.runtime.codec import Record, Welcome
 from engine.runtime.feed import BEFORE_ALL, Position, SessionEvent
 from engine.units import SessionId
 from fix_gateway.fix.engine_link import GatewayLink
-from tests.simulation.client import Client, with_grant
+from fix_gateway.fix.logon import Admission
+from fix_gateway.fix.presence import Presence
+from tests.simulation.client import Client, Take, with_grant
 from tests.simulation.loop import PROCESS, Process
 
 TICK_S: Final = 1.0
 REPEAT_CHANCE: Final = 0.05  # Of sending a command twice, as a door must be free to.
 EVENTS_PER_SLICE: Final = 40
+ADMISSION: Final = Admission(b"", "", 0)
 
 MakeLink = Callable[["DoorProcess"], GatewayLink]
 
@@ -39,8 +42,10 @@ class DoorFiles:
 class DoorSession:
     """One session in one door process."""
 
-    def __init__(self, client: Client, files: DoorFiles) -> None:
+    def __init__(self, client: Client, files: DoorFiles, link: GatewayLink) -> None:
         self.client = client
+        self.presence = Presence(client.row, link)
+        self.take: Take | None = None  # What this process gave its client, if it let it in.
         self.files = files
         self.generation = 0
         self.epoch = 0
@@ -56,6 +61,14 @@ class DoorSession:
     def is_logged_on(self) -> bool:
         """Whether this process has the client."""
         return self.client.take is not None
+
+    def note_leaving(self, *, is_graceful: bool) -> None:
+        """Say that the client has left, if it has and nobody has said so."""
+        if self.take is not None and self.client.take is not self.take:
+            self.take = None
+            if is_graceful:
+                self.presence.note_goodbye()
+            self.presence.log_off(self.generation)
 
     def deliver(self) -> None:
         """Tell the client what is due, if it is logged on. Position and send are one step."""
@@ -77,12 +90,14 @@ class DoorProcess:
         files: dict[SessionId, DoorFiles],
         random: Random,
         make_link: MakeLink,
+        clock_ns: Callable[[], int],
     ) -> None:
         self.sessions: dict[SessionId, DoorSession] = {}
         self._clients = clients
         self._files = files
         self.flush_chance = 0.8
         self._random = random
+        self._clock_ns = clock_ns
         self._touched: dict[SessionId, DoorSession] = {}
         self._is_caught_up = False
         self.link = make_link(self)
@@ -99,6 +114,8 @@ class DoorProcess:
             self.link.check_progress(asyncio.get_running_loop().time())
             self.link.flush()
             self._take_stores(process)
+            for session in self.sessions.values():
+                session.note_leaving(is_graceful=self._random.random() < 0.3)
             if self.link.is_available:
                 await self._retry_held()
 
@@ -159,7 +176,7 @@ class DoorProcess:
             files = self._files[client.session_id]
             if files.owner is None or not files.owner.is_alive:
                 files.owner = process
-                self.sessions[client.session_id] = DoorSession(client, files)
+                self.sessions[client.session_id] = DoorSession(client, files, self.link)
 
     async def _open(self, session: DoorSession) -> None:
         event = await self.link.open_session(
@@ -167,6 +184,8 @@ class DoorProcess:
         )
         if isinstance(event, SessionOpened):
             self._adopt(session, event)
+            session.note_leaving(is_graceful=False)
+            session.presence.tell(session.generation)
 
     def _adopt(self, session: DoorSession, opened: SessionOpened) -> None:
         session.generation = opened.generation
@@ -240,7 +259,11 @@ class DoorProcess:
             client.start_epoch(session.epoch)
         process = PROCESS.get()
         assert process is not None
-        client.take = lambda number, command: process.call(self._consume, session, number, command)
+        session.note_leaving(is_graceful=False)
+        session.take = client.take = lambda number, command: process.call(
+            self._consume, session, number, command
+        )
+        session.presence.log_on(client.row, ADMISSION, session.generation)
         client.resend(session.expected)
         session.deliver()
 
@@ -256,7 +279,7 @@ class DoorProcess:
             session.files.refusals.add(key)
             session.client.refused.add(key)
             return
-        granted = with_grant(command, session.generation)
+        granted = with_grant(command, session.generation, self._clock_ns())
         session.entered.add(key)
         session.entered_number = number
         self.link.enter(granted)

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from engine.commands import (
     AdjustBalance,
+    AdvanceTime,
     CancelOrder,
     Command,
+    LogOffSession,
+    LogOnSession,
     NewOrder,
     OpenSession,
     ReleaseAllSessions,
@@ -28,7 +31,7 @@ from engine.events import (
 )
 from engine.exchange import Exchange
 from engine.order import TimeInForce
-from engine.reasons import RejectReason
+from engine.reasons import CancelReason, RejectReason
 from engine.runtime.codec import (
     FrameKind,
     FrameReader,
@@ -48,11 +51,13 @@ from tests.exchange_desk import ALICE, BASE_FACTOR, BOB, BTC, NOTIONAL_FACTOR, U
 from tests.model.naive_exchange import NaiveExchange, NaiveOrder
 from tests.model.test_exchange_against_twin import fills_of
 from tests.simulation.client import Client
+from tests.simulation.naive_presence import NaivePresence
 from tests.simulation.network import SimTransport
 
 ORDER_QTY_MAX = 20
 DAY_NS = 24 * 3600 * 1_000_000_000
 FRAME_BYTES_MAX = 1 << 30
+GONE = (CancelReason.DISCONNECTED, CancelReason.LOGGED_OUT)
 STALE = (RejectReason.STALE_GENERATION, RejectReason.STALE_EPOCH)
 
 
@@ -188,6 +193,7 @@ class NaiveVenue:
         self._references: set[tuple[int, str]] = set()
         self._names: dict[tuple[int, str], int] = {}
         self._days: dict[int, int] = {}
+        self._presence = NaivePresence()
         self._last_ns = 0
 
     def compare(self, records: list[Record], exchange: Exchange) -> None:
@@ -205,11 +211,15 @@ class NaiveVenue:
                 self._open(command, events)
             case ReleaseSession():
                 grant = self._sessions.get(command.session_id, [0, 0, 0, 0])
-                if grant[0] == command.generation:
+                if grant[0] == command.generation and grant[3]:
                     grant[3] = 0
+                    self._presence.lose(record.now_ns, command.session_id)
             case ReleaseAllSessions():
                 for grant in self._sessions.values():
                     grant[3] = 0
+                self._presence.lose_all(record.now_ns)
+            case LogOnSession() | LogOffSession():
+                self._note_presence(record.now_ns, command, events)
             case AdjustBalance():
                 self._pay(command, events)
             case NewOrder() if self._admits(command, events):
@@ -230,6 +240,17 @@ class NaiveVenue:
             grant[1] += 1
             grant[2] = 0
         assert events == [SessionOpened(command.session_id, grant[0], grant[1], grant[2])]
+
+    def _note_presence(
+        self, now_ns: int, command: LogOnSession | LogOffSession, events: list[Event]
+    ) -> None:
+        grant = self._sessions.get(command.session_id, [0, 0, 0, 0])
+        if not grant[3] or grant[0] != command.generation:
+            assert isinstance(events[0], CommandRefused)
+        elif isinstance(command, LogOnSession):
+            self._presence.log_on(now_ns, command)
+        else:
+            self._presence.log_off(now_ns, command)
 
     def _pay(self, command: AdjustBalance, events: list[Event]) -> None:
         key = (command.account_id, command.reference)
@@ -262,6 +283,10 @@ class NaiveVenue:
             open_qty=command.order_qty,
             is_day=command.time_in_force is TimeInForce.DAY,
         )
+        if 0 < command.orig_sent_at_ns <= self._presence.stale_before_ns(command.session_id):
+            assert isinstance(events[0], OrderRejected), f"{command} is too old: {events}"
+            assert events[0].reason is RejectReason.STALE
+            return
         if command.order_qty > ORDER_QTY_MAX or not self._twin.can_pay(order):
             assert isinstance(events[0], OrderRejected), f"{command} was not refused: {events}"
             return
@@ -275,6 +300,8 @@ class NaiveVenue:
         assert fills_of(events) == fills
         self._names[(command.account_id, command.cl_ord_id)] = record.seq
         self._days[record.seq] = record.now_ns // DAY_NS
+        if not command.outlives_connection:
+            self._presence.mortal[record.seq] = (command.session_id, command.account_id)
 
     def _cancel(self, command: CancelOrder, events: list[Event]) -> None:
         order_id = self._names.get((command.account_id, command.orig_cl_ord_id))
@@ -291,8 +318,20 @@ class NaiveVenue:
             order_id = event.order.order_id
             assert order_id in {order.order_id for order in self._twin.resting if order.is_day}
             self._twin.remove(order_id)
-        if isinstance(record.command(), ReleaseAllSessions):
+        command = record.command()
+        if isinstance(command, ReleaseAllSessions):
             return  # The first thing that an engine says, before time passes.
+        resting = {order.order_id for order in self._twin.resting}
+        is_time = isinstance(command, AdvanceTime)
+        due = self._presence.take_due(record.now_ns, record.batch_first_seq, is_time=is_time)
+        canceled = [
+            event.order.order_id
+            for event in record.events()
+            if isinstance(event, OrderCanceled) and event.reason in GONE
+        ]
+        assert sorted(canceled) == sorted(due & resting), f"wrong orders went at {record.seq}"
+        for order_id in canceled:
+            self._twin.remove(order_id)
         for order in self._twin.resting:
             assert not order.is_day or self._days[order.order_id] == record.now_ns // DAY_NS, (
                 f"order {order.order_id} outlived its day at {record.seq}"

@@ -169,6 +169,7 @@ class Venue:
             lambda door: self.variant.make_link(
                 self.directory / "engine.sock", self.directory / "journal", door, self.loop.time
             ),
+            self.clock,
         )
         self.doors[place] = (process, door)
         process.on_death.append(
