@@ -60,7 +60,7 @@ class Roster:
                 self._dismiss(session, "the session has been disabled")
             elif row != session.row:
                 log.info("session_changed", session=row.client_comp_id)
-                session.row = row
+                session.change(row)
 
     def take_stores(self) -> list[FixSession]:
         """Make the sessions that are this process's to serve, and return the new ones.
@@ -146,7 +146,7 @@ def _describe(session: FixSession) -> dict[str, Any]:
         "next_target_msg_seq_num": next_target,
         "logged_on_at": _utc_text(session.logged_on_at_ns),
         "last_received_at": _utc_text(session.last_received_at_ns),
-        "throttle": None,
+        "throttle": session.throttle.usage(time.monotonic_ns())._asdict(),
     }
 
 

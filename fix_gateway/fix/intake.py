@@ -5,6 +5,7 @@ ever resent. What the engine may have seen is never refused here. Every message 
 session's budgets before anything else is done with it.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Final
@@ -111,7 +112,8 @@ class Intake:
             self._refuse_business(fields, TOO_OFTEN, throttled.text)
         if throttled.is_last_straw:
             log.warning("client_does_not_keep_its_rate", session=fields[Tag.SENDER_COMP_ID])
-            self._log_out(throttled.text)
+            # Not now: this is the middle of one of QuickFIX's callbacks.
+            asyncio.get_running_loop().call_soon(self._log_out, throttled.text)
         return False
 
     def _refuse(

@@ -32,6 +32,7 @@ class Presence:
     def __init__(self, row: FixSessionRow, engine: Engine) -> None:
         self._engine = engine
         self._session_id = row.session_id
+        self._admission: Admission | None = None
         self._has_said_goodbye = False
         self._is_sent_away = False
         # A process that has just started has no clients, whatever its predecessor had.
@@ -40,13 +41,15 @@ class Presence:
     def log_on(self, row: FixSessionRow, admission: Admission, generation: int) -> None:
         """The client is logged on, as it was let in."""
         self._has_said_goodbye = self._is_sent_away = False
+        self._admission = admission
         self._statement = make_logon(row, admission)
         self.tell(generation)
 
-    def change(self, row: FixSessionRow, admission: Admission, generation: int) -> None:
-        """Other settings hold from now on for a client that is logged on."""
-        self._statement = make_logon(row, admission)
-        self.tell(generation)
+    def change(self, row: FixSessionRow, generation: int) -> None:
+        """Other settings hold from now on, also for a client that is logged on."""
+        if self._admission is not None:
+            self._statement = make_logon(row, self._admission)
+            self.tell(generation)
 
     def note_goodbye(self) -> None:
         """The client has said Logout(5)."""
@@ -59,6 +62,7 @@ class Presence:
     def log_off(self, generation: int) -> None:
         """The client has left."""
         is_graceful = self._has_said_goodbye and not self._is_sent_away
+        self._admission = None
         self._statement = LogOffSession(self._session_id, 0, is_graceful)
         self.tell(generation)
 

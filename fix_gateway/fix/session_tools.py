@@ -10,8 +10,10 @@ from engine.events import CommandRefused, SessionOpened
 from engine.runtime.feed import Position, SessionEvent
 from engine.units import SessionId
 from fix_gateway.fix.acceptor import SessionAcceptor, SessionHandler
+from fix_gateway.fix.delivery import Delivery
 from fix_gateway.fix.execution_report import ReportBuilder
 from fix_gateway.fix.message_store import SessionIdentity, SessionStore
+from fix_gateway.fix.position import PositionFile
 from fix_gateway.fix.resend import ResendPace
 from fix_gateway.fix.throttle import ThrottleDefaults
 from fix_gateway.fix.translate import Translator
@@ -65,6 +67,16 @@ class SessionTools:
     throttle: ThrottleDefaults
     worker: int = 0
     kept_acceptors: dict[SessionIdentity, SessionAcceptor] = field(default_factory=dict)
+
+    def make_delivery(self, session_id: SessionId, position_file: PositionFile) -> Delivery:
+        """Return what brings a session its reports."""
+        return Delivery(
+            position_file,
+            self.builder,
+            self.metrics,
+            lambda after: self.engine.read_session_events(session_id, after),
+            proof_wait_s=self.proof_wait_s,
+        )
 
     def obtain_acceptor(
         self,

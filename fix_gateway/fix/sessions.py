@@ -10,7 +10,6 @@ from engine.events import CommandRefused, SessionOpened
 from engine.runtime import faults
 from engine.runtime.feed import Position, SessionEvent
 from fix_gateway.fix.acceptor import SessionAcceptor
-from fix_gateway.fix.delivery import Delivery
 from fix_gateway.fix.fields import SOH, MsgType, Tag, parse_message
 from fix_gateway.fix.intake import Intake
 from fix_gateway.fix.logon import Admission
@@ -25,7 +24,7 @@ from fix_gateway.fix.resend import (
     parse_resend_request,
 )
 from fix_gateway.fix.session_tools import Outlet, SessionTools
-from fix_gateway.fix.throttle import SessionThrottle, ThrottleUsage
+from fix_gateway.fix.throttle import SessionThrottle
 from store.sessions import FixSessionRow
 
 FAR: Final = 1 << 62
@@ -55,17 +54,11 @@ class FixSession:
         self._store = SessionStore(directory, self._identity, tools.worker)
         self._position = PositionFile(directory / "position", row.session_id)
         self._refusals = RefusalLog(directory / "refusals")
-        self._throttle = SessionThrottle(row, tools.throttle, tools.metrics, time.monotonic_ns())
+        self.throttle = SessionThrottle(row, tools.throttle, tools.metrics, time.monotonic_ns())
         self._intake = Intake(
-            tools, self._refusals, self._throttle, reply=self._reply, log_out=self._log_out_soon
+            tools, self._refusals, self.throttle, reply=self._reply, log_out=self.log_out
         )
-        self._delivery = Delivery(
-            self._position,
-            tools.builder,
-            tools.metrics,
-            lambda after: tools.engine.read_session_events(row.session_id, after),
-            proof_wait_s=tools.proof_wait_s,
-        )
+        self._delivery = tools.make_delivery(row.session_id, self._position)
         self._resender = Resender(
             self._store, self._identity, tools.resend_pace, tools.metrics, self._end_resend
         )
@@ -127,8 +120,7 @@ class FixSession:
     def change(self, row: FixSessionRow) -> None:
         """Let the settings of the row hold from now on, also for a client that is logged on."""
         self.row = row
-        if self._is_logged_on and self._admission is not None:
-            self._presence.change(row, self._admission, self._generation)
+        self._presence.change(row, self._generation)
 
     def revoke(self) -> None:
         """The grant is void: the engine or the link to it is gone."""
@@ -382,10 +374,6 @@ class FixSession:
         else:
             self.evict()
 
-    def throttle_usage(self) -> ThrottleUsage:
-        """Return what the client may send at this moment."""
-        return self._throttle.usage(time.monotonic_ns())
-
     def tick(self, now_s: float) -> None:
         """Once a second: QuickFIX's timers, and the question whether the client has it all."""
         if self._acceptor is not None:
@@ -475,10 +463,6 @@ class FixSession:
         self._refusals.add(msg_seq_num, reply_msg_seq_num=number)
         self._acceptor.send(reply)
         faults.reach("refusal.after_reply")
-
-    def _log_out_soon(self, reason: str) -> None:
-        """Log the client out, but not out of the middle of one of QuickFIX's callbacks."""
-        asyncio.get_running_loop().call_soon(self.log_out, reason)
 
     # Reports.
 

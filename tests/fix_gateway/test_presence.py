@@ -36,6 +36,9 @@ class Listener:
     ) -> SessionOpened | CommandRefused:
         raise AssertionError(session_id, generation, reset)
 
+    def release_session(self, session_id: SessionId, generation: int) -> None:
+        raise AssertionError(session_id, generation)
+
     def read_session_events(self, session_id: SessionId, after: Position) -> Iterator[SessionEvent]:
         raise AssertionError(session_id, after)
 
@@ -95,9 +98,10 @@ def test_said_again_with_each_grant(engine: Listener) -> None:
     presence = Presence(make_row(), engine)
     presence.log_on(make_row(), ADMISSION, 1)
     presence.tell(2)
-    presence.change(make_row(cancel_on_disconnect="session"), ADMISSION, 2)
+    presence.change(make_row(cancel_on_disconnect="session"), 2)
     presence.note_goodbye()
     presence.log_off(0)
+    presence.change(make_row(cancel_on_disconnect="account"), 3)
     presence.tell(3)
     said = [(type(command), command.generation) for command in engine.told]
     assert said == [(LogOnSession, 1), (LogOnSession, 2), (LogOnSession, 2), (LogOffSession, 3)]
