@@ -14,9 +14,16 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from engine.events import Event, SessionReset
+from engine.events import (
+    Event,
+    KillCompleted,
+    KillSwitchLifted,
+    KillSwitchPulled,
+    SessionReset,
+)
 from engine.runtime.codec import Record
 from engine.runtime.journal import JournalDamagedError, read_records
+from engine.scope import Scope
 from engine.units import Seq
 from store.audit import AuditEntry, add_followed_entry, get_followed_seq
 from store.postgres import Database, StoreError
@@ -45,8 +52,23 @@ def make_entry(event: Event, at: datetime) -> AuditEntry | None:
             return AuditEntry(
                 "engine", "session_reset", f"session:{session_id}", {"epoch": epoch}, at
             )
+        case KillSwitchPulled(scope, scope_id, reason, actor):
+            return AuditEntry(
+                actor, "kill_switch_pulled", _name(scope, scope_id), {"reason": reason}, at
+            )
+        case KillSwitchLifted(scope, scope_id, reason, actor):
+            return AuditEntry(
+                actor, "kill_switch_lifted", _name(scope, scope_id), {"reason": reason}, at
+            )
+        case KillCompleted(scope, scope_id, canceled_count):
+            detail = {"canceled_count": canceled_count}
+            return AuditEntry("engine", "kill_completed", _name(scope, scope_id), detail, at)
         case _:
             return None
+
+
+def _name(scope: Scope, scope_id: int) -> str:
+    return "everything" if scope is Scope.EVERYTHING else f"{scope.name.lower()}:{scope_id}"
 
 
 def find_entry(record: Record, events: list[Event]) -> Followed | None:

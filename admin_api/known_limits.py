@@ -1,23 +1,54 @@
 """The limits that hold, as the engine has told them."""
 
-from engine.events import Event, RiskLimitsSet
-from engine.limits import RiskLimits
+from engine.events import AccountThrottleSet, Event, RiskLimitsSet, ScopeLimitsSet
+from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
+from engine.scope import Scope
 from engine.units import AccountId, InstrumentId
 
 
 class KnownLimits:
-    """What accounts may risk. Belongs to one event loop."""
+    """What accounts, firms and FIX sessions may risk. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self._of_accounts: dict[tuple[AccountId, InstrumentId], RiskLimits] = {}
+        self._of_scopes: dict[tuple[Scope, int, InstrumentId], ScopeLimits] = {}
+        self._throttles: dict[AccountId, AccountThrottle] = {}
 
     def learn(self, event: Event) -> None:
         """Take in what an event says of limits; others say nothing."""
-        if isinstance(event, RiskLimitsSet):
-            limits = event.limits
-            self._of_accounts[(limits.account_id, limits.instrument_id)] = limits
+        match event:
+            case RiskLimitsSet(limits):
+                self._of_accounts[(limits.account_id, limits.instrument_id)] = limits
+            case ScopeLimitsSet(scope_limits):
+                self._learn_of_scope(scope_limits)
+            case AccountThrottleSet(account_id, None):
+                self._throttles.pop(account_id, None)
+            case AccountThrottleSet(account_id, AccountThrottle() as throttle):
+                self._throttles[account_id] = throttle
+            case _:
+                pass
 
     def of_account(self, account_id: AccountId) -> list[RiskLimits]:
         """Return the account's limits, in the order of their instruments."""
         rows = sorted(self._of_accounts.items())
         return [limits for (owner, _), limits in rows if owner == account_id]
+
+    def of_scope(self, scope: Scope, scope_id: int) -> list[ScopeLimits]:
+        """Return the limits of a firm or FIX session, in the order of their instruments."""
+        found = [
+            limits
+            for (kind, owner, _), limits in self._of_scopes.items()
+            if (kind, owner) == (scope, scope_id)
+        ]
+        return sorted(found, key=lambda limits: limits.instrument_id)
+
+    def throttle_of(self, account_id: AccountId) -> AccountThrottle | None:
+        """Return how often the account may enter orders, None for as often as it likes."""
+        return self._throttles.get(account_id)
+
+    def _learn_of_scope(self, limits: ScopeLimits) -> None:
+        key = (limits.scope, limits.scope_id, limits.instrument_id)
+        if limits.order_qty_max is None and limits.notional_max is None:
+            self._of_scopes.pop(key, None)
+        else:
+            self._of_scopes[key] = limits

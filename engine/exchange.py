@@ -183,9 +183,14 @@ class Exchange:
             for grant in self._ownership.grants()
         ]
 
-    def limit_events(self) -> list[RiskLimitsSet]:
+    def limit_events(self) -> list[RiskLimitsSet | ScopeLimitsSet | AccountThrottleSet]:
         """Return which limits hold now, as the events that say so."""
-        return [RiskLimitsSet(limits) for limits in self._gate.limits()]
+        throttles = self._gate.throttles()
+        return [
+            *(RiskLimitsSet(limits) for limits in self._gate.limits()),
+            *(ScopeLimitsSet(limits) for limits in self._gate.scope_limits()),
+            *(AccountThrottleSet(throttle.account_id, throttle) for throttle in throttles),
+        ]
 
     def open_order_count(self) -> int:
         """Return how many orders rest in the books."""

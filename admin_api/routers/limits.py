@@ -1,4 +1,4 @@
-"""Risk limits: what an order may not exceed."""
+"""Risk limits: what an order may not exceed, and how many may come."""
 
 from http import HTTPStatus
 from typing import Annotated, Any, Final
@@ -8,16 +8,28 @@ from fastapi import APIRouter, HTTPException, Path
 from admin_api.auth.tokens import Operator
 from admin_api.errors import conflict, engine_away, invalid, not_found
 from admin_api.schemas.fields import INTEGER_MAX
-from admin_api.schemas.limits import RiskLimitsBody, RiskLimitsPage, RiskLimitsView
+from admin_api.schemas.limits import (
+    AccountThrottleBody,
+    AccountThrottleView,
+    RiskLimitsBody,
+    RiskLimitsPage,
+    RiskLimitsView,
+    ScopeLimitsBody,
+    ScopeLimitsPage,
+    ScopeLimitsView,
+)
 from admin_api.schemas.problem import Problem, Responses
 from admin_api.services import OperatorOf, Services, ServicesOf
-from engine.commands import Command, SetRiskLimits
+from admin_api.session_views import get_session
+from engine.commands import Command, SetAccountThrottle, SetRiskLimits, SetScopeLimits
 from engine.events import CommandRefused
 from engine.instrument import Instrument
-from engine.limits import RiskLimits
+from engine.limits import RiskLimits, ScopeLimits
 from engine.runtime.client import LinkClosedError
-from engine.units import AccountId, Money, Qty, parse_fixed
+from engine.scope import Scope
+from engine.units import AccountId, FirmId, Money, Qty, parse_fixed
 from store.audit import AuditEntry, add_audit_entries
+from store.firms import find_firm
 
 READ: Final[Responses] = {
     HTTPStatus.NOT_FOUND: {"model": Problem, "description": "There is none of that identity"},
@@ -76,6 +88,103 @@ async def set_account_limits(
     return _view_limits(limits, instrument)
 
 
+@router.get("/v1/accounts/{account_id}/throttle", responses=READ)
+async def show_account_throttle(
+    services: ServicesOf, _operator: OperatorOf, account_id: Identity
+) -> AccountThrottleView:
+    """Return how often the account may enter orders, over all its sessions. For operators."""
+    await _check_engine(services)
+    _check_account(services, account_id)
+    throttle = services.engine.limits.throttle_of(AccountId(account_id))
+    return AccountThrottleView(
+        account_id=account_id,
+        order_rate=None if throttle is None else throttle.rate,
+        order_burst=None if throttle is None else throttle.burst,
+    )
+
+
+@router.put("/v1/accounts/{account_id}/throttle", responses=SET)
+async def set_account_throttle(
+    services: ServicesOf, operator: OperatorOf, account_id: Identity, body: AccountThrottleBody
+) -> AccountThrottleView:
+    """Set how often the account may enter orders, over all its sessions. It holds at once.
+
+    Both null lifts it. Cancels are never counted.
+    """
+    rate, burst = body.order_rate, body.order_burst
+    if (rate is None) != (burst is None):
+        missing = "order_rate" if rate is None else "order_burst"
+        raise invalid(f"{missing}: is needed beside the other, or neither")
+    await _check_engine(services)
+    _check_account(services, account_id)
+    entry = _entry(operator, "throttle_ordered", f"account:{account_id}", body.model_dump())
+    await _order(services, entry, SetAccountThrottle(AccountId(account_id), rate, burst))
+    return AccountThrottleView(account_id=account_id, order_rate=rate, order_burst=burst)
+
+
+@router.get("/v1/firms/{firm_id}/limits", responses=READ)
+async def list_firm_limits(
+    services: ServicesOf, _operator: OperatorOf, firm_id: Identity
+) -> ScopeLimitsPage:
+    """Return what an order of any account of the firm may not exceed. For operators."""
+    await _check_engine(services)
+    await _check_firm(services, firm_id)
+    return _list_scope_limits(services, Scope.FIRM, firm_id)
+
+
+@router.put("/v1/firms/{firm_id}/limits/{symbol}", responses=SET)
+async def set_firm_limits(
+    services: ServicesOf,
+    operator: OperatorOf,
+    firm_id: Identity,
+    symbol: Symbol,
+    body: ScopeLimitsBody,
+) -> ScopeLimitsView:
+    """Set what an order of any account of the firm may not exceed. It holds at once.
+
+    Beside the limits of accounts and sessions: the strictest decides. Both null lifts it.
+    """
+    await _check_engine(services)
+    await _check_firm(services, firm_id)
+    limits = _parse_scope_limits(services, Scope.FIRM, firm_id, symbol, body)
+    detail = {"symbol": symbol, **body.model_dump()}
+    entry = _entry(operator, "limits_ordered", f"firm:{firm_id}", detail)
+    await _order(services, entry, SetScopeLimits(limits))
+    return _view_scope_limits(services, limits)
+
+
+@router.get("/v1/sessions/{session_id}/limits", responses=READ)
+async def list_session_limits(
+    services: ServicesOf, _operator: OperatorOf, session_id: Identity
+) -> ScopeLimitsPage:
+    """Return what an order that comes over the FIX session may not exceed. For operators."""
+    await _check_engine(services)
+    await _check_session(services, session_id)
+    return _list_scope_limits(services, Scope.SESSION, session_id)
+
+
+@router.put("/v1/sessions/{session_id}/limits/{symbol}", responses=SET)
+async def set_session_limits(
+    services: ServicesOf,
+    operator: OperatorOf,
+    session_id: Identity,
+    symbol: Symbol,
+    body: ScopeLimitsBody,
+) -> ScopeLimitsView:
+    """Set what an order that comes over the FIX session may not exceed. It holds at once.
+
+    Beside the limits of the account and its firm: the strictest decides. Both null lifts it.
+    """
+    await _check_engine(services)
+    await _check_session(services, session_id)
+    limits = _parse_scope_limits(services, Scope.SESSION, session_id, symbol, body)
+    entry = _entry(
+        operator, "limits_ordered", f"session:{session_id}", {"symbol": symbol, **dict(body)}
+    )
+    await _order(services, entry, SetScopeLimits(limits))
+    return _view_scope_limits(services, limits)
+
+
 async def _check_engine(services: Services) -> None:
     """Only the engine knows what holds. Raises the 503 that says that it is away."""
     if await services.engine.status() is None:
@@ -85,6 +194,17 @@ async def _check_engine(services: Services) -> None:
 def _check_account(services: Services, account_id: int) -> None:
     if account_id not in services.engine.reference.accounts:
         raise not_found(f"the exchange has no account {account_id}")
+
+
+async def _check_firm(services: Services, firm_id: int) -> None:
+    async with services.database.transaction() as connection:
+        if await find_firm(connection, FirmId(firm_id)) is None:
+            raise not_found(f"no firm {firm_id}")
+
+
+async def _check_session(services: Services, session_id: int) -> None:
+    async with services.database.transaction() as connection:
+        await get_session(connection, session_id)
 
 
 def _get_instrument(services: Services, symbol: str) -> Instrument:
@@ -122,6 +242,35 @@ def _parse_notional(text: str, instrument: Instrument) -> Money:
 
 def _inexact(field: str, text: str, decimals: int) -> HTTPException:
     return invalid(f"{field}: {text!r} is no decimal number of at most {decimals} decimals")
+
+
+def _parse_scope_limits(
+    services: Services, scope: Scope, scope_id: int, symbol: str, body: ScopeLimitsBody
+) -> ScopeLimits:
+    instrument = _get_instrument(services, symbol)
+    qty, notional = body.order_qty_max, body.notional_max
+    return ScopeLimits(
+        scope,
+        scope_id,
+        instrument.instrument_id,
+        None if qty is None else _parse_qty(qty, instrument),
+        None if notional is None else _parse_notional(notional, instrument),
+    )
+
+
+def _list_scope_limits(services: Services, scope: Scope, scope_id: int) -> ScopeLimitsPage:
+    found = services.engine.limits.of_scope(scope, scope_id)
+    return ScopeLimitsPage(items=[_view_scope_limits(services, limits) for limits in found])
+
+
+def _view_scope_limits(services: Services, limits: ScopeLimits) -> ScopeLimitsView:
+    instrument = services.engine.reference.instruments[limits.instrument_id]
+    qty, notional = limits.order_qty_max, limits.notional_max
+    return ScopeLimitsView(
+        symbol=instrument.symbol,
+        order_qty_max=None if qty is None else instrument.format_qty(qty),
+        notional_max=None if notional is None else instrument.format_notional(notional),
+    )
 
 
 def _view_limits(limits: RiskLimits, instrument: Instrument) -> RiskLimitsView:

@@ -1,11 +1,14 @@
 """Risk limits."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, Field
 
 from admin_api.schemas.fields import RequestBody
 
+THROTTLE_MAX: Final = 1_000_000
+
+ThrottleCount = Annotated[int, Field(strict=True, ge=1, le=THROTTLE_MAX)]
 DecimalText = Annotated[str, Field(min_length=1, max_length=40)]
 
 
@@ -23,6 +26,42 @@ class RiskLimitsView(BaseModel):
     symbol: str = Field(examples=["BTC-USD"])
     order_qty_max: str = Field(examples=["200.0000"])
     notional_max: str = Field(examples=["5000000.00000000"])
+
+
+class ScopeLimitsBody(RequestBody):
+    """What one order may not exceed, beside the account's own limits. Null is no limit."""
+
+    order_qty_max: DecimalText | None = Field(description="In the base asset", examples=["200"])
+    notional_max: DecimalText | None = Field(description="In the quote asset", examples=["5000000"])
+
+
+class ScopeLimitsView(BaseModel):
+    """What one order of the firm or FIX session in the instrument may not exceed."""
+
+    symbol: str = Field(examples=["BTC-USD"])
+    order_qty_max: str | None = Field(examples=["200.0000"])
+    notional_max: str | None = Field(examples=["5000000.00000000"])
+
+
+class ScopeLimitsPage(BaseModel):
+    """The limits of a firm or FIX session: none in an instrument that is not named here."""
+
+    items: list[ScopeLimitsView]
+
+
+class AccountThrottleBody(RequestBody):
+    """How often the account may enter orders. Both null: as often as it likes."""
+
+    order_rate: ThrottleCount | None = Field(description="Orders per second")
+    order_burst: ThrottleCount | None = Field(description="Orders at once")
+
+
+class AccountThrottleView(BaseModel):
+    """How often the account may enter orders, over whichever doors. Cancels are not counted."""
+
+    account_id: int
+    order_rate: int | None
+    order_burst: int | None
 
 
 class RiskLimitsPage(BaseModel):

@@ -11,9 +11,16 @@ import pytest
 from admin_api import audit_follower
 from admin_api.audit_follower import AuditFollower, find_entry
 from engine.commands import OpenSession, ResetSession
-from engine.events import Event, SessionReset
+from engine.events import (
+    Event,
+    KillCompleted,
+    KillSwitchLifted,
+    KillSwitchPulled,
+    SessionReset,
+)
 from engine.runtime.codec import Record
 from engine.runtime.journal import read_records
+from engine.scope import Scope
 from engine.units import Seq, SessionId
 from store.audit import AuditEntry, AuditRow, add_audit_entries, list_audit_rows
 from store.migrate import migrate
@@ -214,6 +221,25 @@ def test_one_record_has_one_entry() -> None:
         },
     )
     assert find_entry(record, []) is None
+
+
+def test_kill_switches_are_told_with_whoever_pulled_them() -> None:
+    """Whatever door the order came through, and also when it came through none."""
+    events: list[Event] = [
+        KillSwitchPulled(Scope.FIRM, 4, "fat finger", "os:ops"),
+        KillCompleted(Scope.EVERYTHING, 0, 12),
+    ]
+    found = find_entry(Record(Seq(9), 0, 1, 0, b"", b""), events)
+    assert found is not None
+    others = [{"action": "kill_completed", "subject": "everything", "canceled_count": 12}]
+    detail = {"reason": "fat finger", "others": others}
+    assert found.entry == AuditEntry("os:ops", "kill_switch_pulled", "firm:4", detail)
+    lifted = KillSwitchLifted(Scope.SESSION, 7, "it was a test", "operator:bob os:wcx")
+    found = find_entry(Record(Seq(9), 0, 1, 0, b"", b""), [lifted])
+    assert found is not None
+    assert found.entry == AuditEntry(
+        "operator:bob os:wcx", "kill_switch_lifted", "session:7", {"reason": "it was a test"}
+    )
 
 
 def test_audit_log_is_read_in_pages(on_postgres: Callable[[Scenario], None]) -> None:

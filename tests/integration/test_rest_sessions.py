@@ -308,11 +308,52 @@ def test_account_is_opened_and_given_limits(provisioned: VenueProcess) -> None:
     assert venue.call("GET", "/v1/accounts/9999/limits")[0] == 404
 
 
+def test_firms_sessions_and_accounts_are_limited_too(provisioned: VenueProcess) -> None:
+    """Beside the account's own limits; null lifts them again, and only they stop its orders."""
+    venue = provisioned
+    limits = {"order_qty_max": "0.5", "notional_max": None}
+    nothing = {"order_qty_max": None, "notional_max": None}
+    with RawClient(venue.fix_port, "DEMO1") as client:
+        client.log_on()
+        for place in (f"/v1/firms/{ALPHA}/limits", "/v1/sessions/1/limits"):
+            row = {"symbol": "BTC-USD", "order_qty_max": "0.5000", "notional_max": None}
+            assert order(venue, "PUT", f"{place}/BTC-USD", limits) == row
+            assert order(venue, "GET", place) == {"items": [row]}
+            client.send_bytes(client.order(f"scope-{time.time_ns()}"))
+            assert client.receive_type("8")[Tag.TEXT].startswith("MAX_ORDER_QTY")
+            order(venue, "PUT", f"{place}/BTC-USD", nothing)
+            assert order(venue, "GET", place) == {"items": []}
+
+        throttle = f"/v1/accounts/{ALPHAS_ACCOUNT}/throttle"
+        wish = {"order_rate": 1, "order_burst": 1}
+        set_to = {"account_id": ALPHAS_ACCOUNT, **wish}
+        assert order(venue, "PUT", throttle, wish) == order(venue, "GET", throttle) == set_to
+        client.send_bytes(
+            b"".join(client.order(f"burst-{number}-{time.time_ns()}") for number in range(5))
+        )
+        answers = [client.receive_type("8") for _ in range(5)]
+        refused = [found[Tag.TEXT] for found in answers if found[Tag.EXEC_TYPE] == "8"]
+        assert refused
+        assert all(text.startswith("RATE_LIMIT: at most 1 orders a second") for text in refused)
+        lifted = order(venue, "PUT", throttle, {"order_rate": None, "order_burst": None})
+        assert lifted == {"account_id": ALPHAS_ACCOUNT, "order_rate": None, "order_burst": None}
+        client.send_bytes(client.order(f"lifted-{time.time_ns()}"))
+        assert client.receive_type("8")[Tag.EXEC_TYPE] == ExecType.NEW
+    status, problem = venue.call("PUT", throttle, {"order_rate": 1, "order_burst": None})
+    assert (status, problem["detail"]) == (
+        422,
+        "body.order_burst: is needed beside the other, or neither",
+    )
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "detail"),
     [
         ("GET", "/v1/sessions/9999", None, 404, "no session 9999"),
         ("GET", "/v1/sessions/9999/status", None, 404, "no session 9999"),
+        ("GET", "/v1/sessions/9999/limits", None, 404, "no session 9999"),
+        ("GET", "/v1/firms/9999/limits", None, 404, "no firm 9999"),
+        ("GET", "/v1/accounts/9999/throttle", None, 404, "the exchange has no account 9999"),
         ("PATCH", "/v1/sessions/9999", {}, 404, "no session 9999"),
         ("POST", "/v1/sessions/9999/disable", None, 404, "no session 9999"),
         ("POST", "/v1/sessions/9999/disconnect", None, 404, "no session 9999"),
