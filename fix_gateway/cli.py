@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 import sys
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -17,6 +18,7 @@ from engine.runtime.client import ask_status
 from engine.runtime.feed import find_first_unread
 from engine.runtime.journal import JournalDamagedError
 from fix_gateway import break_glass, session_cli, user_cli
+from fix_gateway.control import PlanMaintenance, ask_every_process
 from fix_gateway.fix.position import read_proven
 from fix_gateway.supervisor.child import LINE_BYTES_MAX
 from fix_gateway.supervisor.demo import PASSWORD, DemoConflictError
@@ -100,6 +102,28 @@ def status() -> None:
         print("orders     not taken: the journal's disk is nearly full; cancels are")
     else:
         print("orders     taken")
+
+
+@app.command()
+def maintenance(
+    at: Annotated[
+        datetime | None,
+        typer.Argument(help="When, in UTC.", formats=["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]),
+    ] = None,
+    text: Annotated[str, typer.Option(help="What clients are told.")] = "",
+    *,
+    off: Annotated[bool, typer.Option("--off", help="Call it off, or end it.")] = False,
+) -> None:
+    """Log all FIX clients out at a time, with a word before, and let nobody in from then on."""
+    if off == (at is not None):
+        raise typer.BadParameter("name a time, or say --off")
+    request = PlanMaintenance(None if at is None else at.replace(tzinfo=UTC), text)
+    answers = ask_every_process(Settings().sockets_dir, request)
+    for name, error in answers.items():
+        print(f"{name}: {error or 'ok'}")
+    if not answers or any(answers.values()):
+        print("wcx: no gateway runs" if not answers else "wcx: not all did it", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -274,7 +298,8 @@ def _how_to_connect(settings: Settings, *, is_demo: bool) -> str:
     fix, rest = settings.fix, settings.rest
     lines = [
         "",
-        f"FIX      {fix.host}:{fix.port}  FIX.4.4, TargetCompID {fix.comp_id}",
+        f"FIX      {fix.host}:{fix.port}, over TLS port {fix.tls_port}  FIX.4.4, "
+        f"TargetCompID {fix.comp_id}",
         f"REST     http://{rest.host}:{rest.port}/docs  operators log in: wcx user --help",
         f"metrics  http://127.0.0.1:{fix.metrics_port}/metrics (gateway), "
         f"http://127.0.0.1:{settings.engine.metrics_port}/metrics (engine)",

@@ -78,6 +78,35 @@ class Controlled(Protocol):
         """Return the protocol for a client's connection that is passed on."""
 
 
+def ask_every_process(sockets_dir: Path, request: Refresh | PlanMaintenance) -> dict[str, str]:
+    """Ask all gateway processes that live. Returns by socket why one did not do it, "" if it did.
+
+    Blocks, for at most some seconds each. {} says that there is none.
+    """
+    line = msgspec.json.encode(request) + b"\n"
+    answers = {}
+    for path in sorted(sockets_dir.glob("gateway-*.sock")):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
+            connection.settimeout(WORK_WAIT_S + LINE_WAIT_S)
+            try:
+                connection.connect(str(path))
+            except OSError:
+                continue  # It was left there by one that has died.
+            try:
+                connection.sendall(line)
+                with connection.makefile("rb") as answer:
+                    found = msgspec.json.decode(answer.read(), type=_Answer)
+            except (OSError, msgspec.DecodeError) as error:
+                found = _Answer(ok=False, error=repr(error))
+            answers[path.name] = "" if found.ok else found.error
+    return answers
+
+
+class _Answer(msgspec.Struct):
+    ok: bool
+    error: str = "no reason was given"
+
+
 class ControlServer:
     """Listens on the control socket. Belongs to the gateway's one thread."""
 
