@@ -130,6 +130,7 @@ class BusinessRejectReason(IntEnum):
     OTHER = 0
     UNSUPPORTED_MESSAGE_TYPE = 3
     APPLICATION_NOT_AVAILABLE = 4
+    NOT_AUTHORIZED = 6
 
 
 Fields = dict[int, str]

@@ -22,7 +22,7 @@ from fix_gateway.fix.fields import (
 )
 from fix_gateway.fix.refusals import RefusalLog
 from fix_gateway.fix.session_tools import SessionTools
-from fix_gateway.fix.throttle import SessionThrottle
+from fix_gateway.fix.throttle import CANCEL_TYPES, SessionThrottle
 from fix_gateway.fix.translate import Refusal, SessionContext
 from store.sessions import FixSessionRow
 
@@ -34,6 +34,15 @@ ORDER_TYPES: Final = frozenset({MsgType.NEW_ORDER_SINGLE, MsgType.ORDER_CANCEL_R
 TOO_OFTEN: Final = BusinessRejectReason.OTHER
 
 log = structlog.get_logger("fix.intake")
+
+
+def find_forbidden(msg_type: str, row: FixSessionRow) -> str | None:
+    """Return in words why the session may not send such a message, None when it may."""
+    if msg_type in CANCEL_TYPES:
+        return None if row.can_cancel else "NOT_PERMITTED: this session may not cancel orders"
+    if msg_type in ORDER_TYPES and not row.can_enter:
+        return "NOT_PERMITTED: this session may not enter orders"
+    return None
 
 
 class Intake:
@@ -77,6 +86,11 @@ class Intake:
             # Never answered: a reject of a reject has no end.
             comp_id = fields[Tag.SENDER_COMP_ID]
             log.warning("client_rejected_message", session=comp_id, text=fields.get(Tag.TEXT))
+            return
+        is_new = int(fields[Tag.MSG_SEQ_NUM]) > self.entered_msg_seq_num
+        forbidden = find_forbidden(fields[Tag.MSG_TYPE], row) if is_new else None
+        if forbidden is not None:
+            self._refuse_business(fields, BusinessRejectReason.NOT_AUTHORIZED, forbidden)
             return
         if not context.generation or not self._engine.is_available:
             reason = BusinessRejectReason.APPLICATION_NOT_AVAILABLE

@@ -1,11 +1,14 @@
 """A FIX client without an engine: it sends the bytes that a test wants, right or wrong."""
 
+import base64
 import contextlib
 import socket
 import ssl
 import struct
 import time
 from typing import Final, Self
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fix_gateway.fix.fields import Fields, MsgType, Tag, UtcTimestamps, join_fields, parse_message
 from fix_gateway.fix.framing import FrameReader, build_frame
@@ -44,8 +47,14 @@ class RawClient:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
 
-    def message(self, msg_type: str, *fields: tuple[int, str], seq: int | None = None) -> bytes:
-        """Return a well-formed message with the next number, or with the one given."""
+    def message(
+        self,
+        msg_type: str,
+        *fields: tuple[int, str],
+        seq: int | None = None,
+        sending_time: str | None = None,
+    ) -> bytes:
+        """Return a well-formed message with the next number and the time, or with those given."""
         if seq is None:
             seq = self.next_seq
             self.next_seq += 1
@@ -54,7 +63,7 @@ class RawClient:
                 (Tag.MSG_TYPE, msg_type),
                 (Tag.MSG_SEQ_NUM, str(seq)),
                 (Tag.SENDER_COMP_ID, self.comp_id),
-                (Tag.SENDING_TIME, UtcTimestamps().format(time.time_ns())),
+                (Tag.SENDING_TIME, sending_time or UtcTimestamps().format(time.time_ns())),
                 (Tag.TARGET_COMP_ID, "WCX"),
                 *fields,
             ]
@@ -77,6 +86,22 @@ class RawClient:
             (Tag.USERNAME, self.comp_id),
             (Tag.PASSWORD, password),
             *extra,
+        )
+
+    def signed_logon_message(self, key: Ed25519PrivateKey, username: str) -> bytes:
+        """Return a Logon that is signed in the place of a password."""
+        now = UtcTimestamps().format(time.time_ns())
+        payload = "\x01".join(("A", self.comp_id, "WCX", str(self.next_seq), now))
+        signature = base64.b64encode(key.sign(payload.encode())).decode()
+        return self.message(
+            MsgType.LOGON,
+            (Tag.ENCRYPT_METHOD, "0"),
+            (Tag.HEART_BT_INT, "30"),
+            (Tag.RESET_SEQ_NUM_FLAG, "Y"),
+            (Tag.USERNAME, username),
+            (Tag.RAW_DATA_LENGTH, str(len(signature))),
+            (Tag.RAW_DATA, signature),
+            sending_time=now,
         )
 
     def log_on(

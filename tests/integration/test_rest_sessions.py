@@ -11,7 +11,11 @@ from typing import Any, NamedTuple
 import pytest
 import quickfix
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
 from typer.testing import CliRunner
 
 from fix_gateway.cli import app
@@ -243,11 +247,17 @@ def test_credentials_are_rotated_without_downtime_and_revoked_at_once(
 
 
 def test_signature_keys_are_brought_or_made(provisioned: VenueProcess) -> None:
-    """A private key is shown when it is made here, and never again."""
+    """A private key is shown when it is made here, and never again; it opens the session."""
     venue = provisioned
     path = f"{make_session(venue, 'SIGNS')}/credentials"
     made = order(venue, "POST", path, {"kind": "ed25519"})
-    assert made["private_key"].startswith("-----BEGIN PRIVATE KEY-----")
+    key = load_pem_private_key(made["private_key"].encode(), None)
+    assert isinstance(key, Ed25519PrivateKey)
+    with RawClient(venue.fix_port, "SIGNS") as client:
+        client.send_bytes(client.signed_logon_message(key, made["username"]))
+        assert client.receive()[Tag.MSG_TYPE] == MsgType.LOGON
+        client.send(MsgType.LOGOUT)
+        client.receive_type(MsgType.LOGOUT)
     own = Ed25519PrivateKey.generate().public_key()
     pem = own.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     brought = order(venue, "POST", path, {"kind": "ed25519", "public_key": pem})
@@ -260,6 +270,33 @@ def test_signature_keys_are_brought_or_made(provisioned: VenueProcess) -> None:
     assert rotated["kind"] == "ed25519"
     assert rotated["private_key"] is not None
     assert made["private_key"] not in json.dumps(order(venue, "GET", path))
+
+
+def test_what_a_session_may_not_do_is_refused_at_once(provisioned: VenueProcess) -> None:
+    """Entering and cancelling are allowed apart; a change holds for the next message."""
+    venue = provisioned
+    path = make_session(venue, "MAY")
+    _, password = make_password(venue, path)
+    client = log_on(venue, "MAY", password)
+    name = f"may-{time.time_ns()}"
+    client.send_bytes(client.order(name))
+    assert client.receive_type("8")[Tag.EXEC_TYPE] == ExecType.NEW
+    order(venue, "PATCH", path, {"can_enter": False, "can_cancel": False})
+
+    def refusal() -> tuple[str, str, str]:
+        answer = client.receive_type("j")
+        return answer[372], answer[380], answer[Tag.TEXT]
+
+    client.send_bytes(client.order(f"{name}-2"))
+    assert refusal() == ("D", "6", "NOT_PERMITTED: this session may not enter orders")
+    client.send("F", (11, f"{name}-3"), (41, name))
+    assert refusal() == ("F", "6", "NOT_PERMITTED: this session may not cancel orders")
+    order(venue, "PATCH", path, {"can_cancel": True})
+    client.send("F", (11, f"{name}-4"), (41, name))
+    assert client.receive_type("8")[Tag.EXEC_TYPE] == ExecType.CANCELED
+    client.send(MsgType.LOGOUT)
+    client.receive_type(MsgType.LOGOUT)
+    client.cut()
 
 
 def test_account_is_opened_and_given_limits(provisioned: VenueProcess) -> None:
