@@ -41,6 +41,7 @@ NAMES: Final = {
     Tag.SECONDARY_EXEC_ID: "trade_id",
     Tag.LAST_LIQUIDITY_IND: "last_liquidity_ind",
     Tag.ORD_REJ_REASON: "ord_rej_reason",
+    Tag.EXEC_RESTATEMENT_REASON: "exec_restatement_reason",
     Tag.TEXT: "text",
     Tag.TRANSACT_TIME: "transact_time",
 }
