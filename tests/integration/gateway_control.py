@@ -41,7 +41,7 @@ def execute(venue: VenueProcess, statement: str, parameters: Params = ()) -> lis
     """Run a statement in the venue's database and return the rows, [] when it has none."""
 
     async def run() -> list[Any]:
-        url = venue.environment_of("engine")["WCX_DATABASE_URL"]
+        url = venue.environment_of("admin_api")["WCX_DATABASE_URL"]
         async with await AsyncConnection.connect(url) as connection:
             cursor = await connection.execute(statement.encode(), parameters)
             return await cursor.fetchall() if cursor.description else []
