@@ -7,9 +7,12 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SOURCE_VENV := .venv-source
 SOURCE_INSTALLED := $(SOURCE_VENV)/.installed
+# Other order books, each in an environment of its own.
+PEERS := liquibook==2.0.1 akhil4n-orderbook==0.1.1 pyorderbook==0.4.9 lightmatchingengine==2019.1.4
+PEERS_INSTALLED := $(foreach peer,$(PEERS),.bench/$(firstword $(subst ==, ,$(peer)))/.installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-source simulate chaos check format bench lock clean
+.PHONY: help run demo test test-source simulate chaos check format bench bench-peers lock clean
 
 help:  ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,8 +48,10 @@ format: $(INSTALLED)  ## Format the code and mend what the linter can mend itsel
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(INSTALLED)  ## Measure, beside a baseline in the same run.
-	$(BIN)/python -m benchmarks
+bench: $(INSTALLED) $(PEERS_INSTALLED)  ## Measure, beside baselines in the same run; BENCH=--help says what there is.
+	$(BIN)/python -m benchmarks $(BENCH)
+
+bench-peers: $(PEERS_INSTALLED)  ## Install the order books that `make bench` compares with.
 
 lock: $(INSTALLED)  ## Resolve pyproject.toml anew into the two lock files.
 	$(BIN)/pip install --quiet uv==0.13.9
@@ -54,9 +59,13 @@ lock: $(INSTALLED)  ## Resolve pyproject.toml anew into the two lock files.
 	    --output-file requirements/binary.lock pyproject.toml
 	$(BIN)/uv pip compile $(LOCK_FLAGS) --extra source --extra embedded --extra dev --extra bench \
 	    --output-file requirements/source.lock pyproject.toml
+	@for peer in $(PEERS); do \
+	    echo $$peer | $(BIN)/uv pip compile $(LOCK_FLAGS) \
+	        --output-file requirements/peers/$${peer%%==*}.lock - || exit; \
+	done
 
 clean:  ## Remove environments and caches. The venue's data in var/ stays.
-	rm -rf $(VENV) $(SOURCE_VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(SOURCE_VENV) .bench .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-header \
     --custom-compile-command "make lock"
@@ -75,4 +84,9 @@ $(SOURCE_INSTALLED): pyproject.toml requirements/source.lock
 	CXXFLAGS="-O1 -g0" $(SOURCE_VENV)/bin/python $(PIP) --require-hashes \
 	    --requirement requirements/source.lock
 	$(SOURCE_VENV)/bin/python $(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.bench/%/.installed: requirements/peers/%.lock
+	$(PYTHON) -m venv .bench/$*
+	.bench/$*/bin/python $(PIP) --require-hashes --requirement $<
 	@touch $@

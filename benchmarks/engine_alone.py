@@ -1,125 +1,153 @@
-"""The exchange in memory, and with its journal: how many commands a second."""
+"""The engine alone, beside other order books on the same messages: how many messages a second.
 
-import os
-import random
-import tempfile
-import time
-from collections.abc import Sequence
+Every run is a process of its own. Our book runs after each of the others, so that each is compared
+with what the machine could do in the same second. Time is the processor's: nothing here waits, and
+what else the machine does in the meantime counts less.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final, TypedDict
 
-from engine.commands import (
-    AdjustBalance,
-    CancelOrder,
-    Command,
-    DefineAsset,
-    DefineInstrument,
-    NewOrder,
-    OpenAccount,
-    SetRiskLimits,
-)
-from engine.exchange import Exchange
-from engine.instrument import Account, Asset, InstrumentDefinition
-from engine.limits import RiskLimits
-from engine.order import OrdType, Side, TimeInForce
-from engine.runtime.journal import Durability, Journal, lock_journal
-from engine.runtime.sequencer import Sequencer
-from engine.units import (
-    AccountId,
-    AssetId,
-    ClOrdId,
-    FirmId,
-    InstrumentId,
-    Money,
-    Price,
-    Qty,
-    Seq,
-    SessionId,
-)
-from risk.pre_trade import PreTradeGate
+from benchmarks.messages import Workload, write_workload
+from benchmarks.workloads import SCENARIOS, deep_book, liquid_symbol, single_pair
 
-SEED = 7
-USD, BTC = AssetId(1), AssetId(2)
-BTC_USD = InstrumentId(1)
-ACCOUNTS = (AccountId(1), AccountId(2))
-CANCEL_SHARE = 0.25
-MID = 6_000_000
-BATCH = 100
+ROOT: Final = Path(__file__).parent.parent
+PEERS_DIRECTORY: Final = ROOT / ".bench"
+OUR_BOOK: Final = "our book"
+OURS: Final = (OUR_BOOK, "our exchange", "our exchange and risk")
+PEERS: Final = ("liquibook", "akhil4n-orderbook", "pyorderbook", "lightmatchingengine")
+RUN_S_MAX: Final = 900
+NS_PER_S: Final = 1_000_000_000
 
 
-def set_up_commands() -> list[Command]:
-    """Return what makes an exchange with one instrument and two rich accounts."""
-    commands: list[Command] = [
-        DefineAsset(Asset(USD, "USD", 8)),
-        DefineAsset(Asset(BTC, "BTC", 8)),
-        DefineInstrument(
-            InstrumentDefinition(BTC_USD, "BTC-USD", BTC, USD, 2, 4, Price(1), Qty(1))
-        ),
-    ]
-    for account_id in ACCOUNTS:
-        commands += [
-            OpenAccount(Account(account_id, FirmId(account_id), f"A{account_id}")),
-            SetRiskLimits(RiskLimits(account_id, BTC_USD, Qty(10**9), Money(10**17))),
-            AdjustBalance(account_id, USD, Money(10**18), "usd"),
-            AdjustBalance(account_id, BTC, Money(10**14), "btc"),
-        ]
-    return commands
+class Run(TypedDict):
+    """What `benchmarks.worker` prints of one run."""
+
+    cpu_ns: int
+    wall_ns: int
+    message_count: int
+    refused_count: int
+    call_count: int
+    counted_count: int
+    fill_count: int
+    fills_sha256: str
+    resting_count: int
+    memory_peak_kib: int
 
 
-def random_flow(count: int) -> list[Command]:
-    """Return limit orders round one price, some of which trade, and cancels of earlier ones."""
-    rng = random.Random(SEED)
-    commands: list[Command] = []
-    for number in range(count):
-        account_id = ACCOUNTS[number % 2]
-        if rng.random() < CANCEL_SHARE and number:
-            commands.append(
-                CancelOrder(
-                    SessionId(0), 0, 0, 0, account_id, ClOrdId(f"x{number}"),
-                    ClOrdId(f"o{rng.randrange(max(0, number - 500), number)}"),
-                )
-            )  # fmt: skip
-            continue
-        commands.append(
-            NewOrder(
-                SessionId(0), 0, 0, 0, account_id, BTC_USD, ClOrdId(f"o{number}"),
-                rng.choice((Side.BUY, Side.SELL)), OrdType.LIMIT, TimeInForce.GTC,
-                Qty(rng.randint(1, 100)), Price(MID + rng.randint(-100, 100)),
-            )
-        )  # fmt: skip
-    return commands
+Runs = dict[str, dict[str, list[Run]]]
+"""By workload, then by engine, in the order in which they were made."""
 
 
-def measure_memory(commands: Sequence[Command]) -> float:
-    """Return commands per second of the exchange with risk, without a journal."""
-    exchange = Exchange(PreTradeGate())
-    seq = 0
-    for command in set_up_commands():
-        seq += 1
-        exchange.apply(Seq(seq), seq, command)
-    started_s = time.perf_counter()
-    for command in commands:
-        seq += 1
-        exchange.apply(Seq(seq), seq, command)
-    return len(commands) / (time.perf_counter() - started_s)
+class FillsDifferError(Exception):
+    """Two engines disagree about what happened: their speeds cannot be compared."""
 
 
-def measure_journal(commands: Sequence[Command], durability: Durability) -> float:
-    """Return commands per second with a journal, in batches of 100."""
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        os.close(lock_journal(directory))
-        journal = Journal(directory, next_seq=Seq(1), durability=durability)
-        sequencer = Sequencer(
-            Exchange(PreTradeGate()),
-            journal,
-            last_seq=Seq(0),
-            last_ns=0,
-            clock_ns=time.time_ns,
-        )
-        sequencer.commit(set_up_commands())
-        started_s = time.perf_counter()
-        for start in range(0, len(commands), BATCH):
-            sequencer.commit(commands[start : start + BATCH])
-        elapsed_s = time.perf_counter() - started_s
-        journal.close()
-    return len(commands) / elapsed_s
+def version_of(engine: str) -> str:
+    """Return the version of a peer as it is pinned."""
+    pins = (ROOT / "requirements" / "peers" / f"{engine}.lock").read_text()
+    return pins.split(f"{engine}==", 1)[1].split(maxsplit=1)[0]
+
+
+def installed_peers() -> list[str]:
+    """Return the peers that `make bench-peers` has installed."""
+    return [peer for peer in PEERS if (PEERS_DIRECTORY / peer / ".installed").exists()]
+
+
+def compare(
+    new_order_count: int, rounds: int, directory: Path, peers: Sequence[str] | None = None
+) -> Runs:
+    """Run every engine on workloads A and B, `rounds` times in turn.
+
+    `peers` are all that are installed unless given. Raises `FillsDifferError` when two engines do
+    not have the same fills.
+    """
+    if peers is None:
+        peers = installed_peers()
+    others = [*peers, *OURS[1:]]
+    runs: Runs = {}
+    for workload in _workloads(new_order_count):
+        path = directory / "workload"
+        write_workload(workload, path)
+        samples = runs[workload.name] = {OUR_BOOK: [], **{engine: [] for engine in others}}
+        for _ in range(rounds):
+            for engine in others:
+                samples[engine].append(_run(engine, path))
+                samples[OUR_BOOK].append(_run(OUR_BOOK, path))
+        check_equal(workload.name, samples)
+    return runs
+
+
+def measure_depth(
+    resting_counts: Sequence[int], message_count: int, rounds: int, directory: Path
+) -> Runs:
+    """Run our book and our exchange on books of these sizes, in turn, with one kind of messages."""
+    paths = {f"{count}": directory / f"{count}" for count in resting_counts}
+    for count, path in zip(resting_counts, paths.values(), strict=True):
+        write_workload(deep_book(count, message_count), path)
+    runs: Runs = {name: {engine: [] for engine in OURS[:2]} for name in paths}
+    for _ in range(rounds):
+        for name, path in paths.items():
+            for engine in OURS[:2]:
+                runs[name][engine].append(_run(engine, path))
+    return runs
+
+
+def check_equal(name: str, samples: dict[str, list[Run]]) -> None:
+    """Raise `FillsDifferError` unless all runs of a workload had the same outcome."""
+    expected = samples[OUR_BOOK][0]
+    for engine, runs in samples.items():
+        for run in runs:
+            if _outcome(run) != _outcome(expected):
+                raise FillsDifferError(f"{engine} on {name}: {run}, our book: {expected}")
+
+
+def rate(runs: Sequence[Run]) -> float:
+    """Return messages per second of processor time, the median of the runs."""
+    return statistics.median(run["message_count"] * NS_PER_S / run["cpu_ns"] for run in runs)
+
+
+def spread(runs: Sequence[Run]) -> float:
+    """Return how far the runs lie apart: the range of their times in parts of the median."""
+    times = [run["cpu_ns"] for run in runs]
+    return (max(times) - min(times)) / statistics.median(times)
+
+
+def advantage(samples: dict[str, list[Run]], engine: str) -> float:
+    """Return how many times as fast as `engine` our book was in the runs right after it."""
+    others = samples[engine]
+    position = [name for name in samples if name != OUR_BOOK].index(engine)
+    ours = samples[OUR_BOOK][position :: len(samples) - 1]
+    return statistics.median(
+        other["cpu_ns"] / our["cpu_ns"] for other, our in zip(others, ours, strict=True)
+    )
+
+
+def _workloads(new_order_count: int) -> Iterator[Workload]:
+    for scenario in SCENARIOS:
+        yield liquid_symbol(scenario, new_order_count)
+    yield single_pair(2 * new_order_count)
+
+
+def _run(engine: str, path: Path) -> Run:
+    python = sys.executable
+    if engine in PEERS:
+        python = str(PEERS_DIRECTORY / engine / "bin" / "python")
+    done = subprocess.run(
+        [python, "-m", "benchmarks.worker", engine, str(path)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=RUN_S_MAX,
+    )
+    run: Run = json.loads(done.stdout)
+    return run
+
+
+def _outcome(run: Run) -> tuple[str, int, int]:
+    return run["fills_sha256"], run["resting_count"], run["refused_count"]

@@ -1,0 +1,1 @@
+"""Order books under measurement, ours and others', behind one small interface."""

@@ -1,0 +1,161 @@
+"""Our whole state machine: `Exchange.apply`, with order memory, ledger, holds and events."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from benchmarks.messages import MODIFY, NEW, Fill, Message, order_count
+from engine.commands import (
+    AdjustBalance,
+    CancelOrder,
+    Command,
+    DefineAsset,
+    DefineInstrument,
+    NewOrder,
+    OpenAccount,
+    SetRiskLimits,
+)
+from engine.events import Event, OrderCanceled, Trade
+from engine.exchange import Exchange
+from engine.gate import Funding, Rejection, RiskGate
+from engine.instrument import Account, Asset, Instrument, InstrumentDefinition
+from engine.limits import RiskLimits
+from engine.order import OrdType, Side, TimeInForce
+from engine.units import (
+    AccountId,
+    AssetId,
+    ClOrdId,
+    FirmId,
+    InstrumentId,
+    Money,
+    Price,
+    Qty,
+    Seq,
+    SessionId,
+)
+from risk.pre_trade import PreTradeGate
+
+ACCOUNTS: Final = 1000
+USD, COIN = AssetId(1), AssetId(2)
+COIN_USD = InstrumentId(1)
+DEPOSIT = Money(9 * 10**15)  # Of each asset in each account: a thousand of them fit 64 bits.
+SESSION = SessionId(0)
+MESSAGE_NS: Final = 500
+
+
+class OpenGate(PreTradeGate):
+    """Pre-trade risk that lets every order pass, to see what the exchange costs without it."""
+
+    __slots__ = ()
+
+    def check_new_order(
+        self,
+        order: NewOrder,
+        firm_id: FirmId,
+        instrument: Instrument,
+        funding: Funding,
+        now_ns: int,
+    ) -> Rejection | None:
+        """Return None."""
+        return None
+
+
+class OurExchange:
+    """One instrument and a thousand rich accounts. The commands are made before the clock runs."""
+
+    def __init__(self, gate: RiskGate) -> None:
+        self._exchange = Exchange(gate)
+        self._seq = 0
+        self._new: list[NewOrder] = []
+        self._cancel: list[CancelOrder] = []
+        self._trades: list[list[Event]] = []
+        for command in set_up_commands():
+            self._apply(command)
+
+    def prepare(self, messages: Sequence[Message]) -> None:
+        """Make the commands, as they come off the wire decoded."""
+        self._new = new_orders(messages)
+        self._cancel = [cancel_of(order) for order in self._new]
+
+    def enter(self, order_id: int, is_buy: bool, qty: int, price: int, is_ioc: bool) -> None:
+        """Apply the order's command."""
+        events = self._apply(self._new[order_id - 1])
+        if len(events) > 1:
+            self._trades.append(events)
+
+    def cancel(self, order_id: int) -> bool:
+        """Apply a cancel of the order."""
+        return type(self._apply(self._cancel[order_id - 1])[0]) is OrderCanceled
+
+    def fills(self) -> list[Fill]:
+        """Return all fills so far, put together from the two events of each match."""
+        order_ids = {order.cl_ord_id: number for number, order in enumerate(self._new, 1)}
+        fills = []
+        for events in self._trades:
+            trades = [event for event in events if isinstance(event, Trade)]
+            for taker, maker in zip(trades[::2], trades[1::2], strict=True):
+                assert maker.is_resting
+                taker_id, maker_id = (
+                    order_ids[taker.order.cl_ord_id],
+                    order_ids[maker.order.cl_ord_id],
+                )
+                fills.append((taker_id, maker_id, int(maker.qty), int(maker.price)))
+        return fills
+
+    def resting_count(self) -> int:
+        """Return how many orders rest."""
+        return len(self._exchange.state().open_orders)
+
+    def _apply(self, command: Command) -> list[Event]:
+        self._seq = seq = self._seq + 1
+        return self._exchange.apply(Seq(seq), seq * MESSAGE_NS, command)
+
+
+def set_up_commands() -> list[Command]:
+    """Return what makes an exchange with one instrument and a thousand rich accounts."""
+    commands: list[Command] = [
+        DefineAsset(Asset(USD, "USD", 2)),
+        DefineAsset(Asset(COIN, "COIN", 0)),
+        DefineInstrument(
+            InstrumentDefinition(COIN_USD, "COIN-USD", COIN, USD, 2, 0, Price(1), Qty(1))
+        ),
+    ]
+    for number in range(1, ACCOUNTS + 1):
+        account_id = AccountId(number)
+        commands += [
+            OpenAccount(Account(account_id, FirmId(number), f"A{number}")),
+            SetRiskLimits(RiskLimits(account_id, COIN_USD, Qty(10**9), Money(10**17))),
+            AdjustBalance(account_id, USD, DEPOSIT, "usd"),
+            AdjustBalance(account_id, COIN, DEPOSIT, "coin"),
+        ]
+    return commands
+
+
+def cancel_of(order: NewOrder) -> CancelOrder:
+    """Return the command that cancels the order."""
+    return CancelOrder(
+        SESSION, 0, 0, 0, order.account_id, ClOrdId("x" + order.cl_ord_id), order.cl_ord_id
+    )
+
+
+def new_orders(messages: Sequence[Message]) -> list[NewOrder]:
+    """Return the command of every order that the messages enter, by order id less one.
+
+    Accounts take turns; an order that replaces another belongs to the same account.
+    """
+    accounts = [0] * (order_count(messages) + 1)
+    orders: list[NewOrder] = []
+    for kind, order_id, orig_id, is_buy, qty, price, is_ioc in messages:
+        if kind not in (NEW, MODIFY):
+            continue
+        if order_id <= len(orders):  # A replacement that is sent twice.
+            continue
+        account = accounts[orig_id] if kind == MODIFY else order_id % ACCOUNTS + 1
+        accounts[order_id] = account
+        orders.append(
+            NewOrder(
+                SESSION, 0, 0, 0, AccountId(account), COIN_USD, ClOrdId(f"o{order_id}"),
+                Side.BUY if is_buy else Side.SELL, OrdType.LIMIT,
+                TimeInForce.IOC if is_ioc else TimeInForce.GTC, Qty(qty), Price(price),
+            )
+        )  # fmt: skip
+    return orders

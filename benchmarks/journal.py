@@ -1,0 +1,53 @@
+"""The exchange with risk and its journal: how many commands a second, flushed or not."""
+
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from benchmarks.books.our_exchange import cancel_of, new_orders, set_up_commands
+from benchmarks.messages import CANCEL, MODIFY, NEW, Message
+from engine.commands import Command
+from engine.exchange import Exchange
+from engine.runtime.journal import Durability, Journal, lock_journal
+from engine.runtime.sequencer import Sequencer
+from engine.units import Seq
+from risk.pre_trade import PreTradeGate
+
+BATCH: Final = 100
+
+
+def commands_of(messages: Sequence[Message]) -> list[Command]:
+    """Return the messages as commands. What replaces an order is a cancel and a new order."""
+    orders = new_orders(messages)
+    commands: list[Command] = []
+    for kind, order_id, orig_id, *_ in messages:
+        if kind in (CANCEL, MODIFY):
+            commands.append(cancel_of(orders[orig_id - 1]))
+        if kind in (NEW, MODIFY):
+            commands.append(orders[order_id - 1])
+    return commands
+
+
+def measure_journal(commands: Sequence[Command], durability: Durability) -> float:
+    """Return commands per second with a journal, in batches of 100."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        os.close(lock_journal(directory))
+        journal = Journal(directory, next_seq=Seq(1), durability=durability)
+        sequencer = Sequencer(
+            Exchange(PreTradeGate()),
+            journal,
+            last_seq=Seq(0),
+            last_ns=0,
+            clock_ns=time.time_ns,
+        )
+        sequencer.commit(set_up_commands())
+        started_s = time.perf_counter()
+        for start in range(0, len(commands), BATCH):
+            sequencer.commit(commands[start : start + BATCH])
+        elapsed_s = time.perf_counter() - started_s
+        journal.close()
+    return len(commands) / elapsed_s
