@@ -118,7 +118,7 @@ class Exchange:
             [(item.closed_at_ns, item.make_order()) for item in state.closed_orders],
             state.trade_id_last,
         )
-        exchange._trading.is_storage_low = state.is_storage_low
+        exchange._trading.set_storage_low(is_low=state.is_storage_low)
         exchange._restore_controls(state)
         return exchange
 
@@ -415,7 +415,7 @@ class Exchange:
     def _set_storage_low(self, command: SetStorageLow) -> list[Event]:
         if command.is_low == self._trading.is_storage_low:
             return []
-        self._trading.is_storage_low = command.is_low
+        self._trading.set_storage_low(is_low=command.is_low)
         return [StorageLowSet(command.is_low)]
 
     def _open_orders(self) -> list[Order]:

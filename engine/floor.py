@@ -1,0 +1,147 @@
+"""The floor: the books and their orders, whose they are, what is held for them, when they end.
+
+Each method does one thing to one order and keeps all indexes of it in step. What is decided about
+an order is decided elsewhere.
+"""
+
+from typing import Final
+
+from engine.book import OrderBook
+from engine.events import OrderCanceled
+from engine.expiry import ExpiryQueue
+from engine.instrument import Instrument
+from engine.ledger import Ledger
+from engine.open_orders import OpenOrders
+from engine.order import Order, OrdStatus, Side, TimeInForce
+from engine.order_memory import OrderMemory
+from engine.reasons import CancelReason
+from engine.reference import Reference
+from engine.units import (
+    AssetId,
+    ClOrdId,
+    InstrumentId,
+    Money,
+    Qty,
+    SessionId,
+    TradeId,
+)
+
+NS_PER_S: Final = 1_000_000_000
+NS_PER_DAY: Final = 24 * 3600 * NS_PER_S
+
+BUY = Side.BUY
+DAY = TimeInForce.DAY
+
+
+class Floor:
+    """The orders that the exchange knows. Belongs to the thread that applies commands."""
+
+    def __init__(self, reference: Reference, ledger: Ledger) -> None:
+        self.reference = reference
+        self.ledger = ledger
+        self.memory = OrderMemory()
+        self.open_orders = OpenOrders()
+        self.expiries = ExpiryQueue()
+        self.books: dict[InstrumentId, OrderBook] = {}
+        self.trade_id_last = TradeId(0)
+
+    def open_book(self, instrument_id: InstrumentId) -> None:
+        """Give a new instrument its book."""
+        self.books[instrument_id] = OrderBook()
+
+    def restore(
+        self,
+        open_orders: list[Order],
+        closed_orders: list[tuple[int, Order]],
+        trade_id_last: TradeId,
+    ) -> None:
+        """Put back the orders as they stood. The books are open and empty.
+
+        Open orders come in the order in which they would trade, ended ones with when they ended.
+        """
+        self.trade_id_last = trade_id_last
+        for order in open_orders:
+            self.memory.add(order)
+            self.books[order.instrument_id].side(order.side).add(order)
+            self.open_orders.add(order)
+        # Orders that end together do so in the order in which they came.
+        for order in sorted(open_orders, key=lambda order: order.order_id):
+            if order.expires_at_ns:
+                self.expiries.add(order)
+        for closed_at_ns, order in closed_orders:
+            self.memory.restore_closed(order, closed_at_ns)
+
+    def admit(self, order: Order, instrument: Instrument) -> None:
+        """Remember a new order and reserve what it may cost. It has been checked."""
+        self.memory.add(order)
+        order.held = hold_amount(order, instrument, order.order_qty)
+        self.ledger.hold(order.account_id, paid_asset(order.side, instrument), order.held)
+
+    def rest(self, order: Order, instrument: Instrument, now_ns: int) -> None:
+        """Put what is open of an order into the book."""
+        self.books[order.instrument_id].side(order.side).add(order)
+        self.open_orders.add(order)
+        if order.time_in_force is DAY:
+            order.expires_at_ns = _day_end_ns(instrument, now_ns)
+            self.expiries.add(order)
+
+    def leave(self, order: Order) -> None:
+        """Take a resting order out of the book, with what is open of it."""
+        self.books[order.instrument_id].side(order.side).remove(order)
+        self.open_orders.discard(order)
+        self.expiries.discard(order)
+
+    def close_filled(self, resting: Order, now_ns: int) -> None:
+        """Let go of an order whose last fill has taken it out of the book."""
+        self.open_orders.discard(resting)
+        self.expiries.discard(resting)
+        self.memory.close(resting, now_ns)
+
+    def release(self, order: Order, instrument: Instrument, qty: Qty) -> None:
+        """Give back what is held for `qty` of the order."""
+        amount = hold_amount(order, instrument, qty)
+        order.held = Money(order.held - amount)
+        assert order.held >= 0
+        self.ledger.release(order.account_id, paid_asset(order.side, instrument), amount)
+
+    def end(self, order: Order, instrument: Instrument, now_ns: int, ord_status: OrdStatus) -> None:
+        """End an order that is in no book, and release what is held for it."""
+        self.release(order, instrument, order.leaves_qty)
+        order.end(ord_status)
+        self.memory.close(order, now_ns)
+
+    def cancel(
+        self,
+        order: Order,
+        now_ns: int,
+        reason: CancelReason,
+        *,
+        cl_ord_id: ClOrdId = ClOrdId(""),
+        request_session_id: SessionId = SessionId(0),
+    ) -> OrderCanceled:
+        """Cancel what is open of an order that is in no book."""
+        canceled_qty = order.leaves_qty
+        instrument = self.reference.instruments[order.instrument_id]
+        self.end(order, instrument, now_ns, OrdStatus.CANCELED)
+        return OrderCanceled(order.view(), reason, canceled_qty, cl_ord_id, request_session_id)
+
+
+def paid_asset(side: Side, instrument: Instrument) -> AssetId:
+    """Return what orders of that side pay with."""
+    return instrument.quote.asset_id if side is BUY else instrument.base.asset_id
+
+
+def hold_amount(order: Order, instrument: Instrument, qty: Qty) -> Money:
+    """Return what must be reserved for `qty` of the order, 0 for one that settles at once."""
+    if order.price is None:
+        return Money(0)
+    if order.side is BUY:
+        return instrument.notional(order.price, qty)
+    return instrument.base_amount(qty)
+
+
+def _day_end_ns(instrument: Instrument, now_ns: int) -> int:
+    """Return the first end of the instrument's trading day after `now_ns`."""
+    midnight_ns = now_ns - now_ns % NS_PER_DAY
+    ends_at_ns = midnight_ns + instrument.definition.session_end_s * NS_PER_S
+    return ends_at_ns if ends_at_ns > now_ns else ends_at_ns + NS_PER_DAY

@@ -1,0 +1,141 @@
+"""What is checked of an order before it may act, in the order in which reasons take precedence."""
+
+from engine.commands import CancelOrder, NewOrder
+from engine.floor import Floor, paid_asset
+from engine.gate import Funding, Rejection, RiskGate
+from engine.instrument import Account, Instrument, fits_the_journal
+from engine.kill_switches import KillSwitches
+from engine.matching import fillable
+from engine.order import Order, OrdType, Side
+from engine.presence import Presence
+from engine.reasons import RejectReason
+from engine.units import INT_MAX, Money, Price, is_cl_ord_id
+
+BUY = Side.BUY
+MARKET = OrdType.MARKET
+LIMIT = OrdType.LIMIT
+
+
+class OrderChecks:
+    """Says why a request is refused. Changes nothing but the rates that the gate counts.
+
+    Belongs to the thread that applies commands.
+    """
+
+    def __init__(
+        self, floor: Floor, gate: RiskGate, presence: Presence, kill_switches: KillSwitches
+    ) -> None:
+        self._floor = floor
+        self._reference = floor.reference
+        self._gate = gate
+        self._presence = presence
+        self._kill_switches = kill_switches
+        self.is_storage_low = False
+
+    def entry_refusal(self, command: NewOrder, now_ns: int) -> Rejection | None:
+        """Return why the order may not be entered, None when it may."""
+        account = self._reference.accounts.get(command.account_id)
+        if account is None:
+            return Rejection(RejectReason.ACCOUNT_UNKNOWN, actual=command.account_id)
+        memory = self._floor.memory
+        if memory.find_by_cl_ord_id(command.account_id, command.cl_ord_id) is not None:
+            return Rejection(RejectReason.DUPLICATE_CLORDID)
+        instrument = self._reference.instruments.get(command.instrument_id)
+        if instrument is None:
+            return Rejection(RejectReason.SYMBOL_UNKNOWN, actual=command.instrument_id)
+        if self.is_storage_low:
+            return Rejection(RejectReason.STORAGE_LOW)
+        rejection = self._untimely(command, account) or _content_rejection(command, instrument)
+        if rejection is not None:
+            return rejection
+        funding = self._funding(command, instrument)
+        return self._gate.check_new_order(command, account.firm_id, instrument, funding, now_ns)
+
+    def cancel_refusal(self, command: CancelOrder, order: Order | None) -> RejectReason | None:
+        """Return why the order that `find_named` found may not be cancelled, None when it may."""
+        if command.account_id not in self._reference.accounts:
+            return RejectReason.ACCOUNT_UNKNOWN
+        memory = self._floor.memory
+        if memory.find_by_cl_ord_id(command.account_id, command.cl_ord_id) is not None:
+            return RejectReason.DUPLICATE_CLORDID
+        if not is_cl_ord_id(command.cl_ord_id):
+            return RejectReason.CLORDID_INVALID
+        if order is None:
+            return RejectReason.UNKNOWN_ORDER
+        if not order.is_open:
+            return RejectReason.TOO_LATE_TO_CANCEL
+        return None
+
+    def find_named(self, command: CancelOrder) -> Order | None:
+        """Return the one order of the account that fits all that the request says of it."""
+        memory = self._floor.memory
+        by_order_id = by_cl_ord_id = None
+        if command.order_id:
+            by_order_id = memory.find_by_order_id(command.order_id)
+            if by_order_id is None or by_order_id.account_id != command.account_id:
+                return None
+        if command.orig_cl_ord_id:
+            by_cl_ord_id = memory.find_by_cl_ord_id(command.account_id, command.orig_cl_ord_id)
+            if by_cl_ord_id is None:
+                return None
+        if by_order_id and by_cl_ord_id and by_order_id is not by_cl_ord_id:
+            return None
+        order = by_order_id or by_cl_ord_id
+        if order is None:
+            return None
+        if command.instrument_id and command.instrument_id != order.instrument_id:
+            return None
+        if command.side is not None and command.side is not order.side:
+            return None
+        return order
+
+    def _untimely(self, command: NewOrder, account: Account) -> Rejection | None:
+        """Refuse what must not be entered now, or not any more."""
+        scope = self._kill_switches.find(command.session_id, account)
+        if scope is not None:
+            return Rejection(RejectReason.KILLED, scope=scope)
+        stale_before_ns = self._presence.stale_before_ns(command.session_id)
+        if 0 < command.orig_sent_at_ns <= stale_before_ns:
+            return Rejection(RejectReason.STALE, stale_before_ns, command.orig_sent_at_ns)
+        return None
+
+    def _funding(self, command: NewOrder, instrument: Instrument) -> Funding:
+        if command.price is not None:
+            notional = instrument.notional(command.price, command.order_qty)
+        else:
+            # A market order costs what the book asks at this moment: nothing comes in between.
+            _, notional = fillable(
+                self._floor.books[command.instrument_id].opposite(command.side),
+                instrument,
+                side=command.side,
+                qty=command.order_qty,
+                price=None,
+            )
+        needed = notional if command.side is BUY else instrument.base_amount(command.order_qty)
+        asset_id = paid_asset(command.side, instrument)
+        available = self._floor.ledger.get_balance(command.account_id, asset_id).available
+        # A sum over a deep book may pass what the journal can write; no account has that much.
+        return Funding(Money(min(notional, INT_MAX)), Money(min(needed, INT_MAX)), available)
+
+
+def _content_rejection(command: NewOrder, instrument: Instrument) -> Rejection | None:
+    definition = instrument.definition
+    price = command.price
+    if not is_cl_ord_id(command.cl_ord_id):
+        return Rejection(RejectReason.CLORDID_INVALID)
+    if not 0 < command.order_qty <= INT_MAX:
+        return Rejection(RejectReason.ORDER_QTY_INVALID, actual=command.order_qty)
+    if command.ord_type is LIMIT and price is None:
+        return Rejection(RejectReason.PRICE_REQUIRED)
+    if command.ord_type is MARKET and price is not None:
+        return Rejection(RejectReason.PRICE_NOT_ALLOWED)
+    if price is not None and (price <= 0 or price % definition.tick_size):
+        return Rejection(RejectReason.TICK_SIZE, definition.tick_size, price)
+    if command.order_qty % definition.lot_size:
+        return Rejection(RejectReason.LOT_SIZE, definition.lot_size, command.order_qty)
+    largest = instrument.notional(price or Price(1), command.order_qty)
+    if not fits_the_journal(largest) or not fits_the_journal(
+        instrument.base_amount(command.order_qty)
+    ):
+        return Rejection(RejectReason.ORDER_QTY_INVALID, actual=command.order_qty)
+    return None
