@@ -110,6 +110,9 @@ class Venue:
             "PYTHONSAFEPATH": "1",
             "PYTHONUNBUFFERED": "1",
         }
+        if config.database_url is not None:
+            # Before anything is started: a name that is wrong is all that shall be read.
+            await wait_until_reachable(config.database_url, timeout_s=DATABASE_WAIT_S)
         # The engine needs none of the servers, the doors need all of them and the engine.
         stores, _ = await _all_of(
             self._start_stores(), self._start_module("engine", ["engine"], environment)

@@ -42,7 +42,7 @@ def immediate_orders(client: RawClient, count: int) -> bytes:
 def own_venue(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VenueProcess]:
     """A venue of this file's own: thousands of unproven reports would come again to others."""
     data_dir = Path(shutil.copytree(template, tmp_path_factory.mktemp("resend") / "var"))
-    venue = VenueProcess(data_dir).start()
+    venue = VenueProcess(data_dir, WCX_FIX__ORDER_RATE="100000").start()
     yield venue
     assert venue.stop() == 0, venue.log_text()
 

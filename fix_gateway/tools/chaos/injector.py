@@ -28,8 +28,9 @@ from engine.runtime.faults import (
 from fix_gateway.tools.chaos.client import ChaosClient
 from fix_gateway.tools.chaos.venue import VenueProcess
 
-ENGINE, GATEWAY, ADMIN_API, POSTGRES = "engine", "gateway", "admin_api", "postgres"
-PARTS: Final = (ENGINE, GATEWAY, ADMIN_API, POSTGRES)
+ENGINE, GATEWAY, ADMIN_API = "engine", "gateway", "admin_api"
+POSTGRES, VALKEY = "postgres", "valkey"
+PARTS: Final = (ENGINE, GATEWAY, ADMIN_API, POSTGRES, VALKEY)
 VISITS_MAX: Final = 12
 ORDERS_OPEN_MAX: Final = 6
 ORDER_LIFE_FAULTS: Final = 5
@@ -129,7 +130,7 @@ class Injector:
     # What goes wrong.
 
     def _kill_one(self) -> None:
-        (part,) = self._rng.choices(PARTS, (8, 8, 2, 2))
+        (part,) = self._rng.choices(PARTS, (8, 8, 2, 2, 2))
         self._kill(part)
 
     def _kill_two(self) -> None:
