@@ -85,6 +85,7 @@ class Trader:
         # Unique over runs: the account may not use a ClOrdID twice within a day.
         self._ids = (f"{comp_id}-{time.time_ns() // 1000}-{count}" for count in itertools.count(1))
         self._states: dict[str, str] = {}
+        self._sides: dict[str, str] = {}
         self._exec_ids: set[str] = set()
         self.seen: set[str] = set()
 
@@ -100,6 +101,7 @@ class Trader:
         Raises DemoFailedError when it is refused or not answered.
         """
         cl_ord_id = next(self._ids)
+        self._sides[cl_ord_id] = side
         self._send(
             MsgType.NEW_ORDER_SINGLE,
             [
@@ -115,7 +117,7 @@ class Trader:
         self.wait(cl_ord_id, {NEW, PARTIALLY_FILLED, FILLED, CANCELED})
         return cl_ord_id
 
-    def cancel(self, orig_cl_ord_id: str, side: str) -> None:
+    def cancel(self, orig_cl_ord_id: str) -> None:
         """Cancel an order, and wait until it has ended, in whatever way."""
         self._send(
             MsgType.ORDER_CANCEL_REQUEST,
@@ -123,7 +125,7 @@ class Trader:
                 (Tag.CL_ORD_ID, next(self._ids)),
                 (Tag.ORIG_CL_ORD_ID, orig_cl_ord_id),
                 (Tag.SYMBOL, SYMBOL),
-                (Tag.SIDE, side),
+                (Tag.SIDE, self._sides[orig_cl_ord_id]),
             ],
         )
         self.wait(orig_cl_ord_id, {FILLED, CANCELED, REJECTED})
@@ -235,14 +237,18 @@ def run_demo(
 def trade_until(
     curtain: Curtain, buyer: Trader, seller: Trader, say: Callable[[str], None]
 ) -> None:
-    """Trade, and after a break clear up and go on, until the demo is ended."""
+    """Trade, and after a break clear up and go on, until the demo is ended.
+
+    Buyer and seller change places every time: otherwise one would soon be out of money.
+    """
     while not curtain.is_falling:
         try:
             trade_once(buyer, seller)
         except DemoFailedError as error:
             say(f"round broken off: {error}")
-            clear_up(buyer, BUY, say)
-            clear_up(seller, SELL, say)
+            clear_up(buyer, say)
+            clear_up(seller, say)
+        buyer, seller = seller, buyer
         time.sleep(ROUND_S)
 
 
@@ -257,7 +263,7 @@ def trade_once(buyer: Trader, seller: Trader) -> None:
     hit(buyer, seller, bid, qty="0.2", price=price, until={PARTIALLY_FILLED, FILLED})
     hit(buyer, seller, bid, qty="0.4", price=price, until={FILLED})
     ask = seller.enter(SELL, "0.1", f"{10 * price}.00", GOOD_TILL_CANCEL)
-    seller.cancel(ask, SELL)
+    seller.cancel(ask)
     missing = TO_BE_SEEN - buyer.seen - seller.seen
     if missing:
         raise DemoFailedError(f"no report showed OrdStatus {sorted(missing)}")
@@ -276,12 +282,12 @@ def hit(buyer: Trader, seller: Trader, bid: str, *, qty: str, price: int, until:
     raise DemoFailedError("the book is too full of other orders for a demonstration")
 
 
-def clear_up(trader: Trader, side: str, say: Callable[[str], None]) -> None:
+def clear_up(trader: Trader, say: Callable[[str], None]) -> None:
     """Cancel what a broken round has left, as far as possible now."""
     time.sleep(ROUND_S)
     for cl_ord_id in trader.open_orders():
         try:
-            trader.cancel(cl_ord_id, side)
+            trader.cancel(cl_ord_id)
         except DemoFailedError as error:
             say(f"not cleared up yet: {error}")
             return
