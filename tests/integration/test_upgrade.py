@@ -163,7 +163,7 @@ def new(old: Installation, tmp_path: Path) -> Installation:
     change(
         tree / "engine" / "exchange.py", "RULES_VERSION: Final = 1\n", "RULES_VERSION: Final = 2\n"
     )
-    change(tree / "engine" / "trading.py", OLD_RULE, NEW_RULE)
+    change(tree / "engine" / "execution.py", OLD_RULE, NEW_RULE)
     return Installation(tree, old.data_dir, old.sockets_dir)
 
 
