@@ -130,6 +130,30 @@ class CancelOrder(msgspec.Struct, frozen=True, array_like=True, tag=11):
     received_at_ns: int = 0
 
 
+class ReplaceOrder(msgspec.Struct, frozen=True, array_like=True, tag=12):
+    """Amend an order of the account (OrderCancelReplaceRequest), named as in `CancelOrder`.
+
+    `cl_ord_id` is its name from then on. It says what the order is to be, not what is to change:
+    `order_qty` is the total quantity, what is filled included, and `price` is always given.
+    """
+
+    session_id: SessionId
+    generation: int
+    epoch: int
+    msg_seq_num: int
+    account_id: AccountId
+    cl_ord_id: ClOrdId
+    orig_cl_ord_id: ClOrdId
+    order_qty: Qty
+    price: Price | None = None
+    order_id: OrderId = OrderId(0)
+    instrument_id: InstrumentId = InstrumentId(0)
+    side: Side | None = None
+    is_poss_resend: bool = False
+    received_at_ns: int = 0
+    orig_sent_at_ns: int = 0
+
+
 class DefineAsset(msgspec.Struct, frozen=True, array_like=True, tag=20):
     """Introduce an asset."""
 
@@ -228,7 +252,7 @@ class SetStorageLow(msgspec.Struct, frozen=True, array_like=True, tag=31):
     is_low: bool
 
 
-SessionCommand = NewOrder | CancelOrder
+SessionCommand = NewOrder | CancelOrder | ReplaceOrder
 """What a FIX session may send: numbered by MsgSeqNum(34) and fenced by generation and epoch."""
 
 PresenceCommand = LogOnSession | LogOffSession
@@ -246,6 +270,7 @@ Command = (
     | LogOffSession
     | NewOrder
     | CancelOrder
+    | ReplaceOrder
     | DefineAsset
     | DefineInstrument
     | OpenAccount

@@ -150,7 +150,10 @@ class OrderExpired(msgspec.Struct, frozen=True, array_like=True, tag=15):
 
 
 class CancelRejected(msgspec.Struct, frozen=True, array_like=True, tag=16):
-    """A cancel request was refused. `order` is the order's true state, None when it is unknown."""
+    """A cancel request was refused. `order` is the order's true state, None when it is unknown.
+
+    `is_replace` when it was to be amended. `limit`, `actual` and `scope` as in `OrderRejected`.
+    """
 
     session_id: SessionId
     account_id: AccountId
@@ -158,6 +161,23 @@ class CancelRejected(msgspec.Struct, frozen=True, array_like=True, tag=16):
     orig_cl_ord_id: ClOrdId
     reason: RejectReason
     order: OrderView | None = None
+    is_replace: bool = False
+    limit: int = 0
+    actual: int = 0
+    scope: Scope = Scope.ACCOUNT
+
+
+class OrderReplaced(msgspec.Struct, frozen=True, array_like=True, tag=17):
+    """The order was amended. If it now trades at once, it does so in the events that follow.
+
+    `orig_cl_ord_id` is the name it had before. It `keeps_priority` among the orders of its price,
+    or stands behind them from now on.
+    """
+
+    order: OrderView
+    orig_cl_ord_id: ClOrdId
+    request_session_id: SessionId
+    keeps_priority: bool
 
 
 class AssetDefined(msgspec.Struct, frozen=True, array_like=True, tag=20):
@@ -243,7 +263,13 @@ class KillCompleted(msgspec.Struct, frozen=True, array_like=True, tag=42):
 
 
 ExecutionEvent = (
-    OrderAccepted | OrderRejected | OrderStatusReported | Trade | OrderCanceled | OrderExpired
+    OrderAccepted
+    | OrderRejected
+    | OrderStatusReported
+    | Trade
+    | OrderCanceled
+    | OrderExpired
+    | OrderReplaced
 )
 """Events that are told by ExecutionReport(8)."""
 
@@ -267,6 +293,7 @@ Event = (
     | OrderCanceled
     | OrderExpired
     | CancelRejected
+    | OrderReplaced
     | AssetDefined
     | InstrumentDefined
     | AccountOpened
@@ -289,7 +316,7 @@ def recipients(event: Event) -> tuple[SessionId, ...]:
     match event:
         case CancelRejected():
             sessions: tuple[SessionId, ...] = (event.session_id,)
-        case OrderCanceled():
+        case OrderCanceled() | OrderReplaced():
             sessions = (event.order.session_id, event.request_session_id)
         case OrderStatusReported():
             sessions = (event.request_session_id,)

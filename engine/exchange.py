@@ -26,6 +26,7 @@ from engine.commands import (
     PullKillSwitch,
     ReleaseAllSessions,
     ReleaseSession,
+    ReplaceOrder,
     ResetSession,
     SessionCommand,
     SetAccountThrottle,
@@ -116,6 +117,7 @@ class Exchange:
         exchange._trading.restore(
             [item.make_order() for item in state.open_orders],
             [(item.closed_at_ns, item.make_order()) for item in state.closed_orders],
+            state.former_names,
             state.trade_id_last,
         )
         exchange._trading.set_storage_low(is_low=state.is_storage_low)
@@ -141,7 +143,7 @@ class Exchange:
         stop then, for the state can no longer be trusted.
         """
         match command:
-            case NewOrder() | CancelOrder():
+            case NewOrder() | CancelOrder() | ReplaceOrder():
                 return self._apply_session_command(seq, now_ns, command)
             case AdvanceTime():
                 return self._let_time_pass(seq, now_ns)
@@ -240,6 +242,7 @@ class Exchange:
             attendances=self._presence.attendances(),
             kill_switches=self._kill_switches.pulled(),
             sweeps=self._sweeper.sweeps(),
+            former_names=self._trading.memory.former_names(),
         )
 
     def _apply_session_command(self, seq: Seq, now_ns: int, command: SessionCommand) -> list[Event]:
@@ -249,9 +252,15 @@ class Exchange:
                 return [refused]
             if not self._ownership.admit(command):
                 return []
-        if isinstance(command, NewOrder):
-            return self._trading.enter(seq, now_ns, command)
-        return self._trading.cancel(now_ns, command)
+        match command:
+            case NewOrder():
+                return self._trading.enter(seq, now_ns, command)
+            case CancelOrder():
+                return self._trading.cancel(now_ns, command)
+            case ReplaceOrder():
+                return self._trading.replace(now_ns, command)
+            case _:
+                assert_never(command)
 
     def _let_time_pass(self, seq: Seq, now_ns: int) -> list[Event]:
         events = self._trading.expire(now_ns)

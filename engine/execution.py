@@ -34,6 +34,16 @@ class Execution:
         else:
             self._floor.memory.close(order, now_ns)
 
+    def execute_again(
+        self, order: Order, instrument: Instrument, now_ns: int, events: list[Event]
+    ) -> None:
+        """Match an order that was lifted out of the book to be amended, and put the rest back."""
+        self._match(order, instrument, now_ns, events)
+        if order.is_open:
+            self._floor.stand(order)
+        else:
+            self._floor.close_filled(order, now_ns)
+
     def _can_fill_whole(self, order: Order, instrument: Instrument) -> bool:
         filled_qty, _ = fillable(
             self._floor.books[order.instrument_id].opposite(order.side),

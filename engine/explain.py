@@ -127,4 +127,5 @@ WORDS = {
     RejectReason.INSUFFICIENT_BALANCE: "not enough available",
     RejectReason.UNKNOWN_ORDER: "no order of the account fits what the request names",
     RejectReason.TOO_LATE_TO_CANCEL: "the order has ended",
+    RejectReason.ORIG_CLORDID_REPLACED: "the order bears another ClOrdID since it was amended",
 }

@@ -13,7 +13,7 @@ from engine.instrument import Instrument
 from engine.ledger import Ledger
 from engine.open_orders import OpenOrders
 from engine.order import Order, OrdStatus, Side, TimeInForce
-from engine.order_memory import OrderMemory
+from engine.order_memory import FormerName, OrderMemory
 from engine.reasons import CancelReason
 from engine.reference import Reference
 from engine.units import (
@@ -21,6 +21,7 @@ from engine.units import (
     ClOrdId,
     InstrumentId,
     Money,
+    Price,
     Qty,
     SessionId,
     TradeId,
@@ -53,6 +54,7 @@ class Floor:
         self,
         open_orders: list[Order],
         closed_orders: list[tuple[int, Order]],
+        former_names: list[FormerName],
         trade_id_last: TradeId,
     ) -> None:
         """Put back the orders as they stood. The books are open and empty.
@@ -68,34 +70,59 @@ class Floor:
         for order in sorted(open_orders, key=lambda order: order.order_id):
             if order.expires_at_ns:
                 self.expiries.add(order)
-        for closed_at_ns, order in closed_orders:
-            self.memory.restore_closed(order, closed_at_ns)
+        self.memory.restore_closed(closed_orders, former_names)
 
     def admit(self, order: Order, instrument: Instrument) -> None:
         """Remember a new order and reserve what it may cost. It has been checked."""
         self.memory.add(order)
-        order.held = hold_amount(order, instrument, order.order_qty)
-        self.ledger.hold(order.account_id, paid_asset(order.side, instrument), order.held)
+        self._hold(order, instrument)
 
     def rest(self, order: Order, instrument: Instrument, now_ns: int) -> None:
-        """Put what is open of an order into the book."""
-        self.books[order.instrument_id].side(order.side).add(order)
+        """Let what is open of a new order stand: in the book, among its owner's, until its end."""
+        self.stand(order)
         self.open_orders.add(order)
         if order.time_in_force is DAY:
             order.expires_at_ns = _day_end_ns(instrument, now_ns)
             self.expiries.add(order)
 
     def leave(self, order: Order) -> None:
-        """Take a resting order out of the book, with what is open of it."""
+        """Let a resting order stand no more, with what is open of it."""
+        self.lift(order)
+        self.delist(order)
+
+    def stand(self, order: Order) -> None:
+        """Put an order into the book, behind all others of its price."""
+        self.books[order.instrument_id].side(order.side).add(order)
+
+    def lift(self, order: Order) -> None:
+        """Take an order out of the book that will stand again, or be delisted."""
         self.books[order.instrument_id].side(order.side).remove(order)
+
+    def delist(self, order: Order) -> None:
+        """Count an order that has left the book no longer among its owner's."""
         self.open_orders.discard(order)
         self.expiries.discard(order)
 
     def close_filled(self, resting: Order, now_ns: int) -> None:
         """Let go of an order whose last fill has taken it out of the book."""
-        self.open_orders.discard(resting)
-        self.expiries.discard(resting)
+        self.delist(resting)
         self.memory.close(resting, now_ns)
+
+    def change(self, order: Order, instrument: Instrument, qty: Qty, price: Price) -> None:
+        """Give an order that is in no book another total quantity and price, and hold for those.
+
+        It has been checked: `qty` is above what is filled, and the account can pay.
+        """
+        self._release_all(order, instrument)
+        order.order_qty = qty
+        order.leaves_qty = Qty(qty - order.cum_qty)
+        order.price = price
+        self._hold(order, instrument)
+
+    def reduce(self, order: Order, instrument: Instrument, qty: Qty) -> None:
+        """Make a resting order smaller by `qty`, which leaves something of it, in its place."""
+        self.release(order, instrument, qty)
+        self.books[order.instrument_id].side(order.side).reduce(order, qty)
 
     def release(self, order: Order, instrument: Instrument, qty: Qty) -> None:
         """Give back what is held for `qty` of the order."""
@@ -124,6 +151,14 @@ class Floor:
         instrument = self.reference.instruments[order.instrument_id]
         self.end(order, instrument, now_ns, OrdStatus.CANCELED)
         return OrderCanceled(order.view(), reason, canceled_qty, cl_ord_id, request_session_id)
+
+    def _hold(self, order: Order, instrument: Instrument) -> None:
+        order.held = hold_amount(order, instrument, order.leaves_qty)
+        self.ledger.hold(order.account_id, paid_asset(order.side, instrument), order.held)
+
+    def _release_all(self, order: Order, instrument: Instrument) -> None:
+        self.ledger.release(order.account_id, paid_asset(order.side, instrument), order.held)
+        order.held = Money(0)
 
 
 def paid_asset(side: Side, instrument: Instrument) -> AssetId:

@@ -105,6 +105,12 @@ class Order:
         self.cum_notional = Money(self.cum_notional + notional)
         self.ord_status = FILLED if self.leaves_qty == 0 else PARTIALLY_FILLED
 
+    def reduce(self, qty: Qty) -> None:
+        """Make the order smaller by `qty`, which leaves something open of it."""
+        assert 0 < qty < self.leaves_qty
+        self.order_qty = Qty(self.order_qty - qty)
+        self.leaves_qty = Qty(self.leaves_qty - qty)
+
     def end(self, ord_status: OrdStatus) -> None:
         """Close the order: nothing of it is open any more."""
         self.ord_status = ord_status

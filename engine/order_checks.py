@@ -1,6 +1,6 @@
 """What is checked of an order before it may act, in the order in which reasons take precedence."""
 
-from engine.commands import CancelOrder, NewOrder
+from engine.commands import CancelOrder, NewOrder, ReplaceOrder
 from engine.floor import Floor, paid_asset
 from engine.gate import Funding, Rejection, RiskGate
 from engine.instrument import Account, Instrument, fits_the_journal
@@ -9,7 +9,7 @@ from engine.matching import fillable
 from engine.order import Order, OrdType, Side
 from engine.presence import Presence
 from engine.reasons import RejectReason
-from engine.units import INT_MAX, Money, Price, is_cl_ord_id
+from engine.units import INT_MAX, Money, Price, Qty, is_cl_ord_id
 
 BUY = Side.BUY
 MARKET = OrdType.MARKET
@@ -51,7 +51,33 @@ class OrderChecks:
         funding = self._funding(command, instrument)
         return self._gate.check_new_order(command, account.firm_id, instrument, funding, now_ns)
 
-    def cancel_refusal(self, command: CancelOrder, order: Order | None) -> RejectReason | None:
+    def amend_refusal(
+        self, command: ReplaceOrder, order: Order | None, now_ns: int
+    ) -> Rejection | None:
+        """Return why the order that `find_named` found may not be amended, None when it may.
+
+        An amendment to what is filled already, or less, ends the order: it needs no funds.
+        """
+        reason = self.cancel_refusal(command, order)
+        if reason is not None:
+            return Rejection(reason)
+        assert order is not None
+        if command.orig_cl_ord_id and command.orig_cl_ord_id != order.cl_ord_id:
+            return Rejection(RejectReason.ORIG_CLORDID_REPLACED)
+        if self.is_storage_low:
+            return Rejection(RejectReason.STORAGE_LOW)
+        instrument = self._reference.instruments[order.instrument_id]
+        account = self._reference.accounts[order.account_id]
+        amended = _as_entered(command, order)
+        rejection = self._untimely(command, account) or _content_rejection(amended, instrument)
+        if rejection is not None or command.order_qty <= order.cum_qty:
+            return rejection
+        funding = self._amended_funding(amended, order, instrument)
+        return self._gate.check_new_order(amended, account.firm_id, instrument, funding, now_ns)
+
+    def cancel_refusal(
+        self, command: CancelOrder | ReplaceOrder, order: Order | None
+    ) -> RejectReason | None:
         """Return why the order that `find_named` found may not be cancelled, None when it may."""
         if command.account_id not in self._reference.accounts:
             return RejectReason.ACCOUNT_UNKNOWN
@@ -66,7 +92,7 @@ class OrderChecks:
             return RejectReason.TOO_LATE_TO_CANCEL
         return None
 
-    def find_named(self, command: CancelOrder) -> Order | None:
+    def find_named(self, command: CancelOrder | ReplaceOrder) -> Order | None:
         """Return the one order of the account that fits all that the request says of it."""
         memory = self._floor.memory
         by_order_id = by_cl_ord_id = None
@@ -89,7 +115,7 @@ class OrderChecks:
             return None
         return order
 
-    def _untimely(self, command: NewOrder, account: Account) -> Rejection | None:
+    def _untimely(self, command: NewOrder | ReplaceOrder, account: Account) -> Rejection | None:
         """Refuse what must not be entered now, or not any more."""
         scope = self._kill_switches.find(command.session_id, account)
         if scope is not None:
@@ -116,6 +142,36 @@ class OrderChecks:
         available = self._floor.ledger.get_balance(command.account_id, asset_id).available
         # A sum over a deep book may pass what the journal can write; no account has that much.
         return Funding(Money(min(notional, INT_MAX)), Money(min(needed, INT_MAX)), available)
+
+    def _amended_funding(self, amended: NewOrder, order: Order, instrument: Instrument) -> Funding:
+        """Return what the order will need for what is not filled, out of what it holds as well."""
+        assert amended.price is not None
+        notional = instrument.notional(amended.price, amended.order_qty)
+        open_qty = Qty(amended.order_qty - order.cum_qty)
+        needed = instrument.base_amount(open_qty)
+        if order.side is BUY:
+            needed = instrument.notional(amended.price, open_qty)
+        asset_id = paid_asset(order.side, instrument)
+        available = self._floor.ledger.get_balance(order.account_id, asset_id).available
+        return Funding(notional, needed, Money(available + order.held))
+
+
+def _as_entered(command: ReplaceOrder, order: Order) -> NewOrder:
+    """Return what would have to be entered to get the order that the request wants."""
+    return NewOrder(
+        session_id=command.session_id,
+        generation=command.generation,
+        epoch=command.epoch,
+        msg_seq_num=command.msg_seq_num,
+        account_id=order.account_id,
+        instrument_id=order.instrument_id,
+        cl_ord_id=command.cl_ord_id,
+        side=order.side,
+        ord_type=order.ord_type,
+        time_in_force=order.time_in_force,
+        order_qty=command.order_qty,
+        price=command.price,
+    )
 
 
 def _content_rejection(command: NewOrder, instrument: Instrument) -> Rejection | None:

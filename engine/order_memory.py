@@ -4,8 +4,10 @@ FIX wants a ClOrdID(11) to be unique for a trading day; venues that answer repea
 the order, as PossResend(97) asks, must remember longer than the order lives.
 """
 
-from collections import deque
+from collections import defaultdict, deque
 from typing import Final
+
+import msgspec
 
 from engine.order import Order
 from engine.units import AccountId, ClOrdId, OrderId
@@ -14,18 +16,34 @@ CLOSED_AGE_MAX_NS: Final = 24 * 3600 * 1_000_000_000
 CLOSED_MAX: Final = 200_000
 
 
+class FormerName(msgspec.Struct, frozen=True, array_like=True):
+    """A ClOrdID that an order bore until it was amended at `replaced_at_ns`.
+
+    `place` is where it stands among all names of the account that have ended, from 0.
+    """
+
+    account_id: AccountId
+    place: int
+    replaced_at_ns: int
+    order_id: OrderId
+    cl_ord_id: ClOrdId
+
+
 class _AccountMemory:
-    __slots__ = ("closed", "orders")
+    """`ended`: the names whose time runs, with since when, whose order ended or was renamed."""
+
+    __slots__ = ("ended", "orders")
 
     def __init__(self) -> None:
         self.orders: dict[ClOrdId, Order] = {}
-        self.closed: deque[tuple[int, Order]] = deque()
+        self.ended: deque[tuple[int, Order, ClOrdId]] = deque()
 
 
 class OrderMemory:
     """Finds an order by its ClOrdID or OrderID, open or ended up to 24 hours ago.
 
-    At most `closed_max` ended orders per account are kept; the oldest are forgotten first.
+    A ClOrdID that an amendment has replaced finds its order for 24 hours, too. At most `closed_max`
+    ended names per account are kept; the oldest are forgotten first.
     """
 
     __slots__ = ("_accounts", "_closed_max", "_orders")
@@ -55,20 +73,61 @@ class OrderMemory:
 
     def close(self, order: Order, now_ns: int) -> None:
         """Start the 24 hours of an order that has ended, and forget those whose time is over."""
-        memory = self._accounts[order.account_id]
-        memory.closed.append((now_ns, order))
-        oldest_ns = now_ns - CLOSED_AGE_MAX_NS
-        while len(memory.closed) > self._closed_max or memory.closed[0][0] <= oldest_ns:
-            _, forgotten = memory.closed.popleft()
-            del memory.orders[forgotten.cl_ord_id]
-            del self._orders[forgotten.order_id]
+        self._end_name(order, now_ns)
 
-    def restore_closed(self, order: Order, closed_at_ns: int) -> None:
-        """Remember again an order that ended at that time. The oldest of an account come first."""
-        self.add(order)
-        self._accounts[order.account_id].closed.append((closed_at_ns, order))
+    def rename(self, order: Order, cl_ord_id: ClOrdId, now_ns: int) -> None:
+        """Give an open order another ClOrdID, and start the 24 hours of the one it had."""
+        self._end_name(order, now_ns)
+        order.cl_ord_id = cl_ord_id
+        orders = self._accounts[order.account_id].orders
+        assert cl_ord_id not in orders
+        orders[cl_ord_id] = order
+
+    def restore_closed(
+        self, closed_orders: list[tuple[int, Order]], former_names: list[FormerName]
+    ) -> None:
+        """Remember again what had ended, the oldest of an account first. Open orders are known."""
+        closed: defaultdict[AccountId, deque[tuple[int, Order]]] = defaultdict(deque)
+        for closed_at_ns, order in closed_orders:
+            self.add(order)
+            closed[order.account_id].append((closed_at_ns, order))
+        for name in former_names:
+            ended = self._accounts[name.account_id].ended
+            while len(ended) < name.place:
+                closed_at_ns, order = closed[name.account_id].popleft()
+                ended.append((closed_at_ns, order, order.cl_ord_id))
+            order = self._orders[name.order_id]
+            self._accounts[name.account_id].orders[name.cl_ord_id] = order
+            ended.append((name.replaced_at_ns, order, name.cl_ord_id))
+        for account_id, orders in closed.items():
+            self._accounts[account_id].ended.extend(
+                (closed_at_ns, order, order.cl_ord_id) for closed_at_ns, order in orders
+            )
 
     def closed(self) -> list[tuple[int, Order]]:
         """Return the ended orders still known, each with when it ended, account by account."""
-        accounts = sorted(self._accounts.items())
-        return [known for _, memory in accounts for known in memory.closed]
+        return [
+            (ended_at_ns, order)
+            for _, memory in sorted(self._accounts.items())
+            for ended_at_ns, order, cl_ord_id in memory.ended
+            if cl_ord_id == order.cl_ord_id
+        ]
+
+    def former_names(self) -> list[FormerName]:
+        """Return the names still known that amendments have replaced, account by account."""
+        return [
+            FormerName(account_id, place, replaced_at_ns, order.order_id, cl_ord_id)
+            for account_id, memory in sorted(self._accounts.items())
+            for place, (replaced_at_ns, order, cl_ord_id) in enumerate(memory.ended)
+            if cl_ord_id != order.cl_ord_id
+        ]
+
+    def _end_name(self, order: Order, now_ns: int) -> None:
+        memory = self._accounts[order.account_id]
+        memory.ended.append((now_ns, order, order.cl_ord_id))
+        oldest_ns = now_ns - CLOSED_AGE_MAX_NS
+        while len(memory.ended) > self._closed_max or memory.ended[0][0] <= oldest_ns:
+            _, forgotten, cl_ord_id = memory.ended.popleft()
+            del memory.orders[cl_ord_id]
+            if not forgotten.is_open and cl_ord_id == forgotten.cl_ord_id:
+                del self._orders[forgotten.order_id]

@@ -51,9 +51,10 @@ class RejectReason(Enum):
     MAX_ORDER_NOTIONAL = 703
     # Funds.
     INSUFFICIENT_BALANCE = 801
-    # Cancels.
+    # Cancels and amendments.
     UNKNOWN_ORDER = 1001
     TOO_LATE_TO_CANCEL = 1002
+    ORIG_CLORDID_REPLACED = 1003
 
 
 class CancelReason(Enum):
@@ -66,3 +67,4 @@ class CancelReason(Enum):
     DISCONNECTED = 5
     LOGGED_OUT = 6
     KILLED = 7
+    AMENDED_TO_FILLED = 20

@@ -14,6 +14,7 @@ from engine.events import (
     OrderCanceled,
     OrderExpired,
     OrderRejected,
+    OrderReplaced,
     OrderStatusReported,
     Trade,
 )
@@ -33,6 +34,7 @@ EXEC_TYPES: Final[dict[type[ExecutionEvent], str]] = {
     OrderCanceled: "4",
     OrderRejected: "8",
     OrderExpired: "C",
+    OrderReplaced: "5",
     Trade: "F",
     OrderStatusReported: "I",
 }
@@ -142,6 +144,8 @@ def make_report(event: ExecutionEvent, exec_id: str, reference: Reference) -> Re
             report.last_px = format_price(event.price)
             report.trade_id = str(event.trade_id)
             report.last_liquidity_ind = ADDED_LIQUIDITY if event.is_resting else REMOVED_LIQUIDITY
+        case OrderReplaced():
+            report.orig_cl_ord_id = event.orig_cl_ord_id
         case OrderAccepted() | OrderExpired() | OrderStatusReported():
             pass
         case _:

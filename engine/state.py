@@ -9,6 +9,7 @@ from engine.kill_switches import PulledSwitch
 from engine.ledger import EXTERNAL
 from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
 from engine.order import Order, OrderView, Side
+from engine.order_memory import FormerName
 from engine.presence import Attendance
 from engine.sweeper import Sweep
 from engine.units import AccountId, AssetId, InstrumentId, Money, SessionId, TradeId
@@ -88,6 +89,7 @@ class ExchangeState(msgspec.Struct, frozen=True, array_like=True):
     attendances: list[Attendance] = []
     kill_switches: list[PulledSwitch] = []
     sweeps: list[Sweep] = []
+    former_names: list[FormerName] = []
 
 
 def make_instruments(state: ExchangeState) -> dict[InstrumentId, Instrument]:

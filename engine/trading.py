@@ -3,7 +3,7 @@
 from typing import Final
 
 from engine.book import OrderBook
-from engine.commands import CancelOrder, NewOrder
+from engine.commands import CancelOrder, NewOrder, ReplaceOrder
 from engine.events import (
     CancelRejected,
     Event,
@@ -11,6 +11,7 @@ from engine.events import (
     OrderCanceled,
     OrderExpired,
     OrderRejected,
+    OrderReplaced,
     OrderStatusReported,
 )
 from engine.execution import Execution
@@ -21,7 +22,7 @@ from engine.ledger import Ledger
 from engine.open_orders import OpenOrders
 from engine.order import Order, OrderView, OrdStatus
 from engine.order_checks import OrderChecks
-from engine.order_memory import OrderMemory
+from engine.order_memory import FormerName, OrderMemory
 from engine.presence import Presence
 from engine.reasons import CancelReason, RejectReason
 from engine.reference import Reference
@@ -83,13 +84,14 @@ class Trading:
         self,
         open_orders: list[Order],
         closed_orders: list[tuple[int, Order]],
+        former_names: list[FormerName],
         trade_id_last: TradeId,
     ) -> None:
         """Put back the orders as they stood. The books are open and empty.
 
         Open orders come in the order in which they would trade, ended ones with when they ended.
         """
-        self._floor.restore(open_orders, closed_orders, trade_id_last)
+        self._floor.restore(open_orders, closed_orders, former_names, trade_id_last)
 
     def enter(self, seq: Seq, now_ns: int, command: NewOrder) -> list[Event]:
         """Check an order, match it, and let the rest of it stand or end."""
@@ -121,27 +123,39 @@ class Trading:
         order = self._checks.find_named(command)
         reason = self._checks.cancel_refusal(command, order)
         if reason is not None:
-            return [
-                CancelRejected(
-                    session_id=command.session_id,
-                    account_id=command.account_id,
-                    cl_ord_id=command.cl_ord_id,
-                    orig_cl_ord_id=command.orig_cl_ord_id,
-                    reason=reason,
-                    order=None if order is None else order.view(),
-                )
-            ]
+            return [_cancel_rejected(command, order, Rejection(reason))]
         assert order is not None
-        self._floor.leave(order)
-        return [
-            self._floor.cancel(
-                order,
-                now_ns,
-                CancelReason.REQUESTED,
-                cl_ord_id=command.cl_ord_id,
-                request_session_id=command.session_id,
-            )
+        return [self._cancel_asked(now_ns, order, command, CancelReason.REQUESTED)]
+
+    def replace(self, now_ns: int, command: ReplaceOrder) -> list[Event]:
+        """Amend an order, or say why not and leave it as it was.
+
+        It keeps its place when its quantity falls and nothing else changes. Amended to what is
+        filled already, or less, it ends.
+        """
+        order = self._checks.find_named(command)
+        rejection = self._checks.amend_refusal(command, order, now_ns)
+        if rejection is not None:
+            return [self._answer_not_amended(command, order, rejection)]
+        assert order is not None
+        if command.order_qty <= order.cum_qty:
+            return [self._cancel_asked(now_ns, order, command, CancelReason.AMENDED_TO_FILLED)]
+        assert command.price is not None
+        instrument = self._reference.instruments[order.instrument_id]
+        orig_cl_ord_id = order.cl_ord_id
+        keeps_priority = command.price == order.price and command.order_qty < order.order_qty
+        if keeps_priority:
+            self._floor.reduce(order, instrument, Qty(order.order_qty - command.order_qty))
+        else:
+            self._floor.lift(order)
+            self._floor.change(order, instrument, command.order_qty, command.price)
+        self.memory.rename(order, command.cl_ord_id, now_ns)
+        events: list[Event] = [
+            OrderReplaced(order.view(), orig_cl_ord_id, command.session_id, keeps_priority)
         ]
+        if not keeps_priority:
+            self._execution.execute_again(order, instrument, now_ns, events)
+        return events
 
     def cancel_unasked(self, now_ns: int, order: Order, reason: CancelReason) -> OrderCanceled:
         """Cancel what is open of an order that rests, though its owner has not asked for it."""
@@ -166,12 +180,50 @@ class Trading:
         """Return when `expire` next has something to do, None when no order waits for a time."""
         return self._floor.expiries.next_ns()
 
+    def _cancel_asked(
+        self, now_ns: int, order: Order, command: CancelOrder | ReplaceOrder, reason: CancelReason
+    ) -> OrderCanceled:
+        self._floor.leave(order)
+        return self._floor.cancel(
+            order,
+            now_ns,
+            reason,
+            cl_ord_id=command.cl_ord_id,
+            request_session_id=command.session_id,
+        )
+
+    def _answer_not_amended(
+        self, command: ReplaceOrder, order: Order | None, rejection: Rejection
+    ) -> Event:
+        known = self.memory.find_by_cl_ord_id(command.account_id, command.cl_ord_id)
+        is_repeat = rejection.reason is RejectReason.DUPLICATE_CLORDID and command.is_poss_resend
+        if is_repeat and known is not None:
+            return OrderStatusReported(known.view(), command.session_id)
+        return _cancel_rejected(command, order, rejection)
+
     def _answer_refused(self, command: NewOrder, rejection: Rejection) -> Event:
         if rejection.reason is RejectReason.DUPLICATE_CLORDID and command.is_poss_resend:
             known = self.memory.find_by_cl_ord_id(command.account_id, command.cl_ord_id)
             assert known is not None
             return OrderStatusReported(known.view(), command.session_id)
         return OrderRejected(_refused_view(command), *rejection)
+
+
+def _cancel_rejected(
+    command: CancelOrder | ReplaceOrder, order: Order | None, rejection: Rejection
+) -> CancelRejected:
+    return CancelRejected(
+        session_id=command.session_id,
+        account_id=command.account_id,
+        cl_ord_id=command.cl_ord_id,
+        orig_cl_ord_id=command.orig_cl_ord_id,
+        reason=rejection.reason,
+        order=None if order is None else order.view(),
+        is_replace=isinstance(command, ReplaceOrder),
+        limit=rejection.limit,
+        actual=rejection.actual,
+        scope=rejection.scope,
+    )
 
 
 def _refused_view(command: NewOrder) -> OrderView:

@@ -9,6 +9,7 @@ from engine.commands import (
     DefineInstrument,
     NewOrder,
     OpenAccount,
+    ReplaceOrder,
     SetRiskLimits,
 )
 from engine.events import Event
@@ -149,10 +150,43 @@ class Desk:
             )
         )
 
+    def amend(
+        self,
+        account_id: AccountId,
+        orig_cl_ord_id: str,
+        cl_ord_id: str,
+        qty: int,
+        price: int | None,
+        *,
+        order_id: int = 0,
+        is_poss_resend: bool = False,
+    ) -> list[Event]:
+        """Amend an order to another total quantity and price."""
+        return self.apply(
+            ReplaceOrder(
+                session_id=SessionId(0),
+                generation=0,
+                epoch=0,
+                msg_seq_num=0,
+                account_id=account_id,
+                cl_ord_id=ClOrdId(cl_ord_id),
+                orig_cl_ord_id=ClOrdId(orig_cl_ord_id),
+                order_qty=Qty(qty),
+                price=None if price is None else Price(price),
+                order_id=OrderId(order_id),
+                is_poss_resend=is_poss_resend,
+            )
+        )
+
     def advance_to(self, now_ns: int) -> list[Event]:
         """Let time pass."""
         self.now_ns = now_ns - 1
         return self.apply(AdvanceTime())
+
+    def knows(self, account_id: AccountId, cl_ord_id: str) -> bool:
+        """Whether the name still finds an order."""
+        memory = self.exchange._trading.memory
+        return memory.find_by_cl_ord_id(account_id, ClOrdId(cl_ord_id)) is not None
 
     def balance(self, account_id: AccountId, asset_id: AssetId) -> tuple[int, int]:
         """Return balance and hold of an account, zeros when it never had any."""

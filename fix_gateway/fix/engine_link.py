@@ -20,6 +20,7 @@ from engine.commands import (
     OpenSession,
     PresenceCommand,
     ReleaseSession,
+    ReplaceOrder,
     ResetSession,
     SessionCommand,
 )
@@ -273,7 +274,7 @@ def _session_commands(commands: Sequence[Command]) -> list[SessionCommand]:
 
 def _renewed(command: SessionCommand, generation: int) -> SessionCommand:
     """Return the command under a new grant. An order says when it was first on its way."""
-    if isinstance(command, NewOrder):
+    if isinstance(command, NewOrder | ReplaceOrder):
         sent_ns = command.orig_sent_at_ns or command.received_at_ns
         return msgspec.structs.replace(command, generation=generation, orig_sent_at_ns=sent_ns)
     return msgspec.structs.replace(command, generation=generation)

@@ -30,6 +30,7 @@ from fix_gateway.fix.translate import Refusal
 
 YES: Final = "Y"
 TO_CANCEL_REQUEST: Final = "1"
+TO_REPLACE_REQUEST: Final = "2"
 CXL_REJ_REASONS: Final = {
     RejectReason.TOO_LATE_TO_CANCEL: "0",
     RejectReason.UNKNOWN_ORDER: "1",
@@ -164,14 +165,31 @@ class ReportBuilder:
                 Tag.ORD_STATUS,
                 ORD_STATUS_TEXT[OrdStatus.REJECTED if order is None else order.ord_status],
             ),
-            (Tag.CXL_REJ_RESPONSE_TO, TO_CANCEL_REQUEST),
+            (
+                Tag.CXL_REJ_RESPONSE_TO,
+                TO_REPLACE_REQUEST if event.is_replace else TO_CANCEL_REQUEST,
+            ),
             (Tag.CXL_REJ_REASON, CXL_REJ_REASONS.get(event.reason, OTHER)),
-            (Tag.TEXT, explain(event.reason)),
+            (Tag.TEXT, self._explain_cancel_reject(event)),
             (Tag.TRANSACT_TIME, self._timestamps.format(time_ns)),
         ]
         if account is not None:
             pairs.append((Tag.ACCOUNT, account.name))
         return join_fields(pairs)
+
+    def _explain_cancel_reject(self, event: CancelRejected) -> str:
+        order = event.order
+        instrument = None
+        if order is not None:
+            instrument = self._reference.instruments.get(order.instrument_id)
+        return explain(
+            event.reason,
+            limit=event.limit,
+            actual=event.actual,
+            instrument=instrument,
+            side=None if order is None else order.side,
+            scope=event.scope,
+        )
 
 
 def _fields_of(report: Report) -> Pairs:

@@ -177,7 +177,7 @@ def test_replay_refuses_other_rules() -> None:
 
 
 GOLDEN = Path(__file__).parent / "golden" / "rules-1"
-GOLDEN_STATE = "72bbf4475336749f600da5addaa8be60f89748ad531d5b723827521e62d6e156"
+GOLDEN_STATE = "b13232c989e1ae460ac03d8c1e5af36b351f0e953df030f3d74d4634c1ae7dc6"
 
 
 def golden_commands() -> list[Command]:

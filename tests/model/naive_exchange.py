@@ -3,12 +3,15 @@
 It knows one instrument and shares no code with the engine; it is the oracle of the random tests.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass
 class NaiveOrder:
-    """`price` None is a market order; `is_buy`, quantities and prices are plain ints."""
+    """`price` None is a market order; `is_buy`, quantities and prices are plain ints.
+
+    `place` is its place in the queue when that is not its `order_id`.
+    """
 
     order_id: int
     account_id: int
@@ -16,11 +19,13 @@ class NaiveOrder:
     price: int | None
     open_qty: int
     is_day: bool
+    filled_qty: int = 0
+    place: int = 0
 
     def priority(self) -> tuple[int, int]:
         """Sorts what trades first to the front: the better price, then the older order."""
         assert self.price is not None
-        return (-self.price if self.is_buy else self.price, self.order_id)
+        return (-self.price if self.is_buy else self.price, self.place or self.order_id)
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,8 @@ class NaiveExchange:
             other = by_id[fill.resting_id]
             other.open_qty -= fill.qty
             order.open_qty -= fill.qty
+            other.filled_qty += fill.qty
+            order.filled_qty += fill.qty
             buyer, seller = (order, other) if order.is_buy else (other, order)
             notional = fill.qty * fill.price * self._notional_factor
             base = fill.qty * self._base_factor
@@ -111,6 +118,27 @@ class NaiveExchange:
         self.resting = [other for other in self.resting if other.open_qty]
         if may_rest and order.open_qty:
             self.resting.append(order)
+
+    def can_amend(self, order: NaiveOrder, qty: int, price: int) -> bool:
+        """Whether the account could pay for the resting order as it is to be."""
+        others = [other for other in self.resting if other is not order]
+        amended = replace(order, open_qty=qty - order.filled_qty, price=price)
+        everything, self.resting = self.resting, others
+        can_pay = self.can_pay(amended)
+        self.resting = everything
+        return can_pay
+
+    def amend(self, order: NaiveOrder, qty: int, price: int, place: int) -> list[NaiveFill]:
+        """Change a resting order: to the back of the queue unless it only gets smaller."""
+        is_only_smaller = price == order.price and qty < order.filled_qty + order.open_qty
+        order.open_qty, order.price = qty - order.filled_qty, price
+        if is_only_smaller:
+            return []
+        self.remove(order.order_id)
+        order.place = place
+        fills = self.plan(order)
+        self.execute(order, fills, may_rest=True)
+        return fills
 
     def remove(self, order_id: int) -> None:
         """Take an order out of the book."""

@@ -22,6 +22,7 @@ from engine.events import (
     OrderCanceled,
     OrderExpired,
     OrderRejected,
+    OrderReplaced,
     StorageLowSet,
     Trade,
 )
@@ -53,7 +54,6 @@ SIDES = st.sampled_from(list(Side))
 TIMES = st.sampled_from(list(TimeInForce))
 # Little enough that orders are refused for want of funds now and then.
 FUNDS = {USD: Money(100 * 100 * NOTIONAL_FACTOR), BTC: Money(100 * BASE_FACTOR)}
-FORGETFUL_REASONS = (RejectReason.TOO_LATE_TO_CANCEL, RejectReason.UNKNOWN_ORDER)
 ENDED = {OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.EXPIRED}
 
 
@@ -71,6 +71,7 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
             self.twin.deposit(account_id, "base", FUNDS[BTC])
         self.ids: dict[str, tuple[AccountId, int]] = {}
         self.ended: dict[int, int] = {}
+        self.replaced: dict[str, int] = {}
         self.count = 0
         self.killed: set[AccountId | None] = set()  # None is the whole venue.
 
@@ -121,24 +122,85 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
         self.ids[cl_ord_id] = (account_id, order.order_id)
         return cl_ord_id
 
+    @rule(target=orders, cl_ord_id=orders, qty=QTYS, price=PRICES)
+    def amend(self, cl_ord_id: str, qty: int, price: int) -> MultipleResults[str] | str:
+        account_id, order_id = self.ids[cl_ord_id]
+        self.count += 1
+        name = f"a{self.count}"
+        place = self.desk.seq + 1
+        is_known = self.desk.knows(account_id, cl_ord_id)
+        events = self.desk.amend(account_id, cl_ord_id, name, qty, price)
+        order = self.resting().get(order_id)
+        reason = self.amend_refusal(cl_ord_id, order, qty, price) if is_known else None
+        if order is None or reason is not None or not is_known:
+            (event,) = events
+            assert isinstance(event, CancelRejected)
+            assert event.is_replace
+            ended = RejectReason.TOO_LATE_TO_CANCEL if is_known else RejectReason.UNKNOWN_ORDER
+            assert is_known or self.may_be_forgotten(cl_ord_id)
+            assert event.reason is (reason or ended)
+            return multiple()
+        if qty <= order.filled_qty:
+            (event,) = events
+            assert isinstance(event, OrderCanceled)
+            assert event.reason is CancelReason.AMENDED_TO_FILLED
+            self.twin.remove(order_id)
+            self.note_endings(events)
+            return multiple()
+        was_smaller = price == order.price and qty < order.open_qty + order.filled_qty
+        assert fills_of(events) == self.twin.amend(order, qty, price, place)
+        assert isinstance(events[0], OrderReplaced)
+        assert events[0].keeps_priority is was_smaller
+        self.note_endings(events)
+        self.replaced[cl_ord_id] = self.desk.now_ns
+        self.ids[name] = (account_id, order_id)
+        return name
+
+    def amend_refusal(
+        self, cl_ord_id: str, order: NaiveOrder | None, qty: int, price: int
+    ) -> RejectReason | None:
+        """Return why a resting order may not be amended so."""
+        if order is None:
+            return None
+        if cl_ord_id in self.replaced:
+            return RejectReason.ORIG_CLORDID_REPLACED
+        if self.twin.is_storage_low:
+            return RejectReason.STORAGE_LOW
+        if {None, order.account_id} & self.killed:
+            return RejectReason.KILLED
+        if qty > order.filled_qty and not self.twin.can_amend(order, qty, price):
+            return RejectReason.INSUFFICIENT_BALANCE
+        return None
+
+    def resting(self) -> dict[int, NaiveOrder]:
+        """Return the orders in the twin's book by their id."""
+        return {order.order_id: order for order in self.twin.resting}
+
+    def may_be_forgotten(self, cl_ord_id: str) -> bool:
+        """Whether the name's order ended, or got another name, a day ago."""
+        _, order_id = self.ids[cl_ord_id]
+        ended_at_ns = self.replaced.get(cl_ord_id, self.ended.get(order_id, self.desk.now_ns))
+        return self.desk.now_ns - ended_at_ns >= CLOSED_AGE_MAX_NS
+
     @rule(cl_ord_id=orders)
     def cancel(self, cl_ord_id: str) -> None:
         account_id, order_id = self.ids[cl_ord_id]
         self.count += 1
+        is_known = self.desk.knows(account_id, cl_ord_id)
         (event,) = self.desk.cancel(account_id, cl_ord_id, f"x{self.count}")
-        resting = {order.order_id: order for order in self.twin.resting}
-        if order_id in resting:
+        resting = self.resting()
+        if not is_known:
+            assert self.may_be_forgotten(cl_ord_id)
+            assert isinstance(event, CancelRejected)
+            assert event.reason is RejectReason.UNKNOWN_ORDER
+        elif order_id in resting:
             assert isinstance(event, OrderCanceled)
             assert event.reason is CancelReason.REQUESTED
             assert event.canceled_qty == resting[order_id].open_qty
             self.twin.remove(order_id)
         else:
             assert isinstance(event, CancelRejected)
-            # An order that ended a day ago may be forgotten; before that it never is.
-            if self.desk.now_ns - self.ended[order_id] < CLOSED_AGE_MAX_NS:
-                assert event.reason is RejectReason.TOO_LATE_TO_CANCEL
-            else:
-                assert event.reason in FORGETFUL_REASONS
+            assert event.reason is RejectReason.TOO_LATE_TO_CANCEL
         self.note_endings([event])
 
     @rule(cl_ord_id=consumes(orders))

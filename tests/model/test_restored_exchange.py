@@ -22,6 +22,7 @@ from engine.commands import (
     PullKillSwitch,
     ReleaseAllSessions,
     ReleaseSession,
+    ReplaceOrder,
     ResetSession,
     SetAccountThrottle,
     SetRiskLimits,
@@ -70,8 +71,10 @@ class Scribbler:
         pick = rng.random()
         if pick < 0.5:
             return self._new_order()
-        if pick < 0.65:
+        if pick < 0.58:
             return self._cancel()
+        if pick < 0.65:
+            return self._replace()
         if pick < 0.72:
             return AdvanceTime()
         if pick < 0.80:
@@ -189,6 +192,23 @@ class Scribbler:
             cl_ord_id=ClOrdId(f"x{rng.randint(1, 10**6)}"),
             orig_cl_ord_id=self._cl_ord_id(),
             order_id=OrderId(rng.choice([0, 0, 0, rng.randint(1, COMMANDS_MAX)])),
+        )
+
+    def _replace(self) -> ReplaceOrder:
+        rng = self._rng
+        cancel = self._cancel()
+        return ReplaceOrder(
+            session_id=SessionId(0),
+            generation=0,
+            epoch=0,
+            msg_seq_num=0,
+            account_id=cancel.account_id,
+            cl_ord_id=self._cl_ord_id(),
+            orig_cl_ord_id=rng.choice([cancel.orig_cl_ord_id, ClOrdId("")]),
+            order_id=cancel.order_id,
+            order_qty=Qty(rng.randint(0, 20)),
+            price=rng.choice([None, *[Price(rng.randint(95, 105))] * 9]),
+            is_poss_resend=rng.random() < 0.2,
         )
 
     def _cl_ord_id(self) -> ClOrdId:
