@@ -101,11 +101,6 @@ class BookSide:
             if level is self.best:
                 self.best = self._levels.peekitem(0)[1] if self._levels else None
 
-    def reduce(self, order: Order, qty: Qty) -> None:
-        """Make a resting order smaller by `qty`, which leaves something of it, in its place."""
-        order.reduce(qty)
-        order.level.qty -= qty
-
     def fill(self, order: Order, qty: Qty, notional: Money) -> None:
         """Fill some of a resting order, and take it out when nothing of it is left."""
         order.fill(qty, notional)

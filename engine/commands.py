@@ -8,7 +8,7 @@ import msgspec
 
 from engine.instrument import Account, Asset, InstrumentDefinition
 from engine.limits import RiskLimits, ScopeLimits
-from engine.order import OrdType, Side, TimeInForce
+from engine.order import OrderTerms, OrdType, SelfTradeMode, Side, TimeInForce
 from engine.scope import Scope
 from engine.units import (
     AccountId,
@@ -108,6 +108,7 @@ class NewOrder(msgspec.Struct, frozen=True, array_like=True, tag=10):
     received_at_ns: int = 0
     orig_sent_at_ns: int = 0
     outlives_connection: bool = False
+    terms: OrderTerms | None = None
 
 
 class CancelOrder(msgspec.Struct, frozen=True, array_like=True, tag=11):
@@ -152,6 +153,18 @@ class ReplaceOrder(msgspec.Struct, frozen=True, array_like=True, tag=12):
     is_poss_resend: bool = False
     received_at_ns: int = 0
     orig_sent_at_ns: int = 0
+
+
+class SetSelfTradeMode(msgspec.Struct, frozen=True, array_like=True, tag=27):
+    """Say what happens by default when an order meets another of the same owner.
+
+    `scope` is SESSION or EVERYTHING, the venue, with `scope_id` 0; the session's mode goes first.
+    `mode` None takes it back. An order that says itself what is to happen is not concerned.
+    """
+
+    scope: Scope
+    scope_id: int
+    mode: SelfTradeMode | None
 
 
 class DefineAsset(msgspec.Struct, frozen=True, array_like=True, tag=20):
@@ -276,6 +289,7 @@ Command = (
     | OpenAccount
     | SetRiskLimits
     | SetScopeLimits
+    | SetSelfTradeMode
     | SetAccountThrottle
     | AdjustBalance
     | AdvanceTime

@@ -8,7 +8,7 @@ import msgspec
 
 from engine.instrument import Account, Asset, InstrumentDefinition
 from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
-from engine.order import OrderView
+from engine.order import OrderView, SelfTradeMode
 from engine.reasons import CancelReason, RejectReason
 from engine.scope import Scope
 from engine.units import (
@@ -180,6 +180,14 @@ class OrderReplaced(msgspec.Struct, frozen=True, array_like=True, tag=17):
     keeps_priority: bool
 
 
+class OrderRestated(msgspec.Struct, frozen=True, array_like=True, tag=18):
+    """An open order has become smaller by `decreased_qty`, though its owner has not asked."""
+
+    order: OrderView
+    reason: CancelReason
+    decreased_qty: Qty
+
+
 class AssetDefined(msgspec.Struct, frozen=True, array_like=True, tag=20):
     """An asset exists."""
 
@@ -215,6 +223,14 @@ class AccountThrottleSet(msgspec.Struct, frozen=True, array_like=True, tag=26):
 
     account_id: AccountId
     throttle: AccountThrottle | None
+
+
+class SelfTradeModeSet(msgspec.Struct, frozen=True, array_like=True, tag=27):
+    """What holds from now on when orders of one owner meet, unless they say so themselves."""
+
+    scope: Scope
+    scope_id: int
+    mode: SelfTradeMode | None
 
 
 class BalanceAdjusted(msgspec.Struct, frozen=True, array_like=True, tag=24):
@@ -270,6 +286,7 @@ ExecutionEvent = (
     | OrderCanceled
     | OrderExpired
     | OrderReplaced
+    | OrderRestated
 )
 """Events that are told by ExecutionReport(8)."""
 
@@ -294,6 +311,8 @@ Event = (
     | OrderExpired
     | CancelRejected
     | OrderReplaced
+    | OrderRestated
+    | SelfTradeModeSet
     | AssetDefined
     | InstrumentDefined
     | AccountOpened
@@ -320,7 +339,7 @@ def recipients(event: Event) -> tuple[SessionId, ...]:
             sessions = (event.order.session_id, event.request_session_id)
         case OrderStatusReported():
             sessions = (event.request_session_id,)
-        case OrderAccepted() | OrderRejected() | Trade() | OrderExpired():
+        case OrderAccepted() | OrderRejected() | Trade() | OrderExpired() | OrderRestated():
             sessions = (event.order.session_id,)
         case _:
             sessions = ()

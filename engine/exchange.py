@@ -32,6 +32,7 @@ from engine.commands import (
     SetAccountThrottle,
     SetRiskLimits,
     SetScopeLimits,
+    SetSelfTradeMode,
     SetStorageLow,
 )
 from engine.events import (
@@ -47,6 +48,7 @@ from engine.events import (
     ReferenceEvent,
     RiskLimitsSet,
     ScopeLimitsSet,
+    SelfTradeModeSet,
     SessionOpened,
     SessionReleased,
     SessionReset,
@@ -133,6 +135,8 @@ class Exchange:
             self._presence.restore(msgspec.structs.replace(attendance))
         for switch in state.kill_switches:
             self._kill_switches.restore(switch)
+        for default in state.self_trade_defaults:
+            self._trading.self_trade.restore(default)
         for sweep in state.sweeps:
             self._sweeper.start(msgspec.structs.replace(sweep))
 
@@ -153,7 +157,7 @@ class Exchange:
                 return self._note_presence(now_ns, command)
             case DefineAsset() | DefineInstrument() | OpenAccount():
                 return [self._define(command)]
-            case SetRiskLimits() | SetScopeLimits() | SetAccountThrottle():
+            case SetRiskLimits() | SetScopeLimits() | SetAccountThrottle() | SetSelfTradeMode():
                 return [self._limit(now_ns, command)]
             case AdjustBalance():
                 return [self._adjust_balance(command)]
@@ -242,6 +246,7 @@ class Exchange:
             attendances=self._presence.attendances(),
             kill_switches=self._kill_switches.pulled(),
             sweeps=self._sweeper.sweeps(),
+            self_trade_defaults=self._trading.self_trade.defaults(),
             former_names=self._trading.memory.former_names(),
         )
 
@@ -343,7 +348,9 @@ class Exchange:
         self.reference.learn(event)
 
     def _limit(
-        self, now_ns: int, command: SetRiskLimits | SetScopeLimits | SetAccountThrottle
+        self,
+        now_ns: int,
+        command: SetRiskLimits | SetScopeLimits | SetAccountThrottle | SetSelfTradeMode,
     ) -> Event:
         match command:
             case SetRiskLimits():
@@ -352,6 +359,8 @@ class Exchange:
                 return self._set_scope_limits(command)
             case SetAccountThrottle():
                 return self._set_throttle(now_ns, command)
+            case SetSelfTradeMode():
+                return self._set_self_trade_mode(command)
 
     def _set_limits(self, command: SetRiskLimits) -> Event:
         limits = command.limits
@@ -376,6 +385,15 @@ class Exchange:
             return CommandRefused(RejectReason.AMOUNT_INVALID)
         self._gate.set_scope_limits(limits)
         return ScopeLimitsSet(limits)
+
+    def _set_self_trade_mode(self, command: SetSelfTradeMode) -> Event:
+        scope, scope_id = command.scope, command.scope_id
+        if scope not in (Scope.SESSION, Scope.EVERYTHING):
+            return CommandRefused(RejectReason.UNSUPPORTED, actual=scope.value)
+        if scope_id < 0 or (scope_id == 0) is not (scope is Scope.EVERYTHING):
+            return CommandRefused(RejectReason.AMOUNT_INVALID, actual=scope_id)
+        self._trading.self_trade.set(command)
+        return SelfTradeModeSet(scope, scope_id, command.mode)
 
     def _set_throttle(self, now_ns: int, command: SetAccountThrottle) -> Event:
         account_id, rate, burst = command.account_id, command.rate, command.burst

@@ -2,34 +2,38 @@
 
 from typing import Final
 
-from engine.events import Event, Trade
+from engine.events import Event, OrderRestated, Trade
 from engine.floor import Floor
 from engine.instrument import Instrument
-from engine.matching import fillable, next_match
-from engine.order import Order, OrdType, TimeInForce
+from engine.matching import find_reach, next_match
+from engine.order import Order, OrdType, SelfTradeMode, TimeInForce
 from engine.reasons import CancelReason
+from engine.self_trade import SelfTradeGuard, SelfTradeRules
 from engine.units import TradeId
 
 MARKET = OrdType.MARKET
 FOK = TimeInForce.FOK
-RESTING_TIMES: Final = (TimeInForce.DAY, TimeInForce.GTC)
+RESTING_TIMES: Final = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD)
 
 
 class Execution:
     """Lets orders trade. Belongs to the thread that applies commands."""
 
-    def __init__(self, floor: Floor) -> None:
+    def __init__(self, floor: Floor, self_trade: SelfTradeRules) -> None:
         self._floor = floor
+        self._self_trade = self_trade
 
     def execute(
         self, order: Order, instrument: Instrument, now_ns: int, events: list[Event]
     ) -> None:
         """Match an order that the floor has admitted, and let the rest of it stand or end."""
-        if order.time_in_force is FOK and not self._can_fill_whole(order, instrument):
-            events.append(self._floor.cancel(order, now_ns, CancelReason.FOK_CANNOT_FILL))
-            return
-        self._match(order, instrument, now_ns, events)
-        if order.is_open:
+        guard = self._self_trade.find_guard(order.account_id, order.session_id, order.terms)
+        reason = self._refuses_to_start(order, instrument, guard)
+        if reason is None:
+            reason = self._match(order, instrument, guard, now_ns, events)
+        if reason is not None:
+            events.append(self._floor.cancel(order, now_ns, reason))
+        elif order.is_open:
             self._rest_or_cancel(order, instrument, now_ns, events)
         else:
             self._floor.memory.close(order, now_ns)
@@ -38,55 +42,114 @@ class Execution:
         self, order: Order, instrument: Instrument, now_ns: int, events: list[Event]
     ) -> None:
         """Match an order that was lifted out of the book to be amended, and put the rest back."""
-        self._match(order, instrument, now_ns, events)
+        guard = self._self_trade.find_guard(order.account_id, order.session_id, order.terms)
+        reason = self._match(order, instrument, guard, now_ns, events)
+        assert reason is None, "an amendment that would end the order is refused"
         if order.is_open:
             self._floor.stand(order)
         else:
             self._floor.close_filled(order, now_ns)
 
-    def _can_fill_whole(self, order: Order, instrument: Instrument) -> bool:
-        filled_qty, _ = fillable(
+    def _refuses_to_start(
+        self, order: Order, instrument: Instrument, guard: SelfTradeGuard | None
+    ) -> CancelReason | None:
+        """Return why the order ends before it touches anything, None when it does not."""
+        is_fok = order.time_in_force is FOK
+        min_qty = 0 if order.terms is None else order.terms.min_qty
+        if not is_fok and not min_qty:
+            return None
+        reach = find_reach(
             self._floor.books[order.instrument_id].opposite(order.side),
             instrument,
             side=order.side,
             qty=order.leaves_qty,
             price=order.price,
+            guard=guard,
         )
-        return filled_qty == order.leaves_qty
+        if is_fok and reach.qty < order.leaves_qty:
+            return CancelReason.FOK_CANNOT_FILL
+        return CancelReason.MIN_QTY_CANNOT_FILL if reach.qty < min_qty else None
 
     def _match(
-        self, aggressor: Order, instrument: Instrument, now_ns: int, events: list[Event]
-    ) -> None:
-        floor = self._floor
-        opposite = floor.books[instrument.instrument_id].opposite(aggressor.side)
+        self,
+        aggressor: Order,
+        instrument: Instrument,
+        guard: SelfTradeGuard | None,
+        now_ns: int,
+        events: list[Event],
+    ) -> CancelReason | None:
+        """Trade what crosses. Returns why the rest is to end, None when it is not."""
+        opposite = self._floor.books[instrument.instrument_id].opposite(aggressor.side)
         while aggressor.is_open:
             resting = next_match(opposite, aggressor)
             if resting is None:
-                return
-            assert resting.price is not None
-            price = resting.price
-            qty = min(aggressor.leaves_qty, resting.leaves_qty)
-            notional = instrument.notional(price, qty)
-            floor.trade_id_last = TradeId(floor.trade_id_last + 1)
-            aggressor.fill(qty, notional)
-            opposite.fill(resting, qty, notional)
-            for order in (aggressor, resting):
-                floor.release(order, instrument, qty)
-                trade = Trade(
-                    order=order.view(),
-                    trade_id=floor.trade_id_last,
-                    qty=qty,
-                    price=price,
-                    notional=notional,
-                    base_amount=instrument.base_amount(qty),
-                    base_asset_id=instrument.base.asset_id,
-                    quote_asset_id=instrument.quote.asset_id,
-                    is_resting=order is resting,
-                )
-                floor.ledger.settle(trade)
-                events.append(trade)
-            if not resting.is_open:
-                floor.close_filled(resting, now_ns)
+                return None
+            if guard is None or not guard.is_own(resting):
+                self._trade(aggressor, resting, instrument, now_ns, events)
+            elif self._prevent(guard.mode, aggressor, resting, now_ns, events):
+                return CancelReason.SELF_TRADE
+        return None
+
+    def _trade(
+        self,
+        aggressor: Order,
+        resting: Order,
+        instrument: Instrument,
+        now_ns: int,
+        events: list[Event],
+    ) -> None:
+        floor = self._floor
+        assert resting.price is not None
+        price = resting.price
+        qty = min(aggressor.leaves_qty, resting.leaves_qty)
+        notional = instrument.notional(price, qty)
+        floor.trade_id_last = TradeId(floor.trade_id_last + 1)
+        aggressor.fill(qty, notional)
+        floor.books[instrument.instrument_id].side(resting.side).fill(resting, qty, notional)
+        for order in (aggressor, resting):
+            floor.release(order, instrument, qty)
+            trade = Trade(
+                order=order.view(),
+                trade_id=floor.trade_id_last,
+                qty=qty,
+                price=price,
+                notional=notional,
+                base_amount=instrument.base_amount(qty),
+                base_asset_id=instrument.base.asset_id,
+                quote_asset_id=instrument.quote.asset_id,
+                is_resting=order is resting,
+            )
+            floor.ledger.settle(trade)
+            events.append(trade)
+        if not resting.is_open:
+            floor.close_filled(resting, now_ns)
+
+    def _prevent(
+        self,
+        mode: SelfTradeMode,
+        aggressor: Order,
+        resting: Order,
+        now_ns: int,
+        events: list[Event],
+    ) -> bool:
+        """Do what is done instead of a trade. Returns whether the aggressor is to end."""
+        floor = self._floor
+        if mode is SelfTradeMode.CANCEL_AGGRESSOR:
+            return True
+        qty = min(aggressor.leaves_qty, resting.leaves_qty)
+        if mode is SelfTradeMode.DECREMENT and qty < resting.leaves_qty:
+            floor.reduce(resting, qty)
+            events.append(OrderRestated(resting.view(), CancelReason.SELF_TRADE, qty))
+        else:
+            floor.leave(resting)
+            events.append(floor.cancel(resting, now_ns, CancelReason.SELF_TRADE))
+        if mode is not SelfTradeMode.DECREMENT:
+            return mode is SelfTradeMode.CANCEL_BOTH
+        if qty == aggressor.leaves_qty:
+            return True
+        floor.reduce(aggressor, qty)
+        events.append(OrderRestated(aggressor.view(), CancelReason.SELF_TRADE, qty))
+        return False
 
     def _rest_or_cancel(
         self, order: Order, instrument: Instrument, now_ns: int, events: list[Event]

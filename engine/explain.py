@@ -118,6 +118,16 @@ WORDS = {
     RejectReason.PRICE_NOT_ALLOWED: "a market order has no price",
     RejectReason.UNSUPPORTED: "this combination is not supported",
     RejectReason.AMOUNT_INVALID: "the amount is not usable here",
+    RejectReason.EXPIRE_TIME_INVALID: "a GTD order, and no other, needs an end that is to come",
+    RejectReason.MIN_QTY_INVALID: (
+        "a minimum quantity needs an IOC order and whole lots, at most the order qty"
+    ),
+    RejectReason.POST_ONLY_CANNOT_REST: "a post-only order is a limit order that may rest",
+    RejectReason.ALL_OR_NONE_UNSUPPORTED: (
+        "all-or-none orders do not rest here: use FOK, or IOC with a minimum quantity"
+    ),
+    RejectReason.POST_ONLY_WOULD_TRADE: "the order would trade at once",
+    RejectReason.SELF_TRADE: "the order would meet another of the same owner",
     RejectReason.TICK_SIZE: "the price is not on a tick",
     RejectReason.LOT_SIZE: "the quantity is not a multiple of the lot",
     RejectReason.RATE_LIMIT: "too many messages in too short a time",

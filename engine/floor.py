@@ -83,6 +83,9 @@ class Floor:
         self.open_orders.add(order)
         if order.time_in_force is DAY:
             order.expires_at_ns = _day_end_ns(instrument, now_ns)
+        elif order.terms is not None:
+            order.expires_at_ns = order.terms.expires_at_ns
+        if order.expires_at_ns:
             self.expiries.add(order)
 
     def leave(self, order: Order) -> None:
@@ -119,10 +122,12 @@ class Floor:
         order.price = price
         self._hold(order, instrument)
 
-    def reduce(self, order: Order, instrument: Instrument, qty: Qty) -> None:
-        """Make a resting order smaller by `qty`, which leaves something of it, in its place."""
-        self.release(order, instrument, qty)
-        self.books[order.instrument_id].side(order.side).reduce(order, qty)
+    def reduce(self, order: Order, qty: Qty) -> None:
+        """Make an order smaller by `qty`, which leaves some of it. If it rests, in its place."""
+        self.release(order, self.reference.instruments[order.instrument_id], qty)
+        if order.level is not None:
+            order.level.qty -= qty
+        order.reduce(qty)
 
     def release(self, order: Order, instrument: Instrument, qty: Qty) -> None:
         """Give back what is held for `qty` of the order."""

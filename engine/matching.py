@@ -1,8 +1,12 @@
 """Price-time priority: which resting order an aggressor trades with next, and how much it could."""
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 from engine.book import BookSide, PriceLevel
 from engine.instrument import Instrument
-from engine.order import Order, Side
+from engine.order import Order, SelfTradeMode, Side
+from engine.self_trade import SelfTradeGuard
 from engine.units import Money, Price, Qty
 
 BUY = Side.BUY
@@ -16,27 +20,77 @@ def next_match(opposite: BookSide, aggressor: Order) -> Order | None:
     return level.first
 
 
-def fillable(
+class Reach(NamedTuple):
+    """What an order would do to the book at once: how much would trade, and for how much.
+
+    `meets_own` when it would come to an order of the same owner before it is filled.
+    """
+
+    qty: Qty
+    notional: Money
+    meets_own: bool = False
+
+
+def find_reach(
     opposite: BookSide,
     instrument: Instrument,
     *,
     side: Side,
     qty: Qty,
     price: Price | None,
-) -> tuple[Qty, Money]:
-    """Return how much of `qty` the book would fill at once at `price` or better, and its cost.
+    guard: SelfTradeGuard | None = None,
+) -> Reach:
+    """Return what `qty` would do at once at `price` or better. The book is only looked at.
 
-    `price` None takes any price. The book is only looked at.
+    `price` None takes any price.
     """
+    if guard is not None:
+        return _guarded_reach(_crossing_orders(opposite, side, price), instrument, qty, guard)
     open_qty = qty
-    cost = 0
+    notional = 0
     for level in opposite.levels():
         if open_qty == 0 or not _crosses(side, price, level):
             break
         taken = Qty(min(open_qty, level.qty))
         open_qty = Qty(open_qty - taken)
-        cost += instrument.notional(level.price, taken)
-    return Qty(qty - open_qty), Money(cost)
+        notional += instrument.notional(level.price, taken)
+    return Reach(Qty(qty - open_qty), Money(notional))
+
+
+def would_trade(opposite: BookSide, side: Side, price: Price) -> bool:
+    """Whether an order at `price` would find somebody to trade with, its own owner included."""
+    return opposite.best is not None and _crosses(side, price, opposite.best)
+
+
+def _crossing_orders(opposite: BookSide, side: Side, price: Price | None) -> Iterator[Order]:
+    for level in opposite.levels():
+        if not _crosses(side, price, level):
+            return
+        yield from level.orders()
+
+
+def _guarded_reach(
+    orders: Iterator[Order], instrument: Instrument, qty: Qty, guard: SelfTradeGuard
+) -> Reach:
+    open_qty = qty
+    traded_qty = notional = 0
+    meets_own = False
+    for order in orders:
+        if open_qty == 0:
+            break
+        taken = Qty(min(open_qty, order.leaves_qty))
+        if not guard.is_own(order):
+            assert order.price is not None
+            traded_qty += taken
+            notional += instrument.notional(order.price, taken)
+            open_qty = Qty(open_qty - taken)
+            continue
+        meets_own = True
+        if guard.mode is SelfTradeMode.DECREMENT:
+            open_qty = Qty(open_qty - taken)
+        elif guard.mode is not SelfTradeMode.CANCEL_RESTING:
+            break
+    return Reach(Qty(traded_qty), Money(notional), meets_own)
 
 
 def _crosses(side: Side, price: Price | None, level: PriceLevel) -> bool:

@@ -30,6 +30,7 @@ class TimeInForce(Enum):
     GTC = 1
     IOC = 3
     FOK = 4
+    GTD = 6
 
 
 class OrdStatus(Enum):
@@ -41,6 +42,34 @@ class OrdStatus(Enum):
     CANCELED = 4
     REJECTED = 8
     EXPIRED = 12
+
+
+class SelfTradeMode(Enum):
+    """What happens instead of a trade when an order meets another of the same owner.
+
+    The mode of the order that comes in decides. ALLOW lets the two trade.
+    """
+
+    ALLOW = 0
+    CANCEL_AGGRESSOR = 1
+    CANCEL_RESTING = 2
+    CANCEL_BOTH = 3
+    DECREMENT = 4
+
+
+class OrderTerms(msgspec.Struct, frozen=True, array_like=True):
+    """What few orders ask for. An order without any of it has no terms.
+
+    `min_qty` is what must trade at once, 0 for nothing; `expires_at_ns` is the end of a GTD order.
+    `self_trade` None leaves it to the session or the venue; orders of a firm that bear the same
+    `self_trade_group` above 0 count as one owner's, as those of one account always do.
+    """
+
+    is_post_only: bool = False
+    min_qty: Qty = Qty(0)
+    expires_at_ns: int = 0
+    self_trade: SelfTradeMode | None = None
+    self_trade_group: int = 0
 
 
 class OrderView(msgspec.Struct, frozen=True, array_like=True):
@@ -64,6 +93,7 @@ class OrderView(msgspec.Struct, frozen=True, array_like=True):
     cum_qty: Qty
     cum_notional: Money
     ord_status: OrdStatus
+    terms: OrderTerms | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -93,6 +123,7 @@ class Order:
     held: Money = Money(0)
     expires_at_ns: int = 0
     outlives_connection: bool = False
+    terms: OrderTerms | None = None
     level: Any = field(default=None, repr=False)  # The book's PriceLevel, a layer above.
     ahead: "Order | None" = field(default=None, repr=False)
     behind: "Order | None" = field(default=None, repr=False)
@@ -138,6 +169,7 @@ class Order:
             self.cum_qty,
             self.cum_notional,
             self.ord_status,
+            self.terms,
         )
 
 

@@ -1,19 +1,23 @@
 """What is checked of an order before it may act, in the order in which reasons take precedence."""
 
+from typing import Final
+
 from engine.commands import CancelOrder, NewOrder, ReplaceOrder
 from engine.floor import Floor, paid_asset
 from engine.gate import Funding, Rejection, RiskGate
 from engine.instrument import Account, Instrument, fits_the_journal
 from engine.kill_switches import KillSwitches
-from engine.matching import fillable
-from engine.order import Order, OrdType, Side
+from engine.matching import Reach, find_reach, would_trade
+from engine.order import Order, OrdType, SelfTradeMode, Side, TimeInForce
 from engine.presence import Presence
 from engine.reasons import RejectReason
+from engine.self_trade import SelfTradeGuard, SelfTradeRules
 from engine.units import INT_MAX, Money, Price, Qty, is_cl_ord_id
 
 BUY = Side.BUY
 MARKET = OrdType.MARKET
 LIMIT = OrdType.LIMIT
+RESTING_TIMES: Final = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD)
 
 
 class OrderChecks:
@@ -23,13 +27,19 @@ class OrderChecks:
     """
 
     def __init__(
-        self, floor: Floor, gate: RiskGate, presence: Presence, kill_switches: KillSwitches
+        self,
+        floor: Floor,
+        gate: RiskGate,
+        presence: Presence,
+        kill_switches: KillSwitches,
+        self_trade: SelfTradeRules,
     ) -> None:
         self._floor = floor
         self._reference = floor.reference
         self._gate = gate
         self._presence = presence
         self._kill_switches = kill_switches
+        self._self_trade = self_trade
         self.is_storage_low = False
 
     def entry_refusal(self, command: NewOrder, now_ns: int) -> Rejection | None:
@@ -45,7 +55,12 @@ class OrderChecks:
             return Rejection(RejectReason.SYMBOL_UNKNOWN, actual=command.instrument_id)
         if self.is_storage_low:
             return Rejection(RejectReason.STORAGE_LOW)
-        rejection = self._untimely(command, account) or _content_rejection(command, instrument)
+        rejection = (
+            self._untimely(command, account)
+            or _content_rejection(command, instrument)
+            or _terms_rejection(command, instrument, now_ns)
+            or self._post_only_rejection(command)
+        )
         if rejection is not None:
             return rejection
         funding = self._funding(command, instrument)
@@ -71,6 +86,9 @@ class OrderChecks:
         amended = _as_entered(command, order)
         rejection = self._untimely(command, account) or _content_rejection(amended, instrument)
         if rejection is not None or command.order_qty <= order.cum_qty:
+            return rejection
+        rejection = self._post_only_rejection(amended) or self._self_trade_rejection(amended, order)
+        if rejection is not None:
             return rejection
         funding = self._amended_funding(amended, order, instrument)
         return self._gate.check_new_order(amended, account.firm_id, instrument, funding, now_ns)
@@ -125,18 +143,44 @@ class OrderChecks:
             return Rejection(RejectReason.STALE, stale_before_ns, command.orig_sent_at_ns)
         return None
 
+    def _post_only_rejection(self, command: NewOrder) -> Rejection | None:
+        if command.terms is None or not command.terms.is_post_only:
+            return None
+        assert command.price is not None
+        opposite = self._floor.books[command.instrument_id].opposite(command.side)
+        if would_trade(opposite, command.side, command.price):
+            return Rejection(RejectReason.POST_ONLY_WOULD_TRADE)
+        return None
+
+    def _self_trade_rejection(self, amended: NewOrder, order: Order) -> Rejection | None:
+        """Refuse an amendment that would end its own order, or shorten it unasked."""
+        open_qty = Qty(amended.order_qty - order.cum_qty)
+        guard = self._self_trade.find_guard(order.account_id, order.session_id, order.terms)
+        if guard is None or guard.mode is SelfTradeMode.CANCEL_RESTING:
+            return None
+        if self._reach(amended, open_qty, guard).meets_own:
+            return Rejection(RejectReason.SELF_TRADE)
+        return None
+
+    def _reach(self, command: NewOrder, qty: Qty, guard: SelfTradeGuard | None) -> Reach:
+        return find_reach(
+            self._floor.books[command.instrument_id].opposite(command.side),
+            self._reference.instruments[command.instrument_id],
+            side=command.side,
+            qty=qty,
+            price=command.price,
+            guard=guard,
+        )
+
     def _funding(self, command: NewOrder, instrument: Instrument) -> Funding:
         if command.price is not None:
             notional = instrument.notional(command.price, command.order_qty)
         else:
             # A market order costs what the book asks at this moment: nothing comes in between.
-            _, notional = fillable(
-                self._floor.books[command.instrument_id].opposite(command.side),
-                instrument,
-                side=command.side,
-                qty=command.order_qty,
-                price=None,
+            guard = self._self_trade.find_guard(
+                command.account_id, command.session_id, command.terms
             )
+            notional = self._reach(command, command.order_qty, guard).notional
         needed = notional if command.side is BUY else instrument.base_amount(command.order_qty)
         asset_id = paid_asset(command.side, instrument)
         available = self._floor.ledger.get_balance(command.account_id, asset_id).available
@@ -171,6 +215,7 @@ def _as_entered(command: ReplaceOrder, order: Order) -> NewOrder:
         time_in_force=order.time_in_force,
         order_qty=command.order_qty,
         price=command.price,
+        terms=order.terms,
     )
 
 
@@ -194,4 +239,26 @@ def _content_rejection(command: NewOrder, instrument: Instrument) -> Rejection |
         instrument.base_amount(command.order_qty)
     ):
         return Rejection(RejectReason.ORDER_QTY_INVALID, actual=command.order_qty)
+    return None
+
+
+def _terms_rejection(command: NewOrder, instrument: Instrument, now_ns: int) -> Rejection | None:
+    terms = command.terms
+    ends_at_ns = 0 if terms is None else terms.expires_at_ns
+    is_gtd = command.time_in_force is TimeInForce.GTD
+    if ends_at_ns <= now_ns if is_gtd else ends_at_ns:
+        return Rejection(RejectReason.EXPIRE_TIME_INVALID, now_ns, ends_at_ns)
+    if terms is None:
+        return None
+    if terms.is_post_only and not (
+        command.ord_type is LIMIT and command.time_in_force in RESTING_TIMES
+    ):
+        return Rejection(RejectReason.POST_ONLY_CANNOT_REST)
+    min_qty = terms.min_qty
+    if min_qty and not (
+        command.time_in_force is TimeInForce.IOC
+        and 0 < min_qty <= command.order_qty
+        and min_qty % instrument.definition.lot_size == 0
+    ):
+        return Rejection(RejectReason.MIN_QTY_INVALID, command.order_qty, min_qty)
     return None

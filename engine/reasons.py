@@ -40,6 +40,10 @@ class RejectReason(Enum):
     PRICE_NOT_ALLOWED = 504
     UNSUPPORTED = 505
     AMOUNT_INVALID = 506
+    EXPIRE_TIME_INVALID = 521
+    MIN_QTY_INVALID = 522
+    POST_ONLY_CANNOT_REST = 523
+    ALL_OR_NONE_UNSUPPORTED = 524
     # Price and size rules of the instrument.
     TICK_SIZE = 601
     LOT_SIZE = 602
@@ -51,6 +55,9 @@ class RejectReason(Enum):
     MAX_ORDER_NOTIONAL = 703
     # Funds.
     INSUFFICIENT_BALANCE = 801
+    # The book.
+    POST_ONLY_WOULD_TRADE = 901
+    SELF_TRADE = 902
     # Cancels and amendments.
     UNKNOWN_ORDER = 1001
     TOO_LATE_TO_CANCEL = 1002
@@ -68,3 +75,5 @@ class CancelReason(Enum):
     LOGGED_OUT = 6
     KILLED = 7
     AMENDED_TO_FILLED = 20
+    MIN_QTY_CANNOT_FILL = 21
+    SELF_TRADE = 22

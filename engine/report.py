@@ -15,6 +15,7 @@ from engine.events import (
     OrderExpired,
     OrderRejected,
     OrderReplaced,
+    OrderRestated,
     OrderStatusReported,
     Trade,
 )
@@ -35,6 +36,7 @@ EXEC_TYPES: Final[dict[type[ExecutionEvent], str]] = {
     OrderRejected: "8",
     OrderExpired: "C",
     OrderReplaced: "5",
+    OrderRestated: "D",
     Trade: "F",
     OrderStatusReported: "I",
 }
@@ -49,6 +51,7 @@ ORD_REJ_REASONS: Final = {
     RejectReason.DUPLICATE_CLORDID: "6",
     RejectReason.STALE: "8",
     RejectReason.UNSUPPORTED: "11",
+    RejectReason.ALL_OR_NONE_UNSUPPORTED: "11",
     RejectReason.LOT_SIZE: "13",
     RejectReason.ORDER_QTY_INVALID: "13",
     RejectReason.ACCOUNT_UNKNOWN: "15",
@@ -60,11 +63,15 @@ EXEC_RESTATEMENT_REASONS: Final = {
     CancelReason.DISCONNECTED: OTHER,
     CancelReason.LOGGED_OUT: OTHER,
     CancelReason.KILLED: OTHER,
+    CancelReason.SELF_TRADE: OTHER,
 }
+PARTIAL_DECLINE: Final = "5"
 CANCEL_WORDS: Final = {
     CancelReason.IOC_REMAINDER: "the rest could not trade at once",
     CancelReason.FOK_CANNOT_FILL: "the whole quantity could not trade at once",
     CancelReason.MARKET_REMAINDER: "the book had no more to trade with",
+    CancelReason.MIN_QTY_CANNOT_FILL: "the minimum quantity could not trade at once",
+    CancelReason.SELF_TRADE: "it met another order of the same owner",
     CancelReason.DISCONNECTED: "the session was disconnected",
     CancelReason.LOGGED_OUT: "the session has logged out",
     CancelReason.KILLED: "trading was stopped by an operator",
@@ -144,6 +151,10 @@ def make_report(event: ExecutionEvent, exec_id: str, reference: Reference) -> Re
             report.last_px = format_price(event.price)
             report.trade_id = str(event.trade_id)
             report.last_liquidity_ind = ADDED_LIQUIDITY if event.is_resting else REMOVED_LIQUIDITY
+        case OrderRestated():
+            report.exec_restatement_reason = PARTIAL_DECLINE
+            report.reason = event.reason.name
+            report.text = f"{event.reason.name}: {CANCEL_WORDS[event.reason]}"
         case OrderReplaced():
             report.orig_cl_ord_id = event.orig_cl_ord_id
         case OrderAccepted() | OrderExpired() | OrderStatusReported():

@@ -11,6 +11,7 @@ from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
 from engine.order import Order, OrderView, Side
 from engine.order_memory import FormerName
 from engine.presence import Attendance
+from engine.self_trade import SelfTradeDefault
 from engine.sweeper import Sweep
 from engine.units import AccountId, AssetId, InstrumentId, Money, SessionId, TradeId
 
@@ -64,6 +65,7 @@ class OrderState(msgspec.Struct, frozen=True, array_like=True):
             held=self.held,
             expires_at_ns=self.expires_at_ns,
             outlives_connection=self.outlives_connection,
+            terms=view.terms,
         )
 
 
@@ -90,6 +92,7 @@ class ExchangeState(msgspec.Struct, frozen=True, array_like=True):
     kill_switches: list[PulledSwitch] = []
     sweeps: list[Sweep] = []
     former_names: list[FormerName] = []
+    self_trade_defaults: list[SelfTradeDefault] = []
 
 
 def make_instruments(state: ExchangeState) -> dict[InstrumentId, Instrument]:

@@ -26,6 +26,7 @@ from engine.order_memory import FormerName, OrderMemory
 from engine.presence import Presence
 from engine.reasons import CancelReason, RejectReason
 from engine.reference import Reference
+from engine.self_trade import SelfTradeRules
 from engine.units import InstrumentId, Money, OrderId, Qty, Seq, TradeId
 
 EXPIRED_MAX: Final = 1000
@@ -44,8 +45,9 @@ class Trading:
     ) -> None:
         self._reference = reference
         self._floor = Floor(reference, ledger)
-        self._execution = Execution(self._floor)
-        self._checks = OrderChecks(self._floor, gate, presence, kill_switches)
+        self.self_trade = SelfTradeRules(reference)
+        self._execution = Execution(self._floor, self.self_trade)
+        self._checks = OrderChecks(self._floor, gate, presence, kill_switches, self.self_trade)
 
     @property
     def books(self) -> dict[InstrumentId, OrderBook]:
@@ -112,6 +114,7 @@ class Trading:
             order_qty=command.order_qty,
             leaves_qty=command.order_qty,
             outlives_connection=command.outlives_connection,
+            terms=command.terms,
         )
         self._floor.admit(order, instrument)
         events: list[Event] = [OrderAccepted(order.view())]
@@ -145,7 +148,7 @@ class Trading:
         orig_cl_ord_id = order.cl_ord_id
         keeps_priority = command.price == order.price and command.order_qty < order.order_qty
         if keeps_priority:
-            self._floor.reduce(order, instrument, Qty(order.order_qty - command.order_qty))
+            self._floor.reduce(order, Qty(order.order_qty - command.order_qty))
         else:
             self._floor.lift(order)
             self._floor.change(order, instrument, command.order_qty, command.price)
@@ -242,4 +245,5 @@ def _refused_view(command: NewOrder) -> OrderView:
         cum_qty=Qty(0),
         cum_notional=Money(0),
         ord_status=OrdStatus.REJECTED,
+        terms=command.terms,
     )

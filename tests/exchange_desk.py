@@ -16,7 +16,7 @@ from engine.events import Event
 from engine.exchange import Exchange
 from engine.instrument import Account, Asset, InstrumentDefinition
 from engine.limits import RiskLimits
-from engine.order import OrderView, OrdStatus, OrdType, Side, TimeInForce
+from engine.order import OrderTerms, OrderView, OrdStatus, OrdType, Side, TimeInForce
 from engine.state import BalanceState, find_faults
 from engine.units import (
     AccountId,
@@ -109,12 +109,13 @@ class Desk:
         qty: int,
         price: int | None,
         time_in_force: TimeInForce = TimeInForce.GTC,
+        terms: OrderTerms | None = None,
     ) -> list[Event]:
         """Enter an order, a market order when `price` is None."""
         self._cl_ord_id += 1
-        return self.apply(
-            new_order(account_id, side, qty, price, time_in_force, cl_ord_id=f"c{self._cl_ord_id}")
-        )
+        name = f"c{self._cl_ord_id}"
+        order = new_order(account_id, side, qty, price, time_in_force, cl_ord_id=name, terms=terms)
+        return self.apply(order)
 
     def buy(
         self,
@@ -122,9 +123,10 @@ class Desk:
         qty: int,
         price: int | None,
         time_in_force: TimeInForce = TimeInForce.GTC,
+        terms: OrderTerms | None = None,
     ) -> list[Event]:
         """Enter a buy order."""
-        return self.enter(account_id, Side.BUY, qty, price, time_in_force)
+        return self.enter(account_id, Side.BUY, qty, price, time_in_force, terms)
 
     def sell(
         self,
@@ -132,9 +134,10 @@ class Desk:
         qty: int,
         price: int | None,
         time_in_force: TimeInForce = TimeInForce.GTC,
+        terms: OrderTerms | None = None,
     ) -> list[Event]:
         """Enter a sell order."""
-        return self.enter(account_id, Side.SELL, qty, price, time_in_force)
+        return self.enter(account_id, Side.SELL, qty, price, time_in_force, terms)
 
     def cancel(self, account_id: AccountId, orig_cl_ord_id: str, cl_ord_id: str) -> list[Event]:
         """Cancel an order by its ClOrdID."""
@@ -209,6 +212,7 @@ def new_order(
     *,
     cl_ord_id: str,
     is_poss_resend: bool = False,
+    terms: OrderTerms | None = None,
 ) -> NewOrder:
     """Return an order that comes over no FIX session."""
     return NewOrder(
@@ -225,6 +229,7 @@ def new_order(
         order_qty=Qty(qty),
         price=None if price is None else Price(price),
         is_poss_resend=is_poss_resend,
+        terms=terms,
     )
 
 

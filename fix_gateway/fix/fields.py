@@ -118,8 +118,10 @@ class ExecType(StrEnum):
 
     NEW = "0"
     CANCELED = "4"
+    REPLACED = "5"
     REJECTED = "8"
     EXPIRED = "C"
+    RESTATED = "D"
     TRADE = "F"
     ORDER_STATUS = "I"
 

@@ -54,6 +54,7 @@ ORDER_ID_DIGITS_MAX: Final = 18
 YES: Final = "Y"
 NO: Final = "N"
 GOOD_TILL_CANCEL: Final = "1"
+ALL_OR_NONE: Final = "G"
 NOT_RESENT: Final = 0
 
 
@@ -233,6 +234,8 @@ def _unsupported(fields: Fields) -> Refusal | None:
             RejectReason.UNSUPPORTED,
             "CancelOrdersOnDisconnect(8013) of an order must be N, and the order GTC",
         )
+    if ALL_OR_NONE in fields.get(Tag.EXEC_INST, "").split():
+        return _refuse(RejectReason.ALL_OR_NONE_UNSUPPORTED)
     for tag, name in UNSUPPORTED_TAGS.items():
         if tag in fields:
             return _refuse(RejectReason.UNSUPPORTED, f"{name} is not supported")

@@ -177,7 +177,7 @@ def test_replay_refuses_other_rules() -> None:
 
 
 GOLDEN = Path(__file__).parent / "golden" / "rules-1"
-GOLDEN_STATE = "b13232c989e1ae460ac03d8c1e5af36b351f0e953df030f3d74d4634c1ae7dc6"
+GOLDEN_STATE = "d512e51a3ff5f1d54496e4eaa70a4535d88acf4319b26bf9b39a9c8f6a447b80"
 
 
 def golden_commands() -> list[Command]:

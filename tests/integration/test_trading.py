@@ -92,6 +92,13 @@ REFUSED = [
         id="funds",
     ),
     pytest.param({"18": "6"}, "11", "UNSUPPORTED: ExecInst(18) is not supported", id="ExecInst"),
+    pytest.param(
+        {"18": "G"},
+        "11",
+        "ALL_OR_NONE_UNSUPPORTED: all-or-none orders do not rest here: use FOK, or IOC with a "
+        "minimum quantity",
+        id="all or none",
+    ),
     pytest.param({"ord_type": "4"}, "11", "UNSUPPORTED: OrdType(40) 4 is not supported", id="type"),
     pytest.param({"price": ""}, "99", "PRICE_REQUIRED: a limit order needs a price", id="no price"),
     pytest.param({"1": "DEMO2"}, "15", "ACCOUNT_UNKNOWN: no such account", id="foreign account"),

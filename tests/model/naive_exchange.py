@@ -3,6 +3,7 @@
 It knows one instrument and shares no code with the engine; it is the oracle of the random tests.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 
@@ -10,7 +11,8 @@ from dataclasses import dataclass, replace
 class NaiveOrder:
     """`price` None is a market order; `is_buy`, quantities and prices are plain ints.
 
-    `place` is its place in the queue when that is not its `order_id`.
+    `place` is its place in the queue when that is not its `order_id`. `mode` is what it does when
+    it meets an order of its account or of the same `owner`, "" for none.
     """
 
     order_id: int
@@ -21,6 +23,9 @@ class NaiveOrder:
     is_day: bool
     filled_qty: int = 0
     place: int = 0
+    ends_at_ns: int = 0
+    mode: str = "allow"
+    owner: str = ""
 
     def priority(self) -> tuple[int, int]:
         """Sorts what trades first to the front: the better price, then the older order."""
@@ -36,6 +41,18 @@ class NaiveFill:
     aggressor_id: int
     qty: int
     price: int
+
+
+@dataclass(frozen=True)
+class NaiveCut:
+    """What an order loses because it has met one of the same owner, and whether it ends so."""
+
+    order_id: int
+    qty: int
+    ends: bool
+
+
+NaiveStep = NaiveFill | NaiveCut
 
 
 class NaiveExchange:
@@ -75,32 +92,56 @@ class NaiveExchange:
         ]
         return sorted(crossing, key=NaiveOrder.priority)
 
-    def plan(self, order: NaiveOrder) -> list[NaiveFill]:
-        """Return the fills that the order would have now."""
-        fills = []
+    def plan(self, order: NaiveOrder) -> list[NaiveStep]:
+        """Return the fills that the order would have now, and what it would do to its own."""
+        steps: list[NaiveStep] = []
         open_qty = order.open_qty
         for other in self.candidates(order):
+            if not open_qty:
+                break
             qty = min(open_qty, other.open_qty)
-            if qty:
+            is_own = order.account_id == other.account_id or order.owner == other.owner != ""
+            if order.mode == "allow" or not is_own:
                 assert other.price is not None
-                fills.append(NaiveFill(other.order_id, order.order_id, qty, other.price))
-            open_qty -= qty
-        return fills
+                steps.append(NaiveFill(other.order_id, order.order_id, qty, other.price))
+                open_qty -= qty
+            elif order.mode == "decrement":
+                steps.append(NaiveCut(other.order_id, qty, qty == other.open_qty))
+                steps.append(NaiveCut(order.order_id, qty, qty == open_qty))
+                open_qty -= qty
+            else:
+                if order.mode in ("resting", "both"):
+                    steps.append(NaiveCut(other.order_id, other.open_qty, True))
+                if order.mode in ("aggressor", "both"):
+                    steps.append(NaiveCut(order.order_id, open_qty, True))
+                    open_qty = 0
+        return steps
+
+    def tradable(self, order: NaiveOrder) -> int:
+        """Return how much of the order would trade now."""
+        return sum(step.qty for step in self.plan(order) if isinstance(step, NaiveFill))
 
     def can_pay(self, order: NaiveOrder) -> bool:
         """Whether the account has, free of other orders, what the order may cost."""
         asset = "quote" if order.is_buy else "base"
         if order.price is None and order.is_buy:
-            needed = sum(fill.qty * fill.price * self._notional_factor for fill in self.plan(order))
+            needed = sum(
+                step.qty * step.price * self._notional_factor
+                for step in self.plan(order)
+                if isinstance(step, NaiveFill)
+            )
         else:
             needed = self._cost(order, order.open_qty)
         free = self.balance(order.account_id, asset) - self.held(order.account_id, asset)
         return needed <= free
 
-    def execute(self, order: NaiveOrder, fills: list[NaiveFill], *, may_rest: bool) -> None:
-        """Settle the planned fills, and put the rest into the book if it may stay."""
-        by_id = {other.order_id: other for other in self.resting}
-        for fill in fills:
+    def execute(self, order: NaiveOrder, steps: Sequence[NaiveStep], *, may_rest: bool) -> None:
+        """Settle the planned steps, and put the rest into the book if it may stay."""
+        by_id = {other.order_id: other for other in [*self.resting, order]}
+        for fill in steps:
+            if isinstance(fill, NaiveCut):
+                by_id[fill.order_id].open_qty -= fill.qty
+                continue
             other = by_id[fill.resting_id]
             other.open_qty -= fill.qty
             order.open_qty -= fill.qty
@@ -128,7 +169,15 @@ class NaiveExchange:
         self.resting = everything
         return can_pay
 
-    def amend(self, order: NaiveOrder, qty: int, price: int, place: int) -> list[NaiveFill]:
+    def would_end_itself(self, order: NaiveOrder, qty: int, price: int) -> bool:
+        """Whether the order as it is to be would meet its owner's and lose something."""
+        amended = replace(order, open_qty=qty - order.filled_qty, price=price)
+        return any(
+            isinstance(step, NaiveCut) and step.order_id == order.order_id
+            for step in self.plan(amended)
+        )
+
+    def amend(self, order: NaiveOrder, qty: int, price: int, place: int) -> list[NaiveStep]:
         """Change a resting order: to the back of the queue unless it only gets smaller."""
         is_only_smaller = price == order.price and qty < order.filled_qty + order.open_qty
         order.open_qty, order.price = qty - order.filled_qty, price
@@ -136,18 +185,22 @@ class NaiveExchange:
             return []
         self.remove(order.order_id)
         order.place = place
-        fills = self.plan(order)
-        self.execute(order, fills, may_rest=True)
-        return fills
+        steps = self.plan(order)
+        self.execute(order, steps, may_rest=True)
+        return steps
 
     def remove(self, order_id: int) -> None:
         """Take an order out of the book."""
         self.resting = [order for order in self.resting if order.order_id != order_id]
 
-    def end_day(self) -> list[int]:
-        """Expire all DAY orders and return their ids, the oldest first."""
-        expired = sorted(order.order_id for order in self.resting if order.is_day)
-        self.resting = [order for order in self.resting if not order.is_day]
+    def end_day(self, now_ns: int) -> list[int]:
+        """Expire all DAY orders, and others whose end has come. Returns the ids, sorted."""
+        expired = sorted(
+            order.order_id
+            for order in self.resting
+            if order.is_day or 0 < order.ends_at_ns <= now_ns
+        )
+        self.resting = [order for order in self.resting if order.order_id not in expired]
         return expired
 
     def depth(self, *, is_buy: bool) -> list[tuple[int, int, int]]:

@@ -1,5 +1,7 @@
 """Random commands: the exchange and its slow twin must agree on every fill, balance and level."""
 
+from dataclasses import replace as naive_replace
+
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -11,8 +13,9 @@ from hypothesis.stateful import (
     multiple,
     rule,
 )
+from msgspec.structs import replace
 
-from engine.commands import LiftKillSwitch, PullKillSwitch, SetStorageLow
+from engine.commands import LiftKillSwitch, PullKillSwitch, SetSelfTradeMode, SetStorageLow
 from engine.events import (
     CancelRejected,
     Event,
@@ -23,12 +26,14 @@ from engine.events import (
     OrderExpired,
     OrderRejected,
     OrderReplaced,
+    OrderRestated,
+    SelfTradeModeSet,
     StorageLowSet,
     Trade,
 )
 from engine.exchange import Exchange
 from engine.ledger import postings_of
-from engine.order import OrdStatus, Side, TimeInForce
+from engine.order import OrderTerms, OrdStatus, SelfTradeMode, Side, TimeInForce
 from engine.order_memory import CLOSED_AGE_MAX_NS
 from engine.reasons import CancelReason, RejectReason
 from engine.scope import Scope
@@ -45,12 +50,31 @@ from tests.exchange_desk import (
     USD,
     Desk,
 )
-from tests.model.naive_exchange import NaiveExchange, NaiveFill, NaiveOrder
+from tests.model.naive_exchange import NaiveCut, NaiveExchange, NaiveFill, NaiveOrder, NaiveStep
 
 PRICES = st.integers(95, 105)
 QTYS = st.integers(1, 20)
 ACCOUNTS = st.sampled_from([ALICE, BOB])
 SIDES = st.sampled_from(list(Side))
+MODES = {
+    None: "allow",
+    SelfTradeMode.ALLOW: "allow",
+    SelfTradeMode.CANCEL_AGGRESSOR: "aggressor",
+    SelfTradeMode.CANCEL_RESTING: "resting",
+    SelfTradeMode.CANCEL_BOTH: "both",
+    SelfTradeMode.DECREMENT: "decrement",
+}
+GUARDED = st.builds(
+    OrderTerms,
+    self_trade=st.none() | st.sampled_from(list(SelfTradeMode)),
+    self_trade_group=st.sampled_from([0, 1]),
+)
+TERMS = st.one_of(
+    GUARDED,
+    st.builds(OrderTerms, is_post_only=st.just(True)),
+    st.builds(OrderTerms, min_qty=st.sampled_from([1, 5, 15])),
+)
+RESTING_TIMES = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD)
 TIMES = st.sampled_from(list(TimeInForce))
 # Little enough that orders are refused for want of funds now and then.
 FUNDS = {USD: Money(100 * 100 * NOTIONAL_FACTOR), BTC: Money(100 * BASE_FACTOR)}
@@ -72,6 +96,9 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
         self.ids: dict[str, tuple[AccountId, int]] = {}
         self.ended: dict[int, int] = {}
         self.replaced: dict[str, int] = {}
+        self.self_trade_default: SelfTradeMode | None = None
+        self.has_own_mode: set[int] = set()
+        self.post_only: set[int] = set()
         self.count = 0
         self.killed: set[AccountId | None] = set()  # None is the whole venue.
 
@@ -82,10 +109,32 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
         qty=QTYS,
         price=st.none() | PRICES,
         time=TIMES,
+        terms=TERMS,
     )
     def enter(
-        self, account_id: AccountId, side: Side, qty: int, price: int | None, time: TimeInForce
+        self,
+        account_id: AccountId,
+        side: Side,
+        qty: int,
+        price: int | None,
+        time: TimeInForce,
+        terms: OrderTerms,
     ) -> MultipleResults[str] | str:
+        return self.enter_order(account_id, side, qty, price, time, terms)
+
+    def enter_order(
+        self,
+        account_id: AccountId,
+        side: Side,
+        qty: int,
+        price: int | None,
+        time: TimeInForce,
+        terms: OrderTerms,
+    ) -> MultipleResults[str] | str:
+        """Enter an order on both sides, and compare what came of it."""
+        if time is TimeInForce.GTD:
+            terms = replace(terms, expires_at_ns=self.desk.now_ns + 10**15)
+        mode = terms.self_trade or self.self_trade_default
         order = NaiveOrder(
             order_id=self.desk.seq + 1,
             account_id=account_id,
@@ -93,34 +142,77 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
             price=price,
             open_qty=qty,
             is_day=time is TimeInForce.DAY,
+            ends_at_ns=terms.expires_at_ns,
+            mode=MODES[mode],
+            owner=f"{account_id}" if terms.self_trade_group else "",
         )
-        can_pay = self.twin.can_pay(order)
-        events = self.desk.enter(account_id, side, qty, price, time)
-        reason = None if can_pay else RejectReason.INSUFFICIENT_BALANCE
-        if {None, account_id} & self.killed:
-            reason = RejectReason.KILLED
-        if self.twin.is_storage_low:
-            reason = RejectReason.STORAGE_LOW
+        reason = self.entry_refusal(order, time, terms)
+        events = self.desk.enter(account_id, side, qty, price, time, terms)
         if reason is not None:
             (event,) = events
             assert isinstance(event, OrderRejected)
             assert event.reason is reason
             return multiple()
         assert isinstance(events[0], OrderAccepted)
-        fills = self.twin.plan(order)
-        if time is TimeInForce.FOK and sum(fill.qty for fill in fills) < qty:
-            fills = []
-        may_rest = price is not None and time in (TimeInForce.DAY, TimeInForce.GTC)
-        self.twin.execute(order, fills, may_rest=may_rest)
-        assert fills_of(events) == fills
+        may_rest = price is not None and time in RESTING_TIMES
+        steps = self.twin.plan(order)
+        least_qty = qty if time is TimeInForce.FOK else terms.min_qty
+        if self.twin.tradable(order) < least_qty:
+            steps, may_rest = [], False
+        self.twin.execute(order, steps, may_rest=may_rest)
+        assert steps_of(events) == steps
         self.note_endings(events)
-        canceled = [event for event in events if isinstance(event, OrderCanceled)]
-        assert [event.canceled_qty for event in canceled] == (
-            [order.open_qty] if order.open_qty and not may_rest else []
-        )
+        canceled = [
+            event.canceled_qty
+            for event in events
+            if isinstance(event, OrderCanceled) and event.reason is not CancelReason.SELF_TRADE
+        ]
+        assert canceled == ([order.open_qty] if order.open_qty and not may_rest else [])
         cl_ord_id = events[0].order.cl_ord_id
         self.ids[cl_ord_id] = (account_id, order.order_id)
+        if terms.is_post_only:
+            self.post_only.add(order.order_id)
+        if terms.self_trade is not None:
+            self.has_own_mode.add(order.order_id)
         return cl_ord_id
+
+    @rule(target=orders, account_id=ACCOUNTS, side=SIDES, qty=QTYS, price=PRICES, terms=GUARDED)
+    def enter_to_rest(
+        self, account_id: AccountId, side: Side, qty: int, price: int, terms: OrderTerms
+    ) -> MultipleResults[str] | str:
+        return self.enter_order(account_id, side, qty, price, TimeInForce.GTC, terms)
+
+    @rule(target=orders, side=SIDES, qty=QTYS, price=PRICES, mode=st.sampled_from(SelfTradeMode))
+    def enter_to_meet_its_own(
+        self, side: Side, qty: int, price: int, mode: SelfTradeMode
+    ) -> MultipleResults[str] | str:
+        terms = OrderTerms(self_trade=mode)
+        return self.enter_order(ALICE, side, qty, price, TimeInForce.GTC, terms)
+
+    def entry_refusal(
+        self, order: NaiveOrder, time: TimeInForce, terms: OrderTerms
+    ) -> RejectReason | None:
+        """Return why such an order may not be entered."""
+        if self.twin.is_storage_low:
+            return RejectReason.STORAGE_LOW
+        if {None, order.account_id} & self.killed:
+            return RejectReason.KILLED
+        if terms.is_post_only and (order.price is None or time not in RESTING_TIMES):
+            return RejectReason.POST_ONLY_CANNOT_REST
+        if terms.min_qty and (time is not TimeInForce.IOC or terms.min_qty > order.open_qty):
+            return RejectReason.MIN_QTY_INVALID
+        if terms.is_post_only and self.twin.candidates(order):
+            return RejectReason.POST_ONLY_WOULD_TRADE
+        return None if self.twin.can_pay(order) else RejectReason.INSUFFICIENT_BALANCE
+
+    @rule(mode=st.sampled_from([None, *SelfTradeMode]))
+    def set_self_trade_default(self, mode: SelfTradeMode | None) -> None:
+        command = SetSelfTradeMode(Scope.EVERYTHING, 0, mode)
+        assert self.desk.apply(command) == [SelfTradeModeSet(Scope.EVERYTHING, 0, mode)]
+        self.self_trade_default = mode
+        for order in self.twin.resting:
+            if order.order_id not in self.has_own_mode:
+                order.mode = MODES[mode]
 
     @rule(target=orders, cl_ord_id=orders, qty=QTYS, price=PRICES)
     def amend(self, cl_ord_id: str, qty: int, price: int) -> MultipleResults[str] | str:
@@ -148,7 +240,7 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
             self.note_endings(events)
             return multiple()
         was_smaller = price == order.price and qty < order.open_qty + order.filled_qty
-        assert fills_of(events) == self.twin.amend(order, qty, price, place)
+        assert steps_of(events) == self.twin.amend(order, qty, price, place)
         assert isinstance(events[0], OrderReplaced)
         assert events[0].keeps_priority is was_smaller
         self.note_endings(events)
@@ -168,7 +260,14 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
             return RejectReason.STORAGE_LOW
         if {None, order.account_id} & self.killed:
             return RejectReason.KILLED
-        if qty > order.filled_qty and not self.twin.can_amend(order, qty, price):
+        if qty <= order.filled_qty:
+            return None
+        amended = naive_replace(order, price=price)
+        if order.order_id in self.post_only and self.twin.candidates(amended):
+            return RejectReason.POST_ONLY_WOULD_TRADE
+        if self.twin.would_end_itself(order, qty, price):
+            return RejectReason.SELF_TRADE
+        if not self.twin.can_amend(order, qty, price):
             return RejectReason.INSUFFICIENT_BALANCE
         return None
 
@@ -212,15 +311,15 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
         assert isinstance(event, CancelRejected)
         assert event.reason is RejectReason.UNKNOWN_ORDER
 
-    @rule(is_low=st.sampled_from([False, False, True]))
+    @rule(is_low=st.sampled_from([False, False, False, False, True]))
     def set_storage_low(self, is_low: bool) -> None:
         was_low, self.twin.is_storage_low = self.twin.is_storage_low, is_low
         assert self.desk.apply(SetStorageLow(is_low)) == (
             [] if is_low == was_low else [StorageLowSet(is_low)]
         )
 
-    @rule(account_id=st.none() | ACCOUNTS)
-    def pull_the_switch(self, account_id: AccountId | None) -> None:
+    @rule(account_id=st.none() | ACCOUNTS, stays=st.sampled_from([False, False, True]))
+    def pull_the_switch(self, account_id: AccountId | None, stays: bool) -> None:
         events = self.desk.apply(PullKillSwitch(*scope_of(account_id), "trouble"))
         canceled = [event for event in events if isinstance(event, OrderCanceled)]
         killed = sorted(
@@ -232,9 +331,15 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
             self.twin.remove(order_id)
         self.note_endings(events)
         self.killed.add(account_id)
+        if not stays:
+            self.lift_switch(account_id)
 
     @rule(account_id=st.none() | ACCOUNTS)
     def lift_the_switch(self, account_id: AccountId | None) -> None:
+        self.lift_switch(account_id)
+
+    def lift_switch(self, account_id: AccountId | None) -> None:
+        """Let the account trade again."""
         (event,) = self.desk.apply(LiftKillSwitch(*scope_of(account_id), "all is well"))
         assert isinstance(event, KillSwitchLifted) is (account_id in self.killed)
         self.killed.discard(account_id)
@@ -245,7 +350,7 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
         events = self.desk.advance_to((self.desk.now_ns // day_ns + 1) * day_ns)
         assert all(isinstance(event, OrderExpired) for event in events)
         expired = [event.order.order_id for event in events if isinstance(event, OrderExpired)]
-        assert expired == self.twin.end_day()
+        assert sorted(expired) == self.twin.end_day(self.desk.now_ns)
         self.note_endings(events)
 
     @rule()
@@ -289,6 +394,20 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
 def scope_of(account_id: AccountId | None) -> tuple[Scope, int]:
     """Return what a kill switch is named by. None is the whole venue."""
     return (Scope.EVERYTHING, 0) if account_id is None else (Scope.ACCOUNT, account_id)
+
+
+def steps_of(events: list[Event]) -> list[NaiveStep]:
+    """Return the matches and what was done instead of matches, as they happened."""
+    steps: list[NaiveStep] = []
+    fills = fills_of(events)
+    for event in events:
+        if isinstance(event, Trade) and event.is_resting:
+            steps.append(fills.pop(0))
+        elif isinstance(event, OrderRestated):
+            steps.append(NaiveCut(event.order.order_id, event.decreased_qty, ends=False))
+        elif isinstance(event, OrderCanceled) and event.reason is CancelReason.SELF_TRADE:
+            steps.append(NaiveCut(event.order.order_id, event.canceled_qty, ends=True))
+    return steps
 
 
 def fills_of(events: list[Event]) -> list[NaiveFill]:

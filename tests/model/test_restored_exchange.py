@@ -27,12 +27,13 @@ from engine.commands import (
     SetAccountThrottle,
     SetRiskLimits,
     SetScopeLimits,
+    SetSelfTradeMode,
     SetStorageLow,
 )
 from engine.exchange import Exchange
 from engine.instrument import Account, Asset, InstrumentDefinition
 from engine.limits import RiskLimits, ScopeLimits
-from engine.order import OrdType, Side, TimeInForce
+from engine.order import OrderTerms, OrdType, SelfTradeMode, Side, TimeInForce
 from engine.order_memory import CLOSED_AGE_MAX_NS
 from engine.runtime.codec import encode_events
 from engine.runtime.replay import hash_state
@@ -86,6 +87,7 @@ class Scribbler:
                 ReleaseAllSessions(),
                 ResetSession(self._session()),
                 SetStorageLow(rng.random() < 0.3),
+                self._self_trade_mode(),
                 self._switch(),
             ]
             return rng.choice(rare)
@@ -119,6 +121,12 @@ class Scribbler:
         if rng.random() < 0.4:
             return PullKillSwitch(scope, scope_id, "trouble", "somebody")
         return LiftKillSwitch(scope, scope_id, "all is well", "somebody")
+
+    def _self_trade_mode(self) -> SetSelfTradeMode:
+        rng = self._rng
+        scope = rng.choice([Scope.EVERYTHING, Scope.SESSION, Scope.FIRM])
+        scope_id = 0 if scope is Scope.EVERYTHING else rng.randint(0, 3)
+        return SetSelfTradeMode(scope, scope_id, rng.choice([None, *SelfTradeMode]))
 
     def _wider_limits(self) -> Command:
         rng = self._rng
@@ -163,6 +171,14 @@ class Scribbler:
         session_id = rng.choice([SessionId(0), self._session()])
         self._msg_seq_num += rng.randint(0, 2)
         price = None if rng.random() < 0.1 else Price(rng.randint(95, 105))
+        time = rng.choice(list(TimeInForce))
+        terms = OrderTerms(
+            is_post_only=rng.random() < 0.1,
+            min_qty=Qty(rng.choice([0, 0, 0, 5])),
+            expires_at_ns=START_NS + rng.randint(0, 10**16) if time is TimeInForce.GTD else 0,
+            self_trade=rng.choice([None, None, *SelfTradeMode]),
+            self_trade_group=rng.randint(0, 1),
+        )
         return NewOrder(
             session_id=session_id,
             generation=rng.randint(1, 3) if session_id else 0,
@@ -173,12 +189,13 @@ class Scribbler:
             cl_ord_id=self._cl_ord_id(),
             side=rng.choice(list(Side)),
             ord_type=OrdType.MARKET if price is None else OrdType.LIMIT,
-            time_in_force=rng.choice(list(TimeInForce)),
+            time_in_force=time,
             order_qty=Qty(rng.randint(1, 20)),
             price=price,
             is_poss_resend=rng.random() < 0.2,
             orig_sent_at_ns=rng.choice([0, 0, START_NS + rng.randint(0, 10**12)]),
             outlives_connection=rng.random() < 0.3,
+            terms=terms if time is TimeInForce.GTD else rng.choice([None, terms]),
         )
 
     def _cancel(self) -> CancelOrder:

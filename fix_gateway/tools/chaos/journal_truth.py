@@ -22,6 +22,8 @@ from engine.events import (
     OrderEvent,
     OrderExpired,
     OrderRejected,
+    OrderReplaced,
+    OrderRestated,
     OrderStatusReported,
     Trade,
     recipients,
@@ -46,6 +48,8 @@ EXEC_TYPES: Final = {
     Trade: ExecType.TRADE,
     OrderCanceled: ExecType.CANCELED,
     OrderExpired: ExecType.EXPIRED,
+    OrderReplaced: ExecType.REPLACED,
+    OrderRestated: ExecType.RESTATED,
 }
 
 
