@@ -5,7 +5,7 @@ from typing import Final
 from engine.events import Event, OrderRestated, Trade
 from engine.floor import Floor
 from engine.instrument import Instrument
-from engine.matching import find_reach, next_match
+from engine.matching import find_limit, find_reach, next_match
 from engine.order import Order, OrdType, SelfTradeMode, TimeInForce
 from engine.reasons import CancelReason
 from engine.self_trade import SelfTradeGuard, SelfTradeRules
@@ -79,9 +79,11 @@ class Execution:
         events: list[Event],
     ) -> CancelReason | None:
         """Trade what crosses. Returns why the rest is to end, None when it is not."""
-        opposite = self._floor.books[instrument.instrument_id].opposite(aggressor.side)
+        side = aggressor.side
+        opposite = self._floor.books[instrument.instrument_id].opposite(side)
+        limit = find_limit(opposite, instrument, side, aggressor.price)
         while aggressor.is_open:
-            resting = next_match(opposite, aggressor)
+            resting = next_match(opposite, side, limit)
             if resting is None:
                 return None
             if guard is None or not guard.is_own(resting):
@@ -155,7 +157,12 @@ class Execution:
         self, order: Order, instrument: Instrument, now_ns: int, events: list[Event]
     ) -> None:
         if order.ord_type is MARKET:
-            events.append(self._floor.cancel(order, now_ns, CancelReason.MARKET_REMAINDER))
+            book = self._floor.books[order.instrument_id]
+            is_protected = book.opposite(order.side).best is not None
+            reason = (
+                CancelReason.MARKET_PROTECTION if is_protected else CancelReason.MARKET_REMAINDER
+            )
+            events.append(self._floor.cancel(order, now_ns, reason))
         elif order.time_in_force not in RESTING_TIMES:
             events.append(self._floor.cancel(order, now_ns, CancelReason.IOC_REMAINDER))
         else:

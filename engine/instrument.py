@@ -1,6 +1,7 @@
 """Assets, instruments and accounts: what exists, and the scales in which it is counted."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -16,6 +17,8 @@ from engine.units import (
     format_fixed,
     parse_fixed,
 )
+
+BPS: Final = 10_000
 
 
 class Asset(msgspec.Struct, frozen=True, array_like=True):
@@ -38,7 +41,8 @@ class InstrumentDefinition(msgspec.Struct, frozen=True, array_like=True):
     """What an operator says of an instrument.
 
     `tick_size` and `lot_size` are in the instrument's own decimals. `session_end_s` is when the
-    trading day ends and DAY orders with it, in seconds after 00:00 UTC.
+    trading day ends and DAY orders with it, in seconds after 00:00 UTC. `market_protection_bps` is
+    how far from the best price a market order may trade, in hundredths of a percent; 0: anywhere.
     """
 
     instrument_id: InstrumentId
@@ -50,6 +54,7 @@ class InstrumentDefinition(msgspec.Struct, frozen=True, array_like=True):
     tick_size: Price
     lot_size: Qty
     session_end_s: int = 0
+    market_protection_bps: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,18 @@ class Instrument:
     def base_amount(self, qty: Qty) -> Money:
         """Return `qty` as an amount of the base asset, in that asset's decimals."""
         return Money(qty * self.base_factor)
+
+    def worst_price(self, best_price: Price, *, is_buy: bool) -> Price | None:
+        """Return where a market order ends that finds `best_price`, None where it never does.
+
+        On a tick, and never further away than the protection says; a sell's may be 0.
+        """
+        bps, tick = self.definition.market_protection_bps, self.definition.tick_size
+        if not bps:
+            return None
+        if is_buy:
+            return Price(best_price * (BPS + bps) // BPS // tick * tick)
+        return Price(-(best_price * (bps - BPS) // BPS // tick * tick))
 
     def parse_price(self, text: str) -> Price | None:
         """Return the price that `text` names, None when it has no exact place in the scale."""

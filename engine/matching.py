@@ -12,10 +12,22 @@ from engine.units import Money, Price, Qty
 BUY = Side.BUY
 
 
-def next_match(opposite: BookSide, aggressor: Order) -> Order | None:
+def find_limit(
+    opposite: BookSide, instrument: Instrument, side: Side, price: Price | None
+) -> Price | None:
+    """Return the worst price at which an order of that price may trade, None for any.
+
+    A market order's is as far from the best price that it finds as the instrument allows.
+    """
+    if price is not None or opposite.best is None:
+        return price
+    return instrument.worst_price(opposite.best.price, is_buy=side is BUY)
+
+
+def next_match(opposite: BookSide, side: Side, limit: Price | None) -> Order | None:
     """Return the resting order that has priority, None when nothing left crosses."""
     level = opposite.best
-    if level is None or not _crosses(aggressor.side, aggressor.price, level):
+    if level is None or not _crosses(side, limit, level):
         return None
     return level.first
 
@@ -42,8 +54,9 @@ def find_reach(
 ) -> Reach:
     """Return what `qty` would do at once at `price` or better. The book is only looked at.
 
-    `price` None takes any price.
+    `price` None takes any price that the instrument allows a market order.
     """
+    price = find_limit(opposite, instrument, side, price)
     if guard is not None:
         return _guarded_reach(_crossing_orders(opposite, side, price), instrument, qty, guard)
     open_qty = qty

@@ -77,3 +77,4 @@ class CancelReason(Enum):
     AMENDED_TO_FILLED = 20
     MIN_QTY_CANNOT_FILL = 21
     SELF_TRADE = 22
+    MARKET_PROTECTION = 23

@@ -11,7 +11,7 @@ from engine.events import (
     InstrumentDefined,
     ReferenceEvent,
 )
-from engine.instrument import Account, Asset, Instrument, InstrumentDefinition, make_instrument
+from engine.instrument import BPS, Account, Asset, Instrument, InstrumentDefinition, make_instrument
 from engine.reasons import RejectReason
 from engine.units import AccountId, AssetId, FirmId, InstrumentId
 
@@ -108,4 +108,5 @@ def _is_well_formed(definition: InstrumentDefinition) -> bool:
         and definition.tick_size > 0
         and definition.lot_size > 0
         and 0 <= definition.session_end_s < DAY_S
+        and 0 <= definition.market_protection_bps <= BPS
     )

@@ -71,6 +71,7 @@ CANCEL_WORDS: Final = {
     CancelReason.FOK_CANNOT_FILL: "the whole quantity could not trade at once",
     CancelReason.MARKET_REMAINDER: "the book had no more to trade with",
     CancelReason.MIN_QTY_CANNOT_FILL: "the minimum quantity could not trade at once",
+    CancelReason.MARKET_PROTECTION: "the next price was too far from the first",
     CancelReason.SELF_TRADE: "it met another order of the same owner",
     CancelReason.DISCONNECTED: "the session was disconnected",
     CancelReason.LOGGED_OUT: "the session has logged out",

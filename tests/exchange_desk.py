@@ -1,5 +1,7 @@
 """A small exchange to trade on in tests, and short words for its commands."""
 
+import msgspec
+
 from engine.commands import (
     AdjustBalance,
     AdvanceTime,
@@ -48,10 +50,11 @@ NOTIONAL_FACTOR = 100
 BASE_FACTOR = 10_000
 DEFAULT_FUNDS = {USD: Money(10_000_00000000), BTC: Money(100_00000000)}
 
+BTC_USD_DEFINITION = InstrumentDefinition(BTC_USD, "BTC-USD", BTC, USD, 2, 4, Price(1), Qty(1))
 REFERENCE_COMMANDS: list[Command] = [
     DefineAsset(Asset(USD, "USD", 8)),
     DefineAsset(Asset(BTC, "BTC", 8)),
-    DefineInstrument(InstrumentDefinition(BTC_USD, "BTC-USD", BTC, USD, 2, 4, Price(1), Qty(1))),
+    DefineInstrument(BTC_USD_DEFINITION),
 ]
 
 
@@ -83,11 +86,16 @@ class Desk:
     Every command is followed by a check of all invariants. ClOrdIDs count up: c1, c2, ...
     """
 
-    def __init__(self, funds: dict[AssetId, Money] | None = None) -> None:
+    def __init__(
+        self, funds: dict[AssetId, Money] | None = None, *, market_protection_bps: int = 0
+    ) -> None:
         self.exchange = Exchange(PreTradeGate())
         self.seq = 0
         self.now_ns = START_NS
-        for command in REFERENCE_COMMANDS:
+        definition = msgspec.structs.replace(
+            BTC_USD_DEFINITION, market_protection_bps=market_protection_bps
+        )
+        for command in [*REFERENCE_COMMANDS[:2], DefineInstrument(definition)]:
             self.apply(command)
         for account_id in (ALICE, BOB):
             for command in account_commands(account_id, funds or DEFAULT_FUNDS):

@@ -46,7 +46,7 @@ class OurBook:
         )
         opposite = self._book.opposite(side)
         while order.leaves_qty:
-            resting = next_match(opposite, order)
+            resting = next_match(opposite, order.side, order.price)
             if resting is None:
                 break
             assert resting.price is not None

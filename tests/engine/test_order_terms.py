@@ -1,4 +1,4 @@
-"""Post-only, minimum quantity and GTD: what is let in, what trades, when it ends."""
+"""Post-only, minimum quantity, GTD, protection: what is let in, what trades, when it ends."""
 
 import pytest
 
@@ -11,10 +11,10 @@ from engine.events import (
     OrderReplaced,
     Trade,
 )
-from engine.order import OrderTerms, TimeInForce
+from engine.order import OrderTerms, Side, TimeInForce
 from engine.reasons import CancelReason, RejectReason
-from engine.units import Qty
-from tests.exchange_desk import ALICE, BOB, NS_PER_S, START_NS, USD, Desk
+from engine.units import Money, Qty
+from tests.exchange_desk import ALICE, BOB, BTC, NOTIONAL_FACTOR, NS_PER_S, START_NS, USD, Desk
 
 POST_ONLY = OrderTerms(is_post_only=True)
 DAY_NS = 24 * 3600 * NS_PER_S
@@ -121,3 +121,43 @@ def test_end_belongs_to_gtd_and_lies_ahead(desk: Desk, time: TimeInForce, ends_a
     (event,) = desk.buy(ALICE, 10, 100, time, OrderTerms(expires_at_ns=ends_at_ns))
     assert isinstance(event, OrderRejected)
     assert event.reason is RejectReason.EXPIRE_TIME_INVALID
+
+
+@pytest.mark.parametrize(
+    ("side", "prices", "traded", "reason"),
+    [
+        (Side.BUY, [100, 102, 103], 2, CancelReason.MARKET_PROTECTION),
+        (Side.BUY, [100, 102], 2, CancelReason.MARKET_REMAINDER),
+        (Side.BUY, [149, 151, 152], 2, CancelReason.MARKET_PROTECTION),
+        (Side.SELL, [100, 98, 97], 2, CancelReason.MARKET_PROTECTION),
+        (Side.SELL, [149, 147, 146], 2, CancelReason.MARKET_PROTECTION),
+        (Side.SELL, [1], 1, CancelReason.MARKET_REMAINDER),
+        (Side.BUY, [], 0, CancelReason.MARKET_REMAINDER),
+    ],
+)
+def test_market_order_goes_no_further_than_the_instrument_allows(
+    side: Side, prices: list[int], traded: int, reason: CancelReason
+) -> None:
+    """2 % from the best price that it finds, rounded towards that: the rest is cancelled."""
+    desk = Desk(market_protection_bps=200)
+    other = Side.SELL if side is Side.BUY else Side.BUY
+    for price in prices:
+        desk.enter(BOB, other, 1, price)
+    events = desk.enter(ALICE, side, 10, None, TimeInForce.IOC)
+    assert sum(isinstance(event, Trade) for event in events) == 2 * traded
+    last = events[-1]
+    assert isinstance(last, OrderCanceled)
+    assert last.reason is reason
+
+
+def test_protection_counts_for_funds_and_fok() -> None:
+    """A market buy needs money for what it may reach alone; FOK is counted within it too."""
+    desk = Desk({USD: Money(201 * NOTIONAL_FACTOR), BTC: Money(10**9)}, market_protection_bps=100)
+    desk.sell(BOB, 1, 100)
+    desk.sell(BOB, 1, 101)
+    desk.sell(BOB, 1, 102)
+    killed = desk.buy(ALICE, 3, None, TimeInForce.FOK)[-1]
+    assert isinstance(killed, OrderCanceled)
+    assert killed.reason is CancelReason.FOK_CANNOT_FILL
+    assert sum(isinstance(event, Trade) for event in desk.buy(ALICE, 3, None)) == 4
+    assert desk.balance(ALICE, USD) == (0, 0)

@@ -177,7 +177,7 @@ def test_replay_refuses_other_rules() -> None:
 
 
 GOLDEN = Path(__file__).parent / "golden" / "rules-1"
-GOLDEN_STATE = "d512e51a3ff5f1d54496e4eaa70a4535d88acf4319b26bf9b39a9c8f6a447b80"
+GOLDEN_STATE = "f17000023ffb0b9c93435dcf132331d3056a715e96bb5dc2a0e2781bd01a71ff"
 
 
 def golden_commands() -> list[Command]:

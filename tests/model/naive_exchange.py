@@ -58,7 +58,8 @@ NaiveStep = NaiveFill | NaiveCut
 class NaiveExchange:
     """Orders rest in one list; what an account has is recomputed from all that ever happened."""
 
-    def __init__(self, *, notional_factor: int, base_factor: int) -> None:
+    def __init__(self, *, notional_factor: int, base_factor: int, protection_bps: int = 0) -> None:
+        self._protection_bps = protection_bps
         self._notional_factor = notional_factor
         self._base_factor = base_factor
         self.is_storage_low = False
@@ -90,7 +91,15 @@ class NaiveExchange:
             for other in self.resting
             if other.is_buy != order.is_buy and self._crosses(order, other)
         ]
-        return sorted(crossing, key=NaiveOrder.priority)
+        crossing.sort(key=NaiveOrder.priority)
+        if order.price is None and crossing and self._protection_bps:
+            best = crossing[0].price or 0
+            crossing = [
+                other
+                for other in crossing
+                if abs((other.price or 0) - best) * 10_000 <= best * self._protection_bps
+            ]
+        return crossing
 
     def plan(self, order: NaiveOrder) -> list[NaiveStep]:
         """Return the fills that the order would have now, and what it would do to its own."""

@@ -56,6 +56,7 @@ PRICES = st.integers(95, 105)
 QTYS = st.integers(1, 20)
 ACCOUNTS = st.sampled_from([ALICE, BOB])
 SIDES = st.sampled_from(list(Side))
+PROTECTION_BPS = 300
 MODES = {
     None: "allow",
     SelfTradeMode.ALLOW: "allow",
@@ -88,8 +89,12 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.desk = Desk(FUNDS)
-        self.twin = NaiveExchange(notional_factor=NOTIONAL_FACTOR, base_factor=BASE_FACTOR)
+        self.desk = Desk(FUNDS, market_protection_bps=PROTECTION_BPS)
+        self.twin = NaiveExchange(
+            notional_factor=NOTIONAL_FACTOR,
+            base_factor=BASE_FACTOR,
+            protection_bps=PROTECTION_BPS,
+        )
         for account_id in (ALICE, BOB):
             self.twin.deposit(account_id, "quote", FUNDS[USD])
             self.twin.deposit(account_id, "base", FUNDS[BTC])
