@@ -136,6 +136,7 @@ class ReplaceOrder(msgspec.Struct, frozen=True, array_like=True, tag=12):
 
     `cl_ord_id` is its name from then on. It says what the order is to be, not what is to change:
     `order_qty` is the total quantity, what is filled included, and `price` is always given.
+    `time_in_force` cannot change: it is refused when it is given and is not the order's.
     """
 
     session_id: SessionId
@@ -153,6 +154,7 @@ class ReplaceOrder(msgspec.Struct, frozen=True, array_like=True, tag=12):
     is_poss_resend: bool = False
     received_at_ns: int = 0
     orig_sent_at_ns: int = 0
+    time_in_force: TimeInForce | None = None
 
 
 class SetSelfTradeMode(msgspec.Struct, frozen=True, array_like=True, tag=27):

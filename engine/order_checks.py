@@ -79,6 +79,8 @@ class OrderChecks:
         assert order is not None
         if command.orig_cl_ord_id and command.orig_cl_ord_id != order.cl_ord_id:
             return Rejection(RejectReason.ORIG_CLORDID_REPLACED)
+        if command.time_in_force not in (None, order.time_in_force):
+            return Rejection(RejectReason.UNSUPPORTED)
         if self.is_storage_low:
             return Rejection(RejectReason.STORAGE_LOW)
         instrument = self._reference.instruments[order.instrument_id]

@@ -125,7 +125,7 @@ class ReportBuilder:
         )
 
     def build_refused_cancel(self, fields: Fields, refusal: Refusal, now_ns: int) -> str:
-        """Return the reject of a cancel request that was refused at the door."""
+        """Return the reject of a request to cancel or amend that was refused at the door."""
         return join_fields(
             [
                 (Tag.MSG_TYPE, MsgType.ORDER_CANCEL_REJECT),
@@ -133,7 +133,12 @@ class ReportBuilder:
                 (Tag.CL_ORD_ID, printable(fields[Tag.CL_ORD_ID])),
                 (Tag.ORIG_CL_ORD_ID, printable(fields.get(Tag.ORIG_CL_ORD_ID, NO_ORDER_ID))),
                 (Tag.ORD_STATUS, ORD_STATUS_TEXT[OrdStatus.REJECTED]),
-                (Tag.CXL_REJ_RESPONSE_TO, TO_CANCEL_REQUEST),
+                (
+                    Tag.CXL_REJ_RESPONSE_TO,
+                    TO_CANCEL_REQUEST
+                    if fields[Tag.MSG_TYPE] == MsgType.ORDER_CANCEL_REQUEST
+                    else TO_REPLACE_REQUEST,
+                ),
                 (Tag.CXL_REJ_REASON, CXL_REJ_REASONS.get(refusal.reason, OTHER)),
                 (Tag.TEXT, refusal.text),
                 (Tag.TRANSACT_TIME, self._timestamps.format(now_ns)),

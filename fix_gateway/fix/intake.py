@@ -29,7 +29,13 @@ from store.sessions import FixSessionRow
 ENGINE_UNAVAILABLE: Final = "ENGINE_UNAVAILABLE: try again in a moment"
 UNSUPPORTED: Final = "UNSUPPORTED: message type not spoken here"
 INTERNAL_ERROR: Final = "INTERNAL_ERROR: not processed"
-ORDER_TYPES: Final = frozenset({MsgType.NEW_ORDER_SINGLE, MsgType.ORDER_CANCEL_REQUEST})
+ORDER_TYPES: Final = frozenset(
+    {
+        MsgType.NEW_ORDER_SINGLE,
+        MsgType.ORDER_CANCEL_REQUEST,
+        MsgType.ORDER_CANCEL_REPLACE_REQUEST,
+    }
+)
 # FIX 5.0 has a BusinessRejectReason(380) for messages that come too often, FIX 4.4 has none.
 TOO_OFTEN: Final = BusinessRejectReason.OTHER
 

@@ -7,7 +7,7 @@ never ignored. Everything else that the standard allows is tolerated.
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from engine.commands import CancelOrder, NewOrder, SessionCommand
+from engine.commands import CancelOrder, NewOrder, ReplaceOrder, SessionCommand
 from engine.explain import explain
 from engine.instrument import Instrument
 from engine.order import OrdType, Side, TimeInForce
@@ -54,6 +54,7 @@ ORDER_ID_DIGITS_MAX: Final = 18
 YES: Final = "Y"
 NO: Final = "N"
 GOOD_TILL_CANCEL: Final = "1"
+LIMIT: Final = "2"
 ALL_OR_NONE: Final = "G"
 NOT_RESENT: Final = 0
 
@@ -89,6 +90,7 @@ class Translator:
         ] = {
             MsgType.NEW_ORDER_SINGLE: self._translate_new_order,
             MsgType.ORDER_CANCEL_REQUEST: self._translate_cancel,
+            MsgType.ORDER_CANCEL_REPLACE_REQUEST: self._translate_replace,
         }
 
     def translate(
@@ -181,6 +183,45 @@ class Translator:
             received_at_ns=now_ns,
         )
 
+    def _translate_replace(
+        self, fields: Fields, context: SessionContext, now_ns: int
+    ) -> ReplaceOrder | Refusal:
+        """The order is named as in a cancel; the rest is said as in a new order."""
+        named = self._translate_cancel(fields, context, now_ns)
+        if isinstance(named, Refusal):
+            return named
+        instrument = self._reference.instruments_by_symbol.get(fields.get(Tag.SYMBOL, ""))
+        if instrument is None:
+            return _refuse(RejectReason.UNKNOWN_ORDER)
+        sent_ns = _orig_sending_time_ns(fields, now_ns)
+        refusal = self._staleness(sent_ns, now_ns) or _unsupported(fields) or _not_amendable(fields)
+        if refusal is not None:
+            return refusal
+        qty = _parse_qty(fields, instrument)
+        if isinstance(qty, Refusal):
+            return qty
+        price = _parse_price(fields, instrument)
+        if isinstance(price, Refusal):
+            return price
+        return ReplaceOrder(
+            session_id=named.session_id,
+            generation=named.generation,
+            epoch=named.epoch,
+            msg_seq_num=named.msg_seq_num,
+            account_id=named.account_id,
+            cl_ord_id=named.cl_ord_id,
+            orig_cl_ord_id=named.orig_cl_ord_id,
+            order_qty=qty,
+            price=price,
+            order_id=named.order_id,
+            instrument_id=named.instrument_id,
+            side=named.side,
+            is_poss_resend=fields.get(Tag.POSS_RESEND) == YES,
+            received_at_ns=now_ns,
+            orig_sent_at_ns=sent_ns or 0,
+            time_in_force=TIMES_IN_FORCE.get(fields.get(Tag.TIME_IN_FORCE, "")),
+        )
+
     def _find_account(self, fields: Fields, context: SessionContext) -> AccountId | None:
         """Return the account that the message names, of the session's own firm."""
         account_text = fields.get(Tag.ACCOUNT)
@@ -247,6 +288,14 @@ def _unsupported(fields: Fields) -> Refusal | None:
         value = fields.get(tag)
         if value is not None and value not in known:
             return _refuse(RejectReason.UNSUPPORTED, f"{name} {printable(value)} is not supported")
+    return None
+
+
+def _not_amendable(fields: Fields) -> Refusal | None:
+    if fields[Tag.ORD_TYPE] != LIMIT:
+        return _refuse(RejectReason.UNSUPPORTED, "OrdType(40) of an order that rests is 2")
+    if Tag.CANCEL_ORDERS_ON_DISCONNECT in fields:
+        return _refuse(RejectReason.UNSUPPORTED, "CancelOrdersOnDisconnect(8013) cannot be amended")
     return None
 
 

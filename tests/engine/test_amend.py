@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.commands import SetStorageLow
+from engine.commands import ReplaceOrder, SetStorageLow
 from engine.events import (
     CancelRejected,
     OrderAccepted,
@@ -15,7 +15,7 @@ from engine.events import (
 from engine.order import OrdStatus, Side, TimeInForce
 from engine.order_memory import CLOSED_AGE_MAX_NS
 from engine.reasons import CancelReason, RejectReason
-from engine.units import ClOrdId, OrderId, Qty, SessionId
+from engine.units import ClOrdId, OrderId, Price, Qty, SessionId
 from tests.exchange_desk import (
     ALICE,
     BOB,
@@ -217,6 +217,18 @@ def test_amendments_are_refused_while_storage_is_low(desk: Desk) -> None:
     (event,) = desk.amend(ALICE, "c1", "a1", 9, 100)
     assert isinstance(event, CancelRejected)
     assert event.reason is RejectReason.STORAGE_LOW
+
+
+def test_time_in_force_cannot_change(desk: Desk) -> None:
+    """The order's own may be said again, any other is refused."""
+    desk.buy(ALICE, 10, 100)
+    for time, kind in ((TimeInForce.DAY, CancelRejected), (TimeInForce.GTC, OrderReplaced)):
+        command = ReplaceOrder(
+            SessionId(0), 0, 0, 0, ALICE, ClOrdId("a1"), ClOrdId("c1"), Qty(9), Price(100),
+            time_in_force=time,
+        )  # fmt: skip
+        (event,) = desk.apply(command)
+        assert isinstance(event, kind)
 
 
 def test_orders_of_others_cannot_be_amended(desk: Desk) -> None:

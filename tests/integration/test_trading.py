@@ -8,6 +8,7 @@ from tests.integration.conftest import ConnectClient
 from tests.integration.trader import (
     BUY,
     SELL,
+    amend,
     assert_silent,
     body,
     cancel,
@@ -196,3 +197,27 @@ def test_what_happens_while_away_follows_the_next_logon(
     assert len({fill[Tag.EXEC_ID] for fill in fills}) == 3
     assert all(Tag.POSS_RESEND not in fill for fill in fills)
     assert_silent(alpha)
+
+
+def test_order_is_amended(shared_venue: VenueProcess, connect: ConnectClient) -> None:
+    """ExecType 5 with the chain of names; what is refused is told as of a request to replace."""
+    client = connect(shared_venue, "T05")
+    bid = enter(client, BUY, "0.5", "100.00")
+    order_id = next_report(client, ExecType.NEW)[Tag.ORDER_ID]
+    name = amend(client, bid, BUY, "0.4", "101.00")
+    replaced = next_report(client, ExecType.REPLACED)
+    assert {
+        11: name, 37: order_id, 38: "0.4000", 39: "0", 41: bid, 44: "101.00", 150: "5",
+        151: "0.4000",
+    }.items() <= body(replaced).items()  # fmt: skip
+    for qty, price, text in (
+        ("0.4", "99.001", "TICK_SIZE: price 99.001 is not a positive multiple of the tick 0.01"),
+        ("0", "99.00", "ORDER_QTY_INVALID: order qty must be above 0 and its value representable"),
+        ("0.3", "99.00", "ORIG_CLORDID_REPLACED: the order bears another ClOrdID since it was "
+         "amended"),
+    ):  # fmt: skip
+        request = amend(client, name if text[0] != "O" or qty == "0" else bid, BUY, qty, price)
+        refused = next_message(client)
+        assert {11: request, 35: "9", 58: text, 102: "99", 434: "2"}.items() <= refused.items()
+    cancel(client, name, BUY)
+    next_report(client, ExecType.CANCELED)

@@ -89,3 +89,22 @@ def body(fields: Fields) -> Fields:
     """Return a message without header, trailer and time: what can be known beforehand."""
     left_out = HEADER | {Tag.TRANSACT_TIME}
     return {int(tag): value for tag, value in fields.items() if tag not in left_out}
+
+
+def amend(client: Initiator, orig_cl_ord_id: str, side: str, qty: str, price: str) -> str:
+    """Ask to amend an order to a total quantity and a price; return the request's ClOrdID."""
+    cl_ord_id = f"a{next(_ids)}-{time.time_ns()}"
+    client.send(
+        MsgType.ORDER_CANCEL_REPLACE_REQUEST,
+        [
+            (Tag.CL_ORD_ID, cl_ord_id),
+            (Tag.ORIG_CL_ORD_ID, orig_cl_ord_id),
+            (Tag.SYMBOL, "BTC-USD"),
+            (Tag.SIDE, side),
+            (Tag.ORDER_QTY, qty),
+            (Tag.ORD_TYPE, "2"),
+            (Tag.PRICE, price),
+            (Tag.TRANSACT_TIME, transact_time()),
+        ],
+    )
+    return cl_ord_id
