@@ -76,9 +76,10 @@ def test_clients_are_told_and_logged_out_as_planned(venue: VenueProcess) -> None
     again = RawClient(venue.fix_port, RESET)
     assert again.log_on(is_reset=False)[Tag.MSG_SEQ_NUM] == "1"
 
-    planned = (datetime.now(UTC) + timedelta(seconds=4)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    ordered = venue.wcx("maintenance", planned, "--text", "new disks")
+    ordered = venue.wcx("maintenance", "2099-01-01T00:00:00Z", "--text", "far away")
     assert (ordered.returncode, ordered.stdout) == (0, "gateway-0.sock: ok\n")
+    planned = (datetime.now(UTC) + timedelta(seconds=4)).isoformat()
+    assert ask(venue, "maintenance", at=planned, text="new disks") == {"ok": True}
     for client in (clients[OTHER], again):
         headline, text = end_of(client)
         assert headline.startswith("MAINTENANCE in ")
