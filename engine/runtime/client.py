@@ -103,13 +103,18 @@ class EngineLink(asyncio.Protocol):
         return link
 
     async def greet(self, name: str, *, wants_feed: bool) -> None:
-        """Introduce the door and wait for the welcome. `connect` has done it."""
+        """Introduce the door and wait for the welcome. `connect` has done it.
+
+        Raises LinkClosedError or TimeoutError.
+        """
         self._write(FrameKind.HELLO, Hello(LINK_PROTOCOL, name, wants_feed))
         try:
             await asyncio.wait_for(self._welcomed, CONNECT_WAIT_S)
         except TimeoutError:
             self.close()
             raise
+        if self._is_closed:  # The engine died right after its welcome.
+            raise LinkClosedError("the link to the engine is down")
 
     @property
     def unanswered_count(self) -> int:

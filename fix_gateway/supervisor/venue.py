@@ -90,6 +90,7 @@ class Venue:
             await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
             if starting.done():
                 starting.result()
+                self._write_status()  # Whoever reads `ready` may look there at once.
                 on_ready()
                 await self._report_until(stopping)
             starting.cancel()

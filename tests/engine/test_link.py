@@ -13,7 +13,7 @@ from engine.events import CommandRefused, RiskLimitsSet, SessionOpened, SessionR
 from engine.exchange import Exchange
 from engine.reasons import RejectReason
 from engine.runtime.client import EngineLink, LinkClosedError, Outcome
-from engine.runtime.codec import FrameKind, Hello, Record, encode_frame
+from engine.runtime.codec import FrameKind, Hello, Record, Welcome, encode_frame
 from engine.runtime.journal import Journal, lock_journal
 from engine.runtime.metrics import EngineMetrics
 from engine.runtime.sequencer import Sequencer
@@ -214,6 +214,29 @@ def test_door_that_comes_after_a_fault_is_told_nothing(
 
 
 HELLO = encode_frame(FrameKind.HELLO, Hello(1, "door", wants_feed=True))
+
+
+class Wire(asyncio.Transport):
+    """A connection that takes everything; what comes over it is up to the test."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Nobody reads it."""
+
+
+def test_engine_that_dies_right_after_its_welcome_gives_no_link() -> None:
+    """Nobody is handed a link on which nothing can be sent any more."""
+
+    async def scenario() -> None:
+        link = EngineLink(on_records=lambda _records: None, on_closed=lambda _in_doubt: None)
+        link.connection_made(Wire())
+        greeting = asyncio.ensure_future(link.greet("door", wants_feed=True))
+        await asyncio.sleep(0)
+        link.data_received(encode_frame(FrameKind.WELCOME, Welcome(1, 1, Seq(1), [])))
+        link.connection_lost(None)
+        with pytest.raises(LinkClosedError):
+            await greeting
+
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize(

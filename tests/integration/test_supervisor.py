@@ -1,6 +1,7 @@
 """`wcx up` starts all, restarts what dies, and leaves nothing behind, however it ends."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -68,9 +69,11 @@ def listening_ports(pids: list[int]) -> set[tuple[str, int]]:
     inodes = set()
     for pid in pids:
         for link in Path(f"/proc/{pid}/fd").iterdir():
-            target = os.readlink(link)
-            if target.startswith("socket:["):
-                inodes.add(target[8:-1])
+            # One that is closed while we look is no listener that stays.
+            with contextlib.suppress(FileNotFoundError):
+                target = os.readlink(link)
+                if target.startswith("socket:["):
+                    inodes.add(target[8:-1])
     ports = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:

@@ -30,18 +30,20 @@ PORTS_VARIABLE: Final = "WCX_TEST_PORTS"
 REAPER: Final = "reaper.py"
 
 
-def free_port() -> int:
-    """Return a port that nobody has, below those that the system gives away by itself.
+def free_ports(count: int) -> list[int]:
+    """Return so many ports that nobody has, below those that the system gives away by itself.
 
-    Two who look for one at once may find the same: `WCX_TEST_PORTS` ("15000-20000") gives each a
+    Two who look for some at once may find the same: `WCX_TEST_PORTS` ("15000-20000") gives each a
     range of its own.
     """
     first, last = (int(port) for port in os.environ.get(PORTS_VARIABLE, PORTS).split("-"))
-    while True:
+    found: dict[int, None] = {}
+    while len(found) < count:
         port = random.SystemRandom().randint(first, last)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
-            return port
+            found[port] = None
+    return list(found)
 
 
 class VenueProcess:
@@ -53,9 +55,7 @@ class VenueProcess:
 
     def __init__(self, data_dir: Path, **settings: str) -> None:
         self.data_dir = data_dir
-        self.fix_port = free_port()
-        self.tls_port = free_port()
-        self.rest_port = free_port()
+        self.fix_port, self.tls_port, self.rest_port = free_ports(3)
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("WCX_")},
             "WCX_DATA_DIR": str(data_dir),
