@@ -9,6 +9,13 @@ import msgspec
 from engine.instrument import Account, Asset, InstrumentDefinition
 from engine.limits import RiskLimits, ScopeLimits
 from engine.order import OrderTerms, OrdType, SelfTradeMode, Side, TimeInForce
+from engine.request_commands import (
+    MassCancel,
+    ReportBalances,
+    ReportOpenOrders,
+    ReportOrder,
+    RequestCommand,
+)
 from engine.scope import Scope
 from engine.units import (
     AccountId,
@@ -267,7 +274,7 @@ class SetStorageLow(msgspec.Struct, frozen=True, array_like=True, tag=31):
     is_low: bool
 
 
-SessionCommand = NewOrder | CancelOrder | ReplaceOrder
+SessionCommand = NewOrder | CancelOrder | ReplaceOrder | RequestCommand
 """What a FIX session may send: numbered by MsgSeqNum(34) and fenced by generation and epoch."""
 
 PresenceCommand = LogOnSession | LogOffSession
@@ -298,4 +305,8 @@ Command = (
     | SetStorageLow
     | PullKillSwitch
     | LiftKillSwitch
+    | MassCancel
+    | ReportOrder
+    | ReportOpenOrders
+    | ReportBalances
 )

@@ -10,6 +10,12 @@ from engine.instrument import Account, Asset, InstrumentDefinition
 from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
 from engine.order import OrderView, SelfTradeMode
 from engine.reasons import CancelReason, RejectReason
+from engine.request_events import (
+    BalancesReported,
+    MassCancelCompleted,
+    MassCancelReported,
+    OrderStatusRefused,
+)
 from engine.scope import Scope
 from engine.units import (
     AccountId,
@@ -104,10 +110,18 @@ class OrderRejected(msgspec.Struct, frozen=True, array_like=True, tag=11):
 
 
 class OrderStatusReported(msgspec.Struct, frozen=True, array_like=True, tag=12):
-    """The present state of an order, because the session `request_session_id` asked."""
+    """The present state of an order, because the session `request_session_id` asked.
+
+    `request_id` is its name for the question, "" when the question was an order sent again.
+    `mass_total` is how many orders the question is about, each with an answer of its own, 0 for one
+    that names its order. `is_last` of them, nothing more belongs to the question.
+    """
 
     order: OrderView
     request_session_id: SessionId
+    request_id: str = ""
+    mass_total: int = 0
+    is_last: bool = False
 
 
 class Trade(msgspec.Struct, frozen=True, array_like=True, tag=13):
@@ -324,6 +338,10 @@ Event = (
     | KillSwitchPulled
     | KillSwitchLifted
     | KillCompleted
+    | MassCancelReported
+    | MassCancelCompleted
+    | OrderStatusRefused
+    | BalancesReported
 )
 
 
@@ -333,7 +351,13 @@ def recipients(event: Event) -> tuple[SessionId, ...]:
     () for an event that no session is told of.
     """
     match event:
-        case CancelRejected():
+        case (
+            CancelRejected()
+            | MassCancelReported()
+            | MassCancelCompleted()
+            | OrderStatusRefused()
+            | BalancesReported()
+        ):
             sessions: tuple[SessionId, ...] = (event.session_id,)
         case OrderCanceled() | OrderReplaced():
             sessions = (event.order.session_id, event.request_session_id)

@@ -59,15 +59,18 @@ from engine.instrument import fits_the_journal
 from engine.kill_switches import KillSwitches
 from engine.ledger import EXTERNAL, Balance, Ledger
 from engine.order import Order
+from engine.order_finder import OrderFinder
 from engine.ownership import Grant, Ownership
 from engine.presence import Attendance, Presence
 from engine.reasons import CancelReason, RejectReason
 from engine.reference import Reference
+from engine.request_commands import MassCancel, ReportBalances, ReportOpenOrders, ReportOrder
+from engine.requests import Requests
 from engine.scope import Scope
 from engine.state import BalanceState, ExchangeState, GrantState, OrderState
 from engine.sweeper import Sweep, Sweeper
 from engine.trading import Trading
-from engine.units import AccountId, FirmId, Money, OrderId, Seq, SessionId
+from engine.units import Money, OrderId, Seq
 
 RULES_VERSION: Final = 1
 """Goes up with every change after which an old journal would give other events."""
@@ -88,7 +91,11 @@ class Exchange:
         self._trading = Trading(
             self.reference, self._ledger, gate, self._presence, self._kill_switches
         )
-        self._sweeper = Sweeper(self.reference, self._trading)
+        self._finder = OrderFinder(self.reference, self._ownership, self._trading.open_orders)
+        self._sweeper = Sweeper(self._finder, self._trading)
+        self._requests = Requests(
+            self.reference, self._ledger, self._trading, self._finder, self._sweeper
+        )
 
     @classmethod
     def restore(cls, gate: RiskGate, state: ExchangeState) -> "Exchange":
@@ -139,6 +146,10 @@ class Exchange:
             self._trading.self_trade.restore(default)
         for sweep in state.sweeps:
             self._sweeper.start(msgspec.structs.replace(sweep))
+        for request in state.status_requests:
+            self._requests.status_reports.restore(
+                msgspec.structs.replace(request, order_ids=[*request.order_ids])
+            )
 
     def apply(self, seq: Seq, now_ns: int, command: Command) -> list[Event]:
         """Apply the command at its place and time, and return what happened.
@@ -147,7 +158,15 @@ class Exchange:
         stop then, for the state can no longer be trusted.
         """
         match command:
-            case NewOrder() | CancelOrder() | ReplaceOrder():
+            case (
+                NewOrder()
+                | CancelOrder()
+                | ReplaceOrder()
+                | MassCancel()
+                | ReportOrder()
+                | ReportOpenOrders()
+                | ReportBalances()
+            ):
                 return self._apply_session_command(seq, now_ns, command)
             case AdvanceTime():
                 return self._let_time_pass(seq, now_ns)
@@ -175,7 +194,7 @@ class Exchange:
 
     def next_timer_ns(self) -> int | None:
         """Return when `AdvanceTime` next has something to do, None when nothing waits."""
-        if self._sweeper.is_busy:
+        if self._sweeper.is_busy or self._requests.status_reports.is_busy:
             return 0
         timers = (self._trading.next_timer_ns(), self._presence.next_ns())
         return min((timer_ns for timer_ns in timers if timer_ns is not None), default=None)
@@ -248,6 +267,7 @@ class Exchange:
             sweeps=self._sweeper.sweeps(),
             self_trade_defaults=self._trading.self_trade.defaults(),
             former_names=self._trading.memory.former_names(),
+            status_requests=self._requests.status_reports.requests(),
         )
 
     def _apply_session_command(self, seq: Seq, now_ns: int, command: SessionCommand) -> list[Event]:
@@ -265,13 +285,14 @@ class Exchange:
             case ReplaceOrder():
                 return self._trading.replace(now_ns, command)
             case _:
-                assert_never(command)
+                return self._requests.apply(seq, now_ns, command)
 
     def _let_time_pass(self, seq: Seq, now_ns: int) -> list[Event]:
         events = self._trading.expire(now_ns)
         for gone in self._presence.take_due(now_ns):
             self._sweeper.start(_sweep_of(gone, seq))
-        return events + self._sweeper.go_on(now_ns)
+        events += self._sweeper.go_on(now_ns)
+        return events + self._requests.status_reports.go_on()
 
     def _change_owner(
         self,
@@ -296,7 +317,7 @@ class Exchange:
 
     def _switch(self, seq: Seq, now_ns: int, command: KillCommand) -> list[Event]:
         scope, scope_id = command.scope, command.scope_id
-        unknown = self._unknown_scope(scope, scope_id)
+        unknown = self._finder.unknown_scope(scope, scope_id)
         if unknown is not None:
             return [CommandRefused(unknown, actual=scope_id)]
         if isinstance(command, LiftKillSwitch):
@@ -307,20 +328,6 @@ class Exchange:
         self._sweeper.start(Sweep(scope, scope_id, CancelReason.KILLED, OrderId(seq)))
         pulled = KillSwitchPulled(scope, scope_id, command.reason, command.actor)
         return [pulled, *self._sweeper.go_on(now_ns)]
-
-    def _unknown_scope(self, scope: Scope, scope_id: int) -> RejectReason | None:
-        match scope:
-            case Scope.EVERYTHING:
-                return None if scope_id == 0 else RejectReason.AMOUNT_INVALID
-            case Scope.FIRM:
-                is_known = bool(self.reference.accounts_of(FirmId(scope_id)))
-                return None if is_known else RejectReason.FIRM_UNKNOWN
-            case Scope.ACCOUNT:
-                is_known = AccountId(scope_id) in self.reference.accounts
-                return None if is_known else RejectReason.ACCOUNT_UNKNOWN
-            case Scope.SESSION:
-                is_known = self._ownership.knows(SessionId(scope_id))
-                return None if is_known else RejectReason.SESSION_UNKNOWN
 
     def _define(self, command: DefineAsset | DefineInstrument | OpenAccount) -> Event:
         event: ReferenceEvent | CommandRefused

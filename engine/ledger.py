@@ -123,6 +123,10 @@ class Ledger:
             for asset_id in sorted(assets):
                 yield account_id, asset_id, assets[asset_id]
 
+    def of_account(self, account_id: AccountId) -> list[tuple[AssetId, Balance]]:
+        """Return what an account that is open has, by asset."""
+        return sorted(self._accounts[account_id].items())
+
     def references(self) -> list[tuple[AccountId, str]]:
         """Return the names of all transfers so far."""
         return list(self._references)

@@ -152,6 +152,10 @@ class Order:
         """Whether some of the order can still trade."""
         return self.leaves_qty > 0
 
+    def fits(self, instrument_id: InstrumentId, side: Side | None) -> bool:
+        """Whether the order is of that instrument and side. 0 and None are any."""
+        return instrument_id in (0, self.instrument_id) and side in (None, self.side)
+
     def view(self) -> OrderView:
         """Return the order as it stands now, for an event to carry."""
         return OrderView(

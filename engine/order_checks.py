@@ -114,24 +114,10 @@ class OrderChecks:
 
     def find_named(self, command: CancelOrder | ReplaceOrder) -> Order | None:
         """Return the one order of the account that fits all that the request says of it."""
-        memory = self._floor.memory
-        by_order_id = by_cl_ord_id = None
-        if command.order_id:
-            by_order_id = memory.find_by_order_id(command.order_id)
-            if by_order_id is None or by_order_id.account_id != command.account_id:
-                return None
-        if command.orig_cl_ord_id:
-            by_cl_ord_id = memory.find_by_cl_ord_id(command.account_id, command.orig_cl_ord_id)
-            if by_cl_ord_id is None:
-                return None
-        if by_order_id and by_cl_ord_id and by_order_id is not by_cl_ord_id:
-            return None
-        order = by_order_id or by_cl_ord_id
-        if order is None:
-            return None
-        if command.instrument_id and command.instrument_id != order.instrument_id:
-            return None
-        if command.side is not None and command.side is not order.side:
+        order = self._floor.memory.find_named(
+            command.account_id, command.orig_cl_ord_id, command.order_id
+        )
+        if order is None or not order.fits(command.instrument_id, command.side):
             return None
         return order
 

@@ -62,6 +62,26 @@ class OrderMemory:
         """Return the order of that OrderID, of whichever account, or None."""
         return self._orders.get(order_id)
 
+    def find_named(
+        self, account_id: AccountId, cl_ord_id: ClOrdId, order_id: OrderId
+    ) -> Order | None:
+        """Return the account's order that has that ClOrdID and that OrderID.
+
+        "" and 0 are not compared; with both no order is named.
+        """
+        by_order_id = by_cl_ord_id = None
+        if order_id:
+            by_order_id = self.find_by_order_id(order_id)
+            if by_order_id is None or by_order_id.account_id != account_id:
+                return None
+        if cl_ord_id:
+            by_cl_ord_id = self.find_by_cl_ord_id(account_id, cl_ord_id)
+            if by_cl_ord_id is None:
+                return None
+        if by_order_id and by_cl_ord_id and by_order_id is not by_cl_ord_id:
+            return None
+        return by_order_id or by_cl_ord_id
+
     def add(self, order: Order) -> None:
         """Remember an order that was accepted."""
         memory = self._accounts.get(order.account_id)

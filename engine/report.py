@@ -64,6 +64,7 @@ EXEC_RESTATEMENT_REASONS: Final = {
     CancelReason.LOGGED_OUT: OTHER,
     CancelReason.KILLED: OTHER,
     CancelReason.SELF_TRADE: OTHER,
+    CancelReason.CANCELED_BY_OPERATOR: OTHER,
 }
 PARTIAL_DECLINE: Final = "5"
 CANCEL_WORDS: Final = {
@@ -76,6 +77,7 @@ CANCEL_WORDS: Final = {
     CancelReason.DISCONNECTED: "the session was disconnected",
     CancelReason.LOGGED_OUT: "the session has logged out",
     CancelReason.KILLED: "trading was stopped by an operator",
+    CancelReason.CANCELED_BY_OPERATOR: "an operator has cancelled it",
 }
 
 

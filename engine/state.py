@@ -12,6 +12,7 @@ from engine.order import Order, OrderView, Side
 from engine.order_memory import FormerName
 from engine.presence import Attendance
 from engine.self_trade import SelfTradeDefault
+from engine.status_reports import StatusRequest
 from engine.sweeper import Sweep
 from engine.units import AccountId, AssetId, InstrumentId, Money, SessionId, TradeId
 
@@ -93,6 +94,7 @@ class ExchangeState(msgspec.Struct, frozen=True, array_like=True):
     sweeps: list[Sweep] = []
     former_names: list[FormerName] = []
     self_trade_defaults: list[SelfTradeDefault] = []
+    status_requests: list[StatusRequest] = []
 
 
 def make_instruments(state: ExchangeState) -> dict[InstrumentId, Instrument]:

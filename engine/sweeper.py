@@ -1,36 +1,48 @@
 """Cancels all open orders of somebody, so many at a time that nobody else waits long."""
 
 from collections import deque
-from typing import Final, assert_never
+from typing import Final
 
 import msgspec
 
 from engine.events import Event, KillCompleted
-from engine.order import Order
+from engine.order import Order, Side
+from engine.order_finder import OrderFinder, Selection
 from engine.reasons import CancelReason
-from engine.reference import Reference
+from engine.request_events import MassCancelCompleted
 from engine.scope import Scope
 from engine.trading import Trading
-from engine.units import AccountId, FirmId, OrderId, SessionId
+from engine.units import AccountId, ClOrdId, FirmId, InstrumentId, OrderId, SessionId
 
 CANCELED_MAX: Final = 1000
+GONE: Final = (CancelReason.DISCONNECTED, CancelReason.LOGGED_OUT)
 
 
 class Sweep(msgspec.Struct, array_like=True):
-    """Whose orders are being cancelled, and why. Orders after `order_id_max` are not meant."""
+    """Whose orders are being cancelled, and why. Orders after `order_id_max` are not meant.
+
+    A mass cancel may mean those of one instrument, side or firm alone, 0 and None being any.
+    `account_id`, `session_id` and `cl_ord_id` say who has asked for it, and how he calls it.
+    """
 
     scope: Scope
     scope_id: int
     reason: CancelReason
     order_id_max: OrderId
     canceled_count: int = 0
+    instrument_id: InstrumentId = InstrumentId(0)
+    side: Side | None = None
+    firm_id: FirmId = FirmId(0)
+    account_id: AccountId = AccountId(0)
+    session_id: SessionId = SessionId(0)
+    cl_ord_id: ClOrdId = ClOrdId("")
 
 
 class Sweeper:
     """Cancels what it was told to, one sweep after the other. Belongs to the applying thread."""
 
-    def __init__(self, reference: Reference, trading: Trading) -> None:
-        self._reference = reference
+    def __init__(self, finder: OrderFinder, trading: Trading) -> None:
+        self._finder = finder
         self._trading = trading
         self._sweeps: deque[Sweep] = deque()
         # The orders of the first sweep, once they have been looked for. Some may have ended since.
@@ -56,42 +68,53 @@ class Sweeper:
                 order = self._orders.popleft()
                 if order.is_open:
                     sweep.canceled_count += 1
-                    events.append(self._trading.cancel_unasked(now_ns, order, sweep.reason))
+                    events.append(self._cancel(now_ns, order, sweep))
             if not self._orders:
                 self._sweeps.popleft()
                 self._orders = None
-                if sweep.reason is CancelReason.KILLED:
-                    events.append(KillCompleted(sweep.scope, sweep.scope_id, sweep.canceled_count))
+                events += _end_of(sweep)
         return events
 
     def sweeps(self) -> list[Sweep]:
         """Return copies of the sweeps under way."""
         return [msgspec.structs.replace(sweep) for sweep in self._sweeps]
 
+    def _cancel(self, now_ns: int, order: Order, sweep: Sweep) -> Event:
+        return self._trading.cancel_swept(
+            now_ns,
+            order,
+            sweep.reason,
+            cl_ord_id=sweep.cl_ord_id,
+            request_session_id=sweep.session_id,
+        )
+
     def _find(self, sweep: Sweep) -> list[Order]:
         """Return the orders that are meant, the oldest first."""
-        spares_some = sweep.reason is not CancelReason.KILLED
-        meant = [
+        selection = Selection(
+            sweep.scope, sweep.scope_id, sweep.instrument_id, sweep.side, sweep.firm_id
+        )
+        spares_some = sweep.reason in GONE
+        return [
             order
-            for order in self._open_orders(sweep.scope, sweep.scope_id)
+            for order in self._finder.find(selection)
             if order.order_id <= sweep.order_id_max
             and not (spares_some and order.outlives_connection)
         ]
-        return sorted(meant, key=lambda order: order.order_id)
 
-    def _open_orders(self, scope: Scope, scope_id: int) -> list[Order]:
-        open_orders = self._trading.open_orders
-        match scope:
-            case Scope.SESSION:
-                return open_orders.of_session(SessionId(scope_id))
-            case Scope.ACCOUNT:
-                return open_orders.of_account(AccountId(scope_id))
-            case Scope.FIRM:
-                accounts = self._reference.accounts_of(FirmId(scope_id))
-            case Scope.EVERYTHING:
-                accounts = list(self._reference.accounts.values())
-            case _:
-                assert_never(scope)
-        return [
-            order for account in accounts for order in open_orders.of_account(account.account_id)
-        ]
+
+def _end_of(sweep: Sweep) -> list[Event]:
+    """Return how it is told that a sweep is over."""
+    if sweep.reason is CancelReason.KILLED:
+        return [KillCompleted(sweep.scope, sweep.scope_id, sweep.canceled_count)]
+    if sweep.reason in GONE:
+        return []
+    return [
+        MassCancelCompleted(
+            session_id=sweep.session_id,
+            account_id=sweep.account_id,
+            cl_ord_id=sweep.cl_ord_id,
+            scope=sweep.scope,
+            scope_id=sweep.scope_id,
+            canceled_count=sweep.canceled_count,
+        )
+    ]

@@ -27,7 +27,7 @@ from engine.presence import Presence
 from engine.reasons import CancelReason, RejectReason
 from engine.reference import Reference
 from engine.self_trade import SelfTradeRules
-from engine.units import InstrumentId, Money, OrderId, Qty, Seq, TradeId
+from engine.units import ClOrdId, InstrumentId, Money, OrderId, Qty, Seq, SessionId, TradeId
 
 EXPIRED_MAX: Final = 1000
 
@@ -160,10 +160,20 @@ class Trading:
             self._execution.execute_again(order, instrument, now_ns, events)
         return events
 
-    def cancel_unasked(self, now_ns: int, order: Order, reason: CancelReason) -> OrderCanceled:
-        """Cancel what is open of an order that rests, though its owner has not asked for it."""
+    def cancel_swept(
+        self,
+        now_ns: int,
+        order: Order,
+        reason: CancelReason,
+        *,
+        cl_ord_id: ClOrdId = ClOrdId(""),
+        request_session_id: SessionId = SessionId(0),
+    ) -> OrderCanceled:
+        """Cancel what is open of an order that rests, one of many that somebody wants gone."""
         self._floor.leave(order)
-        return self._floor.cancel(order, now_ns, reason)
+        return self._floor.cancel(
+            order, now_ns, reason, cl_ord_id=cl_ord_id, request_session_id=request_session_id
+        )
 
     def expire(self, now_ns: int) -> list[Event]:
         """End the orders whose time has come, such as DAY orders at the end of the trading day.

@@ -19,6 +19,8 @@ from engine.exchange import Exchange
 from engine.instrument import Account, Asset, InstrumentDefinition
 from engine.limits import RiskLimits
 from engine.order import OrderTerms, OrderView, OrdStatus, OrdType, Side, TimeInForce
+from engine.request_commands import MassCancel, ReportBalances, ReportOpenOrders, ReportOrder
+from engine.scope import Scope
 from engine.state import BalanceState, find_faults
 from engine.units import (
     AccountId,
@@ -187,6 +189,81 @@ class Desk:
                 order_id=OrderId(order_id),
                 is_poss_resend=is_poss_resend,
             )
+        )
+
+    def mass_cancel(
+        self,
+        account_id: AccountId,
+        cl_ord_id: str,
+        scope: Scope,
+        scope_id: int,
+        *,
+        side: Side | None = None,
+        instrument_id: int = 0,
+    ) -> list[Event]:
+        """Cancel all open orders of a scope. Account 0 is the operator."""
+        return self.apply(
+            MassCancel(
+                session_id=SessionId(0),
+                generation=0,
+                epoch=0,
+                msg_seq_num=0,
+                account_id=account_id,
+                cl_ord_id=ClOrdId(cl_ord_id),
+                scope=scope,
+                scope_id=scope_id,
+                instrument_id=InstrumentId(instrument_id),
+                side=side,
+            )
+        )
+
+    def report_open_orders(
+        self,
+        account_id: AccountId,
+        request_id: str,
+        scope: Scope,
+        scope_id: int,
+        *,
+        side: Side | None = None,
+        instrument_id: int = 0,
+    ) -> list[Event]:
+        """Ask for all open orders of a scope. Account 0 is the operator."""
+        return self.apply(
+            ReportOpenOrders(
+                session_id=SessionId(0),
+                generation=0,
+                epoch=0,
+                msg_seq_num=0,
+                account_id=account_id,
+                request_id=request_id,
+                scope=scope,
+                scope_id=scope_id,
+                instrument_id=InstrumentId(instrument_id),
+                side=side,
+            )
+        )
+
+    def report_order(
+        self, account_id: AccountId, cl_ord_id: str, request_id: str, *, order_id: int = 0
+    ) -> list[Event]:
+        """Ask for one order."""
+        return self.apply(
+            ReportOrder(
+                session_id=SessionId(0),
+                generation=0,
+                epoch=0,
+                msg_seq_num=0,
+                account_id=account_id,
+                cl_ord_id=ClOrdId(cl_ord_id),
+                order_id=OrderId(order_id),
+                request_id=request_id,
+            )
+        )
+
+    def report_balances(self, account_id: AccountId, request_id: str) -> list[Event]:
+        """Ask what the account has."""
+        return self.apply(
+            ReportBalances(SessionId(0), 0, 0, 0, account_id=account_id, request_id=request_id)
         )
 
     def advance_to(self, now_ns: int) -> list[Event]:

@@ -177,7 +177,7 @@ def test_replay_refuses_other_rules() -> None:
 
 
 GOLDEN = Path(__file__).parent / "golden" / "rules-1"
-GOLDEN_STATE = "f17000023ffb0b9c93435dcf132331d3056a715e96bb5dc2a0e2781bd01a71ff"
+GOLDEN_STATE = "b0c9ec08db0707c713b075e76a7b844e06100df23882e217cca25c31adc314cb"
 
 
 def golden_commands() -> list[Command]:

@@ -27,6 +27,7 @@ from engine.events import (
     OrderRejected,
     OrderReplaced,
     OrderRestated,
+    OrderStatusReported,
     SelfTradeModeSet,
     StorageLowSet,
     Trade,
@@ -36,8 +37,15 @@ from engine.ledger import postings_of
 from engine.order import OrderTerms, OrdStatus, SelfTradeMode, Side, TimeInForce
 from engine.order_memory import CLOSED_AGE_MAX_NS
 from engine.reasons import CancelReason, RejectReason
+from engine.request_events import (
+    BalanceLine,
+    BalancesReported,
+    MassCancelCompleted,
+    MassCancelReported,
+    OrderStatusRefused,
+)
 from engine.scope import Scope
-from engine.units import AccountId, Money
+from engine.units import AccountId, Money, SessionId
 from risk.pre_trade import PreTradeGate
 from tests.exchange_desk import (
     ALICE,
@@ -75,6 +83,7 @@ TERMS = st.one_of(
     st.builds(OrderTerms, is_post_only=st.just(True)),
     st.builds(OrderTerms, min_qty=st.sampled_from([1, 5, 15])),
 )
+SIDE_OF = {True: Side.BUY, False: Side.SELL}
 RESTING_TIMES = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD)
 TIMES = st.sampled_from(list(TimeInForce))
 # Little enough that orders are refused for want of funds now and then.
@@ -338,6 +347,83 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
         self.killed.add(account_id)
         if not stays:
             self.lift_switch(account_id)
+
+    @rule(account_id=st.sampled_from([AccountId(0), ALICE, BOB]), side=st.none() | SIDES)
+    def mass_cancel(self, account_id: AccountId, side: Side | None) -> None:
+        self.count += 1
+        meant = self.meant(account_id, side)
+        scope, scope_id = (Scope.ACCOUNT, account_id) if account_id else (Scope.EVERYTHING, 0)
+        events = self.desk.mass_cancel(account_id, f"m{self.count}", scope, scope_id, side=side)
+        report, end = events[0], events[-1]
+        assert isinstance(report, MassCancelReported)
+        assert isinstance(end, MassCancelCompleted)
+        canceled = [event for event in events[1:-1] if isinstance(event, OrderCanceled)]
+        assert len(canceled) == len(events) - 2
+        assert [order.order_id for order in report.affected] == meant
+        assert [event.order.order_id for event in canceled] == meant
+        assert (report.total, end.canceled_count) == (len(meant), len(meant))
+        for order_id in meant:
+            self.twin.remove(order_id)
+        self.note_endings(events)
+
+    @rule(account_id=st.sampled_from([AccountId(0), ALICE, BOB]), side=st.none() | SIDES)
+    def report_open_orders(self, account_id: AccountId, side: Side | None) -> None:
+        meant = self.meant(account_id, side)
+        scope, scope_id = (Scope.ACCOUNT, account_id) if account_id else (Scope.EVERYTHING, 0)
+        events = self.desk.report_open_orders(account_id, "q", scope, scope_id, side=side)
+        if not meant:
+            if self.twin.is_storage_low:
+                reason = RejectReason.STORAGE_LOW
+            else:
+                reason = RejectReason.UNKNOWN_ORDER
+            refusal = OrderStatusRefused(
+                SessionId(0), account_id, "q", reason, side=side, is_last=True
+            )
+            assert events == [refusal]
+        elif not self.twin.is_storage_low:
+            told = [event for event in events if isinstance(event, OrderStatusReported)]
+            resting = self.resting()
+            assert [
+                (event.order.order_id, event.order.leaves_qty, event.mass_total, event.is_last)
+                for event in told
+            ] == [
+                (order_id, resting[order_id].open_qty, len(meant), order_id == meant[-1])
+                for order_id in meant
+            ]
+            assert len(told) == len(events)
+
+    @rule(cl_ord_id=orders)
+    def report_order(self, cl_ord_id: str) -> None:
+        account_id, order_id = self.ids[cl_ord_id]
+        is_known = self.desk.knows(account_id, cl_ord_id)
+        (event,) = self.desk.report_order(account_id, cl_ord_id, "q")
+        resting = self.resting().get(order_id)
+        if isinstance(event, OrderStatusRefused):
+            assert (event.reason, is_known) == (RejectReason.UNKNOWN_ORDER, False)
+            assert self.may_be_forgotten(cl_ord_id)
+        else:
+            assert isinstance(event, OrderStatusReported)
+            assert event.order.order_id == order_id
+            assert event.order.leaves_qty == (0 if resting is None else resting.open_qty)
+
+    @rule(account_id=ACCOUNTS)
+    def report_balances(self, account_id: AccountId) -> None:
+        (event,) = self.desk.report_balances(account_id, "q")
+        expected = []
+        for asset_id, asset in ((USD, "quote"), (BTC, "base")):
+            balance, held = self.twin.balance(account_id, asset), self.twin.held(account_id, asset)
+            if balance or held:
+                line = (asset_id, Money(balance), Money(held), Money(balance - held))
+                expected.append(BalanceLine(*line))
+        assert event == BalancesReported(SessionId(0), account_id, "q", expected)
+
+    def meant(self, account_id: AccountId, side: Side | None) -> list[int]:
+        """Return the resting orders of the account, 0 for all, on the side, None for both."""
+        return sorted(
+            order.order_id
+            for order in self.twin.resting
+            if account_id in (0, order.account_id) and side in (None, SIDE_OF[order.is_buy])
+        )
 
     @rule(account_id=st.none() | ACCOUNTS)
     def lift_the_switch(self, account_id: AccountId | None) -> None:

@@ -35,6 +35,7 @@ from engine.instrument import Account, Asset, InstrumentDefinition
 from engine.limits import RiskLimits, ScopeLimits
 from engine.order import OrderTerms, OrdType, SelfTradeMode, Side, TimeInForce
 from engine.order_memory import CLOSED_AGE_MAX_NS
+from engine.request_commands import MassCancel, ReportBalances, ReportOpenOrders, ReportOrder
 from engine.runtime.codec import encode_events
 from engine.runtime.replay import hash_state
 from engine.scope import Scope
@@ -78,9 +79,9 @@ class Scribbler:
             return self._replace()
         if pick < 0.72:
             return AdvanceTime()
-        if pick < 0.80:
+        if pick < 0.78:
             return OpenSession(self._session(), rng.randint(0, 3), rng.random() < 0.2)
-        if pick < 0.83:
+        if pick < 0.805:
             return ReleaseSession(self._session(), rng.randint(1, 3))
         if pick < 0.85:
             rare: list[Command] = [
@@ -89,6 +90,8 @@ class Scribbler:
                 SetStorageLow(rng.random() < 0.3),
                 self._self_trade_mode(),
                 self._switch(),
+                self._request(),
+                self._request(),
             ]
             return rng.choice(rare)
         if pick < 0.89:
@@ -113,6 +116,24 @@ class Scribbler:
             rng.random() < 0.5,
             rng.random() < 0.5,
         )
+
+    def _request(self) -> Command:
+        rng = self._rng
+        scope = rng.choice(list(Scope))
+        scope_id = 0 if scope is Scope.EVERYTHING else rng.randint(1, 3)
+        account_id = rng.choice([AccountId(0), self._account(), self._account()])
+        instrument_id = InstrumentId(rng.choice([0, 0, 1, 2, 9]))
+        side = rng.choice([None, None, *Side])
+        nobody = (SessionId(0), 0, 0, 0)
+        commands: list[Command] = [
+            MassCancel(
+                *nobody, account_id, self._cl_ord_id(), scope, scope_id, instrument_id, side
+            ),
+            ReportOpenOrders(*nobody, account_id, "q", scope, scope_id, instrument_id, side),
+            ReportOrder(*nobody, account_id, self._cl_ord_id(), side=side),
+            ReportBalances(*nobody, account_id, "b"),
+        ]
+        return rng.choice(commands)
 
     def _switch(self) -> Command:
         rng = self._rng

@@ -161,6 +161,7 @@ def _check_commands(client: Client, commands: list[tuple[Command, list[Event]]])
             continue
         ran.append((command.epoch, command.msg_seq_num))
         sent = client.messages[command.epoch][command.msg_seq_num - 1]
+        assert isinstance(sent, NewOrder | CancelOrder)
         assert (command.cl_ord_id, command.account_id) == (sent.cl_ord_id, sent.account_id), (
             f"{command} ran instead of {sent}"
         )
