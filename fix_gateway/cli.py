@@ -18,7 +18,7 @@ from engine.runtime.client import ask_status
 from engine.runtime.feed import find_first_unread
 from engine.runtime.journal import JournalDamagedError
 from fix_gateway import break_glass, session_cli, user_cli
-from fix_gateway.control import PlanMaintenance, ask_every_process
+from fix_gateway.control_requests import PlanMaintenance, ask_every_process
 from fix_gateway.fix.position import read_proven
 from fix_gateway.supervisor.child import LINE_BYTES_MAX
 from fix_gateway.supervisor.demo import PASSWORD, DemoConflictError
@@ -26,9 +26,6 @@ from fix_gateway.supervisor.postgres import NoPostgresError
 from fix_gateway.supervisor.service import StartError
 from fix_gateway.supervisor.valkey import NoValkeyError
 from fix_gateway.supervisor.venue import Venue, VenueConfig, VenueInUseError
-from fix_gateway.tools.chaos.run import ChaosConfig, run_chaos
-from fix_gateway.tools.demo_client import Curtain, run_demo
-from fix_gateway.tools.initiator import Counterparty
 from store.postgres import StoreError
 
 START_ERRORS = (
@@ -132,6 +129,10 @@ def demo(
     loop: Annotated[bool, typer.Option("--loop", help="Trade on and on, until Ctrl-C.")] = False,
 ) -> None:
     """Trade DEMO1 against DEMO2 over FIX and print every message, decoded."""
+    # QuickFIX takes a quarter of a second to load, for which no other command should wait.
+    from fix_gateway.tools.demo_client import Curtain, run_demo  # noqa: PLC0415
+    from fix_gateway.tools.initiator import Counterparty  # noqa: PLC0415
+
     fix = Settings().fix
     curtain = Curtain()
     signal.signal(signal.SIGINT, lambda _number, _frame: curtain.fall())
@@ -157,6 +158,8 @@ def chaos(
     starves its processes, fails its writes and cuts its connections; then compares what every
     client was told with the journal. The exit code is 0 only when they agree in everything.
     """
+    from fix_gateway.tools.chaos.run import ChaosConfig, run_chaos  # noqa: PLC0415 - QuickFIX.
+
     config = ChaosConfig(
         fault_count=faults,
         seed=secrets.randbelow(1 << 32) if seed is None else seed,

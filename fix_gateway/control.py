@@ -10,12 +10,20 @@ import socket
 from collections.abc import Awaitable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import msgspec
 import structlog
 
 from engine.units import SessionId
+from fix_gateway.control_requests import (
+    LINE_WAIT_S,
+    WORK_WAIT_S,
+    AskStatus,
+    LogOut,
+    PlanMaintenance,
+    Refresh,
+)
 from fix_gateway.fix.connection import Connection
 from fix_gateway.fix.entrance import Arrival
 from fix_gateway.fix.fields import printable
@@ -24,36 +32,9 @@ from fix_gateway.neighbours import is_listening
 from store.postgres import StoreError
 
 LINE_BYTES_MAX: Final = 16 << 10
-LINE_WAIT_S: Final = 5.0
-WORK_WAIT_S: Final = 15.0
 CLOSE_WAIT_S: Final = 2.0
 
 log = structlog.get_logger("gateway.control")
-
-
-class Refresh(msgspec.Struct, tag_field="do", tag="refresh"):
-    """Read sessions and credentials again and apply them."""
-
-
-class LogOut(msgspec.Struct, tag_field="do", tag="log_out"):
-    """Log the client of a session out."""
-
-    session_id: SessionId
-    text: str
-
-
-class AskStatus(msgspec.Struct, tag_field="do", tag="status"):
-    """Say how the sessions of this process are."""
-
-
-class PlanMaintenance(msgspec.Struct, tag_field="do", tag="maintenance"):
-    """Log everybody out at a time, which is announced, and let nobody in from then on.
-
-    Without a time: call it off.
-    """
-
-    at: Annotated[datetime, msgspec.Meta(tz=True)] | None
-    text: str = ""
 
 
 Request = Refresh | LogOut | AskStatus | PlanMaintenance | RelayRequest
@@ -76,35 +57,6 @@ class Controlled(Protocol):
 
     def take_relayed(self, arrival: Arrival) -> Connection:
         """Return the protocol for a client's connection that is passed on."""
-
-
-def ask_every_process(sockets_dir: Path, request: Refresh | PlanMaintenance) -> dict[str, str]:
-    """Ask all gateway processes that live. Returns by socket why one did not do it, "" if it did.
-
-    Blocks, for at most some seconds each. {} says that there is none.
-    """
-    line = msgspec.json.encode(request) + b"\n"
-    answers = {}
-    for path in sorted(sockets_dir.glob("gateway-*.sock")):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
-            connection.settimeout(WORK_WAIT_S + LINE_WAIT_S)
-            try:
-                connection.connect(str(path))
-            except OSError:
-                continue  # It was left there by one that has died.
-            try:
-                connection.sendall(line)
-                with connection.makefile("rb") as answer:
-                    found = msgspec.json.decode(answer.read(), type=_Answer)
-            except (OSError, msgspec.DecodeError) as error:
-                found = _Answer(ok=False, error=repr(error))
-            answers[path.name] = "" if found.ok else found.error
-    return answers
-
-
-class _Answer(msgspec.Struct):
-    ok: bool
-    error: str = "no reason was given"
 
 
 class ControlServer:
