@@ -7,6 +7,7 @@ stands in the journal, and is written into PostgreSQL as soon as that can be don
 import asyncio
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -53,13 +54,11 @@ def make_entry(event: Event, at: datetime) -> AuditEntry | None:
                 "engine", "session_reset", f"session:{session_id}", {"epoch": epoch}, at
             )
         case KillSwitchPulled(scope, scope_id, reason, actor):
-            return AuditEntry(
-                actor, "kill_switch_pulled", _name(scope, scope_id), {"reason": reason}, at
-            )
+            subject = _name(scope, scope_id)
+            return AuditEntry(actor, "kill_switch_pulled", subject, at=at, reason=reason)
         case KillSwitchLifted(scope, scope_id, reason, actor):
-            return AuditEntry(
-                actor, "kill_switch_lifted", _name(scope, scope_id), {"reason": reason}, at
-            )
+            subject = _name(scope, scope_id)
+            return AuditEntry(actor, "kill_switch_lifted", subject, at=at, reason=reason)
         case KillCompleted(scope, scope_id, canceled_count):
             detail = {"canceled_count": canceled_count}
             return AuditEntry("engine", "kill_completed", _name(scope, scope_id), detail, at)
@@ -83,9 +82,7 @@ def find_entry(record: Record, events: list[Event]) -> Followed | None:
             {"action": other.action, "subject": other.subject, **other.detail}
             for other in entries[1:]
         ]
-        first = AuditEntry(
-            first.actor, first.action, first.subject, {**first.detail, "others": others}, at
-        )
+        first = replace(first, detail={**first.detail, "others": others})
     return Followed(record.seq, first)
 
 

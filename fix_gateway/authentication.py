@@ -114,6 +114,17 @@ class LogonAuthenticator:
                     action="logon_refused",
                     subject=f"fix:{logon.client_comp_id}",
                     detail={"cause": outcome.cause, "peer": arrival.peer},
+                    address=arrival.host,
+                )
+            )
+        elif row is not None:
+            self._audit.add(
+                AuditEntry(
+                    actor=f"fix:{logon.client_comp_id}",
+                    action="logon_authentic",
+                    subject=f"session:{row.session_id}",
+                    detail={"credential_id": outcome.credential_id, "peer": arrival.peer},
+                    address=arrival.host,
                 )
             )
         return outcome

@@ -17,7 +17,7 @@ from config.settings import Settings
 from engine.runtime.client import ask_status
 from engine.runtime.feed import find_first_unread
 from engine.runtime.journal import JournalDamagedError
-from fix_gateway import break_glass, session_cli, user_cli
+from fix_gateway import audit_cli, break_glass, session_cli, user_cli
 from fix_gateway.control_requests import PlanMaintenance, ask_every_process
 from fix_gateway.fix.position import read_proven
 from fix_gateway.supervisor.child import LINE_BYTES_MAX
@@ -44,6 +44,7 @@ journal = typer.Typer(help="Look at the engine's journal.", no_args_is_help=True
 app.add_typer(journal, name="journal")
 app.add_typer(session_cli.app, name="session")
 app.add_typer(user_cli.app, name="user")
+app.add_typer(audit_cli.app, name="audit")
 break_glass.add_to(app)
 
 

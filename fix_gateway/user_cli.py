@@ -5,18 +5,15 @@ Whoever may read the venue's data directory, or names its database, may do this.
 
 import asyncio
 import getpass
-import json
 import secrets
 import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from config.settings import Settings
-from fix_gateway.supervisor.postgres import server_url
-from fix_gateway.supervisor.venue import DATABASE_NAME
+from fix_gateway.store_url import NoDatabaseError, find_store_url
 from store.audit import AuditEntry, add_audit_entries
 from store.operators import (
     NAME_PATTERN,
@@ -25,7 +22,7 @@ from store.operators import (
     set_operator_password,
 )
 from store.passwords import hash_password
-from store.postgres import Connection, Database, StoreError, ensure_database
+from store.postgres import Connection, Database, StoreError
 
 PASSWORD_BYTES: Final = 18
 PASSWORD_LENGTH_MIN: Final = 12
@@ -102,7 +99,7 @@ def _take_password(*, stdin: bool) -> tuple[str, str]:
 def _change(act: Callable[[Connection], Awaitable[None]], action: str, name: str) -> None:
     try:
         asyncio.run(_run(Settings(), act, AuditEntry(_actor(), action, f"operator:{name}")))
-    except UserError as error:
+    except (UserError, NoDatabaseError) as error:
         _end(str(error))
     except StoreError as error:
         _end(f"the database does not answer: {' '.join(str(error).split())}")
@@ -111,7 +108,7 @@ def _change(act: Callable[[Connection], Awaitable[None]], action: str, name: str
 async def _run(
     settings: Settings, act: Callable[[Connection], Awaitable[None]], entry: AuditEntry
 ) -> None:
-    database = Database(await _find_url(settings))
+    database = Database(await find_store_url(settings))
     try:
         await database.open()
         async with database.transaction() as connection:
@@ -119,21 +116,6 @@ async def _run(
             await add_audit_entries(connection, [entry])
     finally:
         await database.close()
-
-
-async def _find_url(settings: Settings) -> str:
-    """Return the URL of the database that the settings name, else of the venue that runs."""
-    if settings.database_url is not None:
-        return settings.database_url.get_secret_value()
-    try:
-        socket_dir = json.loads(settings.status_file.read_text())["postgres_socket_dir"]
-        url = server_url(settings.data_dir, Path(socket_dir))
-    except (OSError, ValueError, TypeError):
-        raise UserError(
-            f"no venue runs in {settings.data_dir.resolve()}, and no database is named in "
-            "WCX_DATABASE_URL"
-        ) from None
-    return await ensure_database(url, DATABASE_NAME)
 
 
 def _actor() -> str:

@@ -9,13 +9,14 @@ from psycopg import conninfo
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 
 
-def migrate(url: str) -> None:
-    """Bring the database to the newest schema. Waits for another process that is doing so.
+def migrate(url: str, revision: str | None = None) -> None:
+    """Bring the database to a schema, the newest. Waits for another process that is doing so.
 
     Blocks; raises StoreError or SQLAlchemy's own error when a step fails: nothing of that step
     is kept.
     """
-    if find_revision(url) == newest_revision():
+    revision = revision or newest_revision()
+    if find_revision(url) == revision:
         return
     # They take a third of a second to load, and most starts find the newest schema.
     from alembic import command  # noqa: PLC0415
@@ -33,7 +34,7 @@ def migrate(url: str) -> None:
         database=parameters.pop("dbname", None),
         query=parameters,
     )
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
 
 
 def newest_revision() -> str:

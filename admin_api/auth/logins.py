@@ -76,9 +76,11 @@ class Logins:
             if cause is not None:
                 self._count(cause)
                 await self._lockout.note_failure(locked, address)
-                await self._audit(f"address:{address}", "login_refused", name, cause=cause.value)
+                await self._audit(
+                    f"address:{address}", "login_refused", name, address, cause=cause.value
+                )
                 return LoginRefused(0)
-            await self._audit(f"operator:{name}", "logged_in", name, address=address)
+            await self._audit(f"operator:{name}", "logged_in", name, address)
             await self._lockout.note_success(locked, address)
         finally:
             self._being_tried.discard(key)
@@ -112,15 +114,16 @@ class Logins:
                 self._told_until_s.popitem(last=False)
             name, address = key
             cause = Cause.LOCKED_OUT.value
-            await self._audit(f"address:{address}", "login_refused", name, cause=cause)
+            await self._audit(f"address:{address}", "login_refused", name, address, cause=cause)
         return LoginRefused(wait_s)
 
     def _count(self, cause: Cause) -> None:
         self._metrics.login_refusals.labels(cause.name.lower()).inc()
 
-    async def _audit(self, actor: str, action: str, name: str, **detail: str) -> None:
+    async def _audit(self, actor: str, action: str, name: str, address: str, **detail: str) -> None:
         # What nobody can be named may be a password that was typed into the wrong field.
         subject = f"operator:{name}" if NAME_PATTERN.fullmatch(name) else "operator:?"
-        log.info("audit", actor=actor, action=action, subject=subject, **detail)
+        log.info("audit", actor=actor, action=action, subject=subject, address=address, **detail)
+        entry = AuditEntry(actor, action, subject, detail, address=address)
         async with self._database.transaction() as connection:
-            await add_audit_entries(connection, [AuditEntry(actor, action, subject, detail)])
+            await add_audit_entries(connection, [entry])

@@ -36,6 +36,6 @@ async def list_audit_log(
         rows = await list_audit_rows(
             connection, before_id=before_id, subject=subject, actor=actor, limit=limit + 1
         )
-    items = [AuditView(**asdict(row)) for row in rows[:limit]]
+    items = [AuditView(**{**asdict(row), "hash": row.hash.hex()}) for row in rows[:limit]]
     has_more = len(rows) > limit
     return AuditPage(items=items, next_before_id=items[-1].audit_id if has_more else None)

@@ -1,6 +1,6 @@
 """FIX sessions: set up and changed. What is changed holds at once."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
@@ -121,8 +121,8 @@ async def change_fix_session(
             before = view_session(row, services.engine).model_dump(mode="json", include=set(values))
             row = await update_session(connection, row.session_id, values)
             after = body.model_dump(mode="json", exclude_unset=True)
-            detail = {"from": before, "to": after}
-            await add_audit_entries(connection, [_entry(operator, "session_changed", row, detail)])
+            entry = _entry(operator, "session_changed", row, {})
+            await add_audit_entries(connection, [replace(entry, before=before, after=after)])
     return await _tell(services, response, row)
 
 

@@ -133,7 +133,12 @@ def test_log_goes_on_where_it_ended(
                 action="session_reset",
                 subject=f"session:{SESSION}",
                 detail={"epoch": 1 + len(venue.resets)},
+                reason="",
+                address="",
+                before=None,
+                after=None,
                 engine_seq=Seq(venue.resets[-1]),
+                hash=row.hash,
             )
             assert row.at > datetime.fromtimestamp(START_NS / 1e9, UTC)
 
@@ -232,13 +237,14 @@ def test_kill_switches_are_told_with_whoever_pulled_them() -> None:
     found = find_entry(Record(Seq(9), 0, 1, 0, b"", b""), events)
     assert found is not None
     others = [{"action": "kill_completed", "subject": "everything", "canceled_count": 12}]
-    detail = {"reason": "fat finger", "others": others}
-    assert found.entry == AuditEntry("os:ops", "kill_switch_pulled", "firm:4", detail)
+    assert found.entry == AuditEntry(
+        "os:ops", "kill_switch_pulled", "firm:4", {"others": others}, reason="fat finger"
+    )
     lifted = KillSwitchLifted(Scope.SESSION, 7, "it was a test", "operator:bob os:wcx")
     found = find_entry(Record(Seq(9), 0, 1, 0, b"", b""), [lifted])
     assert found is not None
     assert found.entry == AuditEntry(
-        "operator:bob os:wcx", "kill_switch_lifted", "session:7", {"reason": "it was a test"}
+        "operator:bob os:wcx", "kill_switch_lifted", "session:7", reason="it was a test"
     )
 
 

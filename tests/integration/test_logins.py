@@ -54,13 +54,13 @@ class Desk:
     ) -> str | LoginRefused:
         return await self.logins.log_in(name or self.name, password, address)
 
-    async def audited(self) -> list[tuple[str, str, dict[str, Any]]]:
+    async def audited(self) -> list[tuple[str, str, str, dict[str, Any]]]:
         """Return what the log tells of the operator, the oldest first."""
         async with self.database.transaction() as connection:
             rows = await list_audit_rows(
                 connection, before_id=None, subject=f"operator:{self.name}", actor=None, limit=99
             )
-        return [(row.actor, row.action, row.detail) for row in reversed(rows)]
+        return [(row.actor, row.action, row.address, row.detail) for row in reversed(rows)]
 
 
 @asynccontextmanager
@@ -95,9 +95,9 @@ def test_right_password_gives_a_token(on_postgres: Callable[[Scenario], None]) -
             assert await desk.try_password(RIGHT) == LoginRefused(0)
             assert is_token_of(await desk.try_password("another one"), "anna")
             assert await desk.audited() == [
-                ("operator:anna", "logged_in", {"address": HERE}),
-                (f"address:{HERE}", "login_refused", {"cause": "wrong password"}),
-                ("operator:anna", "logged_in", {"address": HERE}),
+                ("operator:anna", "logged_in", HERE, {}),
+                (f"address:{HERE}", "login_refused", HERE, {"cause": "wrong password"}),
+                ("operator:anna", "logged_in", HERE, {}),
             ]
 
     on_postgres(scenario)
@@ -117,7 +117,7 @@ def test_refusals_are_all_alike(on_postgres: Callable[[Scenario], None]) -> None
                 assert operator is not None
                 assert not operator.is_enabled
             assert await desk.try_password(RIGHT) == LoginRefused(0)
-            assert [detail["cause"] for _, _, detail in await desk.audited()] == [
+            assert [detail["cause"] for *_, detail in await desk.audited()] == [
                 "wrong password",
                 "disabled",
             ]
@@ -146,7 +146,7 @@ def test_wait_grows_and_is_the_address_s_own(on_postgres: Callable[[Scenario], N
             # The past is forgotten: one more failure costs nothing.
             assert await desk.try_password("wrong") == LoginRefused(0)
             assert is_token_of(await desk.try_password(RIGHT), "carl")
-            causes = [detail.get("cause") for _, _, detail in await desk.audited()]
+            causes = [detail.get("cause") for *_, detail in await desk.audited()]
             assert causes == [
                 *["wrong password"] * 5,
                 "locked out",  # Once for the wait, not for each try in it.
