@@ -7,6 +7,14 @@ written before it stay readable; a tag is never used again for another command.
 import msgspec
 
 from engine.instrument import Account, Asset, InstrumentDefinition
+from engine.ledger_commands import (
+    RequestWithdrawal,
+    SetCreditLine,
+    SetFees,
+    SetFirmFeeTier,
+    SettleWithdrawal,
+    TransferFunds,
+)
 from engine.limits import RiskLimits, ScopeLimits
 from engine.order import OrderTerms, OrdType, SelfTradeMode, Side, TimeInForce
 from engine.request_commands import (
@@ -280,6 +288,17 @@ SessionCommand = NewOrder | CancelOrder | ReplaceOrder | RequestCommand
 PresenceCommand = LogOnSession | LogOffSession
 """What the owner of a FIX session says of its client."""
 
+LedgerCommand = (
+    AdjustBalance
+    | SetFees
+    | SetFirmFeeTier
+    | RequestWithdrawal
+    | SettleWithdrawal
+    | TransferFunds
+    | SetCreditLine
+)
+"""What is said about money."""
+
 KillCommand = PullKillSwitch | LiftKillSwitch
 """What stops trading, and lets it go on."""
 
@@ -309,4 +328,10 @@ Command = (
     | ReportOrder
     | ReportOpenOrders
     | ReportBalances
+    | SetFees
+    | SetFirmFeeTier
+    | RequestWithdrawal
+    | SettleWithdrawal
+    | TransferFunds
+    | SetCreditLine
 )

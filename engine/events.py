@@ -7,6 +7,14 @@ commands: flat arrays, new fields at the end with a default, tags never used aga
 import msgspec
 
 from engine.instrument import Account, Asset, InstrumentDefinition
+from engine.ledger_events import (
+    CreditLineSet,
+    FeesSet,
+    FirmFeeTierSet,
+    FundsTransferred,
+    WithdrawalRequested,
+    WithdrawalSettled,
+)
 from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
 from engine.order import OrderView, SelfTradeMode
 from engine.reasons import CancelReason, RejectReason
@@ -128,7 +136,8 @@ class Trade(msgspec.Struct, frozen=True, array_like=True, tag=13):
     """One side of a match. The other side is the event beside it, with the same `trade_id`.
 
     `is_resting` is true for the order that was in the book. `notional` is what `qty` cost, in the
-    quote asset; `base_amount` is `qty` in the base asset's own decimals.
+    quote asset; `base_amount` is `qty` in the base asset's own decimals. `fee` is what the account
+    pays for it in `fee_asset_id`, below 0 for what it is paid; asset 0 where there are no fees.
     """
 
     order: OrderView
@@ -140,6 +149,8 @@ class Trade(msgspec.Struct, frozen=True, array_like=True, tag=13):
     base_asset_id: AssetId
     quote_asset_id: AssetId
     is_resting: bool
+    fee: Money = Money(0)
+    fee_asset_id: AssetId = AssetId(0)
 
 
 class OrderCanceled(msgspec.Struct, frozen=True, array_like=True, tag=14):
@@ -342,6 +353,12 @@ Event = (
     | MassCancelCompleted
     | OrderStatusRefused
     | BalancesReported
+    | FeesSet
+    | FirmFeeTierSet
+    | WithdrawalRequested
+    | WithdrawalSettled
+    | FundsTransferred
+    | CreditLineSet
 )
 
 

@@ -39,7 +39,6 @@ from engine.events import (
     AccountOpened,
     AccountThrottleSet,
     AssetDefined,
-    BalanceAdjusted,
     CommandRefused,
     Event,
     InstrumentDefined,
@@ -54,10 +53,18 @@ from engine.events import (
     SessionReset,
     StorageLowSet,
 )
+from engine.fees import FeeTable
 from engine.gate import RiskGate
-from engine.instrument import fits_the_journal
 from engine.kill_switches import KillSwitches
-from engine.ledger import EXTERNAL, Balance, Ledger
+from engine.ledger import Balance, Ledger
+from engine.ledger_commands import (
+    RequestWithdrawal,
+    SetCreditLine,
+    SetFees,
+    SetFirmFeeTier,
+    SettleWithdrawal,
+    TransferFunds,
+)
 from engine.order import Order
 from engine.order_finder import OrderFinder
 from engine.ownership import Grant, Ownership
@@ -70,7 +77,8 @@ from engine.scope import Scope
 from engine.state import BalanceState, ExchangeState, GrantState, OrderState
 from engine.sweeper import Sweep, Sweeper
 from engine.trading import Trading
-from engine.units import Money, OrderId, Seq
+from engine.treasury import Treasury
+from engine.units import OrderId, Seq
 
 RULES_VERSION: Final = 1
 """Goes up with every change after which an old journal would give other events."""
@@ -85,11 +93,18 @@ class Exchange:
         self.reference = Reference()
         self._gate = gate
         self._ledger = Ledger()
+        self._fees = FeeTable(self.reference)
+        self._treasury = Treasury(self.reference, self._ledger, self._fees)
         self._ownership = Ownership()
         self._presence = Presence()
         self._kill_switches = KillSwitches()
         self._trading = Trading(
-            self.reference, self._ledger, gate, self._presence, self._kill_switches
+            self.reference,
+            self._ledger,
+            self._fees,
+            gate,
+            self._presence,
+            self._kill_switches,
         )
         self._finder = OrderFinder(self.reference, self._ownership, self._trading.open_orders)
         self._sweeper = Sweeper(self._finder, self._trading)
@@ -113,7 +128,7 @@ class Exchange:
         for limits in state.limits:
             gate.set_limits(limits)
         for line in state.balances:
-            balance = Balance(line.balance, line.held)
+            balance = Balance(line.balance, line.held, line.credit)
             exchange._ledger.restore(line.account_id, line.asset_id, balance)
         for account_id, reference in state.references:
             exchange._ledger.restore_reference(account_id, reference)
@@ -123,6 +138,9 @@ class Exchange:
                     grant.session_id, grant.generation, grant.epoch, grant.watermark, grant.is_held
                 )
             )
+        exchange._fees.restore(state.fee_schedules, state.fee_tiers)
+        for withdrawal in state.withdrawals:
+            exchange._ledger.restore_withdrawal(withdrawal)
         exchange._trading.restore(
             [item.make_order() for item in state.open_orders],
             [(item.closed_at_ns, item.make_order()) for item in state.closed_orders],
@@ -178,8 +196,16 @@ class Exchange:
                 return [self._define(command)]
             case SetRiskLimits() | SetScopeLimits() | SetAccountThrottle() | SetSelfTradeMode():
                 return [self._limit(now_ns, command)]
-            case AdjustBalance():
-                return [self._adjust_balance(command)]
+            case (
+                AdjustBalance()
+                | SetFees()
+                | SetFirmFeeTier()
+                | RequestWithdrawal()
+                | SettleWithdrawal()
+                | TransferFunds()
+                | SetCreditLine()
+            ):
+                return [self._treasury.apply(seq, command)]
             case SetStorageLow():
                 return self._set_storage_low(command)
             case PullKillSwitch() | LiftKillSwitch():
@@ -230,9 +256,9 @@ class Exchange:
             accounts=list(self.reference.accounts.values()),
             limits=self._gate.limits(),
             balances=[
-                BalanceState(account_id, asset_id, balance.balance, balance.held)
+                BalanceState(account_id, asset_id, balance.balance, balance.held, balance.credit)
                 for account_id, asset_id, balance in self._ledger.balances()
-                if balance.balance or balance.held
+                if balance.balance or balance.held or balance.credit
             ],
             references=self._ledger.references(),
             grants=[
@@ -251,11 +277,14 @@ class Exchange:
                     order.held,
                     order.expires_at_ns,
                     outlives_connection=order.outlives_connection,
+                    fees=order.fees,
                 )
                 for order in self._open_orders()
             ],
             closed_orders=[
-                OrderState(order.view(), order.held, order.expires_at_ns, closed_at_ns)
+                OrderState(
+                    order.view(), order.held, order.expires_at_ns, closed_at_ns, fees=order.fees
+                )
                 for closed_at_ns, order in self._trading.memory.closed()
             ],
             trade_id_last=self._trading.trade_id_last,
@@ -268,6 +297,9 @@ class Exchange:
             self_trade_defaults=self._trading.self_trade.defaults(),
             former_names=self._trading.memory.former_names(),
             status_requests=self._requests.status_reports.requests(),
+            fee_schedules=self._fees.schedules(),
+            fee_tiers=self._fees.tiers(),
+            withdrawals=self._ledger.withdrawals(),
         )
 
     def _apply_session_command(self, seq: Seq, now_ns: int, command: SessionCommand) -> list[Event]:
@@ -419,32 +451,6 @@ class Exchange:
         return AccountThrottleSet(
             account_id, self._gate.change_throttle(account_id, rate, burst, now_ns)
         )
-
-    def _adjust_balance(self, command: AdjustBalance) -> Event:
-        account_id, amount = command.account_id, command.amount
-        if account_id not in self.reference.accounts:
-            return CommandRefused(RejectReason.ACCOUNT_UNKNOWN, actual=account_id)
-        if command.asset_id not in self.reference.assets:
-            return CommandRefused(RejectReason.ASSET_UNKNOWN, actual=command.asset_id)
-        if self._ledger.has_reference(account_id, command.reference):
-            return CommandRefused(RejectReason.DUPLICATE_REFERENCE)
-        balance = self._ledger.get_balance(account_id, command.asset_id)
-        external = self._ledger.get_balance(EXTERNAL, command.asset_id)
-        if amount == 0 or not fits_the_journal(external.balance - amount):
-            return CommandRefused(RejectReason.AMOUNT_INVALID, actual=amount)
-        if balance.available + amount < 0:
-            return CommandRefused(
-                RejectReason.INSUFFICIENT_BALANCE, limit=balance.available, actual=-amount
-            )
-        adjusted = BalanceAdjusted(
-            account_id=account_id,
-            asset_id=command.asset_id,
-            amount=amount,
-            balance=Money(balance.balance + amount),
-            reference=command.reference,
-        )
-        self._ledger.adjust(adjusted)
-        return adjusted
 
     def _set_storage_low(self, command: SetStorageLow) -> list[Event]:
         if command.is_low == self._trading.is_storage_low:

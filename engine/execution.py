@@ -9,10 +9,11 @@ from engine.matching import find_limit, find_reach, next_match
 from engine.order import Order, OrdType, SelfTradeMode, TimeInForce
 from engine.reasons import CancelReason
 from engine.self_trade import SelfTradeGuard, SelfTradeRules
-from engine.units import TradeId
+from engine.units import AssetId, Money, TradeId
 
 MARKET = OrdType.MARKET
 FOK = TimeInForce.FOK
+NO_FEE: Final = (Money(0), AssetId(0))
 RESTING_TIMES: Final = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD)
 
 
@@ -109,7 +110,11 @@ class Execution:
         aggressor.fill(qty, notional)
         floor.books[instrument.instrument_id].side(resting.side).fill(resting, qty, notional)
         for order in (aggressor, resting):
-            floor.release(order, instrument, qty)
+            floor.release(order, instrument)
+            fee, fee_asset_id = NO_FEE
+            if order.fees is not None:
+                fee = order.fees.fee(notional, is_resting=order is resting)
+                fee_asset_id = instrument.quote.asset_id
             trade = Trade(
                 order=order.view(),
                 trade_id=floor.trade_id_last,
@@ -120,6 +125,8 @@ class Execution:
                 base_asset_id=instrument.base.asset_id,
                 quote_asset_id=instrument.quote.asset_id,
                 is_resting=order is resting,
+                fee=fee,
+                fee_asset_id=fee_asset_id,
             )
             floor.ledger.settle(trade)
             events.append(trade)

@@ -9,6 +9,8 @@ from typing import Final
 from engine.book import OrderBook
 from engine.events import OrderCanceled
 from engine.expiry import ExpiryQueue
+from engine.fee_rates import FeeRates
+from engine.fees import FeeTable
 from engine.instrument import Instrument
 from engine.ledger import Ledger
 from engine.open_orders import OpenOrders
@@ -37,9 +39,10 @@ DAY = TimeInForce.DAY
 class Floor:
     """The orders that the exchange knows. Belongs to the thread that applies commands."""
 
-    def __init__(self, reference: Reference, ledger: Ledger) -> None:
+    def __init__(self, reference: Reference, ledger: Ledger, fees: FeeTable) -> None:
         self.reference = reference
         self.ledger = ledger
+        self.fees = fees
         self.memory = OrderMemory()
         self.open_orders = OpenOrders()
         self.expiries = ExpiryQueue()
@@ -114,9 +117,9 @@ class Floor:
     def change(self, order: Order, instrument: Instrument, qty: Qty, price: Price) -> None:
         """Give an order that is in no book another total quantity and price, and hold for those.
 
-        It has been checked: `qty` is above what is filled, and the account can pay.
+        It has been checked: `qty` is above what is filled, and the account can pay. The fees of
+        this moment hold for it from now on.
         """
-        self._release_all(order, instrument)
         order.order_qty = qty
         order.leaves_qty = Qty(qty - order.cum_qty)
         order.price = price
@@ -124,22 +127,23 @@ class Floor:
 
     def reduce(self, order: Order, qty: Qty) -> None:
         """Make an order smaller by `qty`, which leaves some of it. If it rests, in its place."""
-        self.release(order, self.reference.instruments[order.instrument_id], qty)
         if order.level is not None:
             order.level.qty -= qty
         order.reduce(qty)
+        self.release(order, self.reference.instruments[order.instrument_id])
 
-    def release(self, order: Order, instrument: Instrument, qty: Qty) -> None:
-        """Give back what is held for `qty` of the order."""
-        amount = hold_amount(order, instrument, qty)
-        order.held = Money(order.held - amount)
-        assert order.held >= 0
-        self.ledger.release(order.account_id, paid_asset(order.side, instrument), amount)
+    def release(self, order: Order, instrument: Instrument) -> None:
+        """Give back what is held for the order beyond what is open of it, to the last unit."""
+        needed = hold_amount(order, instrument, order.leaves_qty)
+        self.ledger.release(
+            order.account_id, paid_asset(order.side, instrument), Money(order.held - needed)
+        )
+        order.held = needed
 
     def end(self, order: Order, instrument: Instrument, now_ns: int, ord_status: OrdStatus) -> None:
         """End an order that is in no book, and release what is held for it."""
-        self.release(order, instrument, order.leaves_qty)
         order.end(ord_status)
+        self.release(order, instrument)
         self.memory.close(order, now_ns)
 
     def cancel(
@@ -158,12 +162,12 @@ class Floor:
         return OrderCanceled(order.view(), reason, canceled_qty, cl_ord_id, request_session_id)
 
     def _hold(self, order: Order, instrument: Instrument) -> None:
+        """Hold what the order may cost by the fees of this moment, instead of what it holds."""
+        asset_id = paid_asset(order.side, instrument)
+        self.ledger.release(order.account_id, asset_id, order.held)
+        order.fees = self.fees.find(order.account_id, order.instrument_id)
         order.held = hold_amount(order, instrument, order.leaves_qty)
-        self.ledger.hold(order.account_id, paid_asset(order.side, instrument), order.held)
-
-    def _release_all(self, order: Order, instrument: Instrument) -> None:
-        self.ledger.release(order.account_id, paid_asset(order.side, instrument), order.held)
-        order.held = Money(0)
+        self.ledger.hold(order.account_id, asset_id, order.held)
 
 
 def paid_asset(side: Side, instrument: Instrument) -> AssetId:
@@ -176,8 +180,13 @@ def hold_amount(order: Order, instrument: Instrument, qty: Qty) -> Money:
     if order.price is None:
         return Money(0)
     if order.side is BUY:
-        return instrument.notional(order.price, qty)
+        return with_fee(instrument.notional(order.price, qty), order.fees)
     return instrument.base_amount(qty)
+
+
+def with_fee(notional: Money, fees: FeeRates | None) -> Money:
+    """Return what a buyer may have to pay in all. A seller's fee comes out of what he is paid."""
+    return notional if fees is None else Money(notional + fees.worst_fee(notional))
 
 
 def _day_end_ns(instrument: Instrument, now_ns: int) -> int:

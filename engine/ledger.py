@@ -2,19 +2,26 @@
 
 Nothing appears or vanishes: every event that moves money is a set of postings that sum to zero for
 each asset. Money from outside comes from the `EXTERNAL` account; the two sides of a match settle
-through `CLEARING`, which is flat again when both are done.
+through `CLEARING`, which is flat again when both are done. Fees go to the venue's own account,
+`FEES`, and rebates come from it.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+import msgspec
+
 from engine.events import BalanceAdjusted, Event, Trade
+from engine.ledger_events import CreditLineSet, FundsTransferred, WithdrawalSettled
 from engine.order import Side
 from engine.units import AccountId, AssetId, Money
 
 EXTERNAL: Final = AccountId(0)
 CLEARING: Final = AccountId(-1)
+FEES: Final = AccountId(-2)
+VENUE_ACCOUNTS: Final = (EXTERNAL, FEES)
+"""Not anybody's: what they have is what all others together have less, or more."""
 
 BUY = Side.BUY
 
@@ -29,24 +36,47 @@ class Posting(NamedTuple):
 
 @dataclass(slots=True)
 class Balance:
-    """What an account has of one asset: `held` of it is reserved for open orders."""
+    """What an account has of one asset, below zero what it owes.
+
+    `held` of it is reserved for open orders and for withdrawals under way. It may owe up to
+    `credit`.
+    """
 
     balance: Money = Money(0)
     held: Money = Money(0)
+    credit: Money = Money(0)
 
     @property
     def available(self) -> Money:
-        """What new orders and withdrawals may use."""
-        return Money(self.balance - self.held)
+        """What new orders may use."""
+        return Money(self.balance - self.held + self.credit)
+
+    @property
+    def withdrawable(self) -> Money:
+        """What may leave the account: credit is for trading."""
+        return Money(max(0, self.balance - self.held))
+
+
+class Withdrawal(msgspec.Struct, frozen=True, array_like=True):
+    """Money that is held until somebody says whether it has left the venue."""
+
+    withdrawal_id: int
+    account_id: AccountId
+    asset_id: AssetId
+    amount: Money
+    reference: str
 
 
 class Ledger:
     """Balances and holds of all accounts. Belongs to the thread that applies commands."""
 
-    __slots__ = ("_accounts", "_references")
+    __slots__ = ("_accounts", "_references", "_withdrawals")
 
     def __init__(self) -> None:
-        self._accounts: dict[AccountId, dict[AssetId, Balance]] = {EXTERNAL: {}}
+        self._accounts: dict[AccountId, dict[AssetId, Balance]] = {
+            account_id: {} for account_id in VENUE_ACCOUNTS
+        }
+        self._withdrawals: dict[int, Withdrawal] = {}
         self._references: dict[tuple[AccountId, str], None] = {}
 
     def open_account(self, account_id: AccountId) -> None:
@@ -89,6 +119,8 @@ class Ledger:
         else:
             base.balance = Money(base.balance - trade.base_amount)
             quote.balance = Money(quote.balance + trade.notional)
+        if trade.fee:
+            self._pay(account_id, FEES, trade.fee_asset_id, trade.fee)
         assert base.available >= 0
         assert quote.available >= 0
 
@@ -96,15 +128,46 @@ class Ledger:
         """Whether a transfer of that name has been made on the account."""
         return (account_id, reference) in self._references
 
-    def adjust(self, adjusted: BalanceAdjusted) -> None:
-        """Let money in from outside, or out."""
-        balance = self.get_balance(adjusted.account_id, adjusted.asset_id)
-        external = self.get_balance(EXTERNAL, adjusted.asset_id)
-        balance.balance = Money(balance.balance + adjusted.amount)
-        external.balance = Money(external.balance - adjusted.amount)
-        assert balance.available >= 0
-        assert balance.balance == adjusted.balance
-        self._references[(adjusted.account_id, adjusted.reference)] = None
+    def book(self, event: BalanceAdjusted | FundsTransferred | WithdrawalSettled) -> None:
+        """Let money come, go or change hands. The caller has checked that it is there."""
+        for posting in postings_of(event):
+            balance = self.get_balance(posting.account_id, posting.asset_id)
+            balance.balance = Money(balance.balance + posting.amount)
+        assert self.get_balance(event.account_id, event.asset_id).balance == event.balance
+        self._references[(event.account_id, event.reference)] = None
+
+    def set_aside(self, withdrawal: Withdrawal) -> None:
+        """Hold what is to be withdrawn. The caller has checked that it is there."""
+        self.hold(withdrawal.account_id, withdrawal.asset_id, withdrawal.amount)
+        self._withdrawals[withdrawal.withdrawal_id] = withdrawal
+        self._references[(withdrawal.account_id, withdrawal.reference)] = None
+
+    def give_back(self, withdrawal: Withdrawal) -> None:
+        """Hold no longer what was to be withdrawn."""
+        del self._withdrawals[withdrawal.withdrawal_id]
+        self.release(withdrawal.account_id, withdrawal.asset_id, withdrawal.amount)
+
+    def find_withdrawal(self, withdrawal_id: int) -> Withdrawal | None:
+        """Return a withdrawal that is under way, None when there is none of that number."""
+        return self._withdrawals.get(withdrawal_id)
+
+    def withdrawals(self) -> list[Withdrawal]:
+        """Return the withdrawals under way, the oldest first."""
+        return list(self._withdrawals.values())
+
+    def set_credit(self, line: CreditLineSet) -> None:
+        """Let an account owe up to a limit."""
+        self.get_balance(line.account_id, line.asset_id).credit = line.limit
+
+    def credit_total(self, asset_id: AssetId) -> int:
+        """Return how much of an asset all accounts together may owe."""
+        return sum(
+            assets[asset_id].credit for assets in self._accounts.values() if asset_id in assets
+        )
+
+    def restore_withdrawal(self, withdrawal: Withdrawal) -> None:
+        """Know again of a withdrawal under way. What it holds is part of the balance."""
+        self._withdrawals[withdrawal.withdrawal_id] = withdrawal
 
     def restore(self, account_id: AccountId, asset_id: AssetId, balance: Balance) -> None:
         """Put back a balance as it stood. The account is open."""
@@ -131,25 +194,54 @@ class Ledger:
         """Return the names of all transfers so far."""
         return list(self._references)
 
+    def _pay(
+        self, payer_id: AccountId, payee_id: AccountId, asset_id: AssetId, amount: Money
+    ) -> None:
+        payer = self.get_balance(payer_id, asset_id)
+        payee = self.get_balance(payee_id, asset_id)
+        payer.balance = Money(payer.balance - amount)
+        payee.balance = Money(payee.balance + amount)
+
 
 def postings_of(event: Event) -> tuple[Posting, ...]:
     """Return what the event moved, () for an event that moves no money. Sums to zero per asset."""
     match event:
         case Trade():
-            account_id = event.order.account_id
-            sign = 1 if event.order.side is BUY else -1
-            base = Money(sign * event.base_amount)
-            quote = Money(-sign * event.notional)
-            return (
-                Posting(account_id, event.base_asset_id, base),
-                Posting(CLEARING, event.base_asset_id, Money(-base)),
-                Posting(account_id, event.quote_asset_id, quote),
-                Posting(CLEARING, event.quote_asset_id, Money(-quote)),
-            )
+            return _trade_postings(event)
         case BalanceAdjusted():
             return (
                 Posting(event.account_id, event.asset_id, event.amount),
                 Posting(EXTERNAL, event.asset_id, Money(-event.amount)),
             )
+        case WithdrawalSettled() if event.is_paid:
+            return (
+                Posting(event.account_id, event.asset_id, Money(-event.amount)),
+                Posting(EXTERNAL, event.asset_id, event.amount),
+            )
+        case FundsTransferred():
+            return (
+                Posting(event.account_id, event.asset_id, Money(-event.amount)),
+                Posting(event.to_account_id, event.asset_id, event.amount),
+            )
         case _:
             return ()
+
+
+def _trade_postings(trade: Trade) -> tuple[Posting, ...]:
+    account_id = trade.order.account_id
+    sign = 1 if trade.order.side is BUY else -1
+    base = Money(sign * trade.base_amount)
+    quote = Money(-sign * trade.notional)
+    postings = (
+        Posting(account_id, trade.base_asset_id, base),
+        Posting(CLEARING, trade.base_asset_id, Money(-base)),
+        Posting(account_id, trade.quote_asset_id, quote),
+        Posting(CLEARING, trade.quote_asset_id, Money(-quote)),
+    )
+    if not trade.fee:
+        return postings
+    return (
+        *postings,
+        Posting(account_id, trade.fee_asset_id, Money(-trade.fee)),
+        Posting(FEES, trade.fee_asset_id, trade.fee),
+    )

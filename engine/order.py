@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from engine.fee_rates import FeeRates
 from engine.units import AccountId, ClOrdId, InstrumentId, Money, OrderId, Price, Qty, SessionId
 
 
@@ -102,8 +103,9 @@ class Order:
 
     Belongs to the thread that applies commands. `held` is the money reserved for what is still
     open; `expires_at_ns` is when the order ends by itself, 0 for never. One that
-    `outlives_connection` is spared when orders are cancelled on disconnect. `level`, `ahead` and
-    `behind` are its place in the book, None while it has none.
+    `outlives_connection` is spared when orders are cancelled on disconnect. `fees` is what its
+    trades are charged, None for nothing. `level`, `ahead` and `behind` are its place in the book,
+    None while it has none.
     """
 
     order_id: OrderId
@@ -124,6 +126,7 @@ class Order:
     expires_at_ns: int = 0
     outlives_connection: bool = False
     terms: OrderTerms | None = None
+    fees: FeeRates | None = None
     level: Any = field(default=None, repr=False)  # The book's PriceLevel, a layer above.
     ahead: "Order | None" = field(default=None, repr=False)
     behind: "Order | None" = field(default=None, repr=False)

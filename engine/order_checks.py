@@ -3,7 +3,7 @@
 from typing import Final
 
 from engine.commands import CancelOrder, NewOrder, ReplaceOrder
-from engine.floor import Floor, paid_asset
+from engine.floor import Floor, paid_asset, with_fee
 from engine.gate import Funding, Rejection, RiskGate
 from engine.instrument import Account, Instrument, fits_the_journal
 from engine.kill_switches import KillSwitches
@@ -169,7 +169,11 @@ class OrderChecks:
                 command.account_id, command.session_id, command.terms
             )
             notional = self._reach(command, command.order_qty, guard).notional
-        needed = notional if command.side is BUY else instrument.base_amount(command.order_qty)
+        if command.side is BUY:
+            fees = self._floor.fees.find(command.account_id, command.instrument_id)
+            needed = with_fee(notional, fees)
+        else:
+            needed = instrument.base_amount(command.order_qty)
         asset_id = paid_asset(command.side, instrument)
         available = self._floor.ledger.get_balance(command.account_id, asset_id).available
         # A sum over a deep book may pass what the journal can write; no account has that much.
@@ -182,10 +186,18 @@ class OrderChecks:
         open_qty = Qty(amended.order_qty - order.cum_qty)
         needed = instrument.base_amount(open_qty)
         if order.side is BUY:
-            needed = instrument.notional(amended.price, open_qty)
+            fees = order.fees
+            if not is_only_smaller(order, amended.order_qty, amended.price):
+                fees = self._floor.fees.find(order.account_id, order.instrument_id)
+            needed = with_fee(instrument.notional(amended.price, open_qty), fees)
         asset_id = paid_asset(order.side, instrument)
         available = self._floor.ledger.get_balance(order.account_id, asset_id).available
         return Funding(notional, needed, Money(available + order.held))
+
+
+def is_only_smaller(order: Order, qty: Qty, price: Price | None) -> bool:
+    """Whether an amendment takes some of the quantity away and changes nothing else."""
+    return price == order.price and qty < order.order_qty
 
 
 def _as_entered(command: ReplaceOrder, order: Order) -> NewOrder:

@@ -28,6 +28,8 @@ class RejectReason(Enum):
     SCALE_UNSUPPORTED = 304
     DUPLICATE_REFERENCE = 305
     NOT_KILLED = 306
+    WITHDRAWAL_UNKNOWN = 311
+    SAME_ACCOUNT = 312
     # The state of the venue.
     STORAGE_LOW = 351
     KILLED = 352
@@ -44,6 +46,8 @@ class RejectReason(Enum):
     MIN_QTY_INVALID = 522
     POST_ONLY_CANNOT_REST = 523
     ALL_OR_NONE_UNSUPPORTED = 524
+    FEE_RATE_INVALID = 551
+    FEE_TIER_INVALID = 552
     # Price and size rules of the instrument.
     TICK_SIZE = 601
     LOT_SIZE = 602
@@ -55,6 +59,7 @@ class RejectReason(Enum):
     MAX_ORDER_NOTIONAL = 703
     # Funds.
     INSUFFICIENT_BALANCE = 801
+    CREDIT_IN_USE = 821
     # The book.
     POST_ONLY_WOULD_TRADE = 901
     SELF_TRADE = 902

@@ -24,6 +24,7 @@ from engine.instrument import Instrument
 from engine.order import OrdStatus
 from engine.reasons import CancelReason, RejectReason
 from engine.reference import Reference
+from engine.units import format_fixed
 
 NO_ORDER_ID: Final = "NONE"
 NO_SYMBOL: Final = "[N/A]"
@@ -86,7 +87,8 @@ class Report:
     """An ExecutionReport(8): the order as it stood after the event, and what the event was.
 
     Numbers are decimal text in the instrument's decimals. None is a field that does not apply.
-    `reason` is the code of a refusal or of a cancel, `trade_id` is the same on both sides.
+    `reason` is the code of a refusal or of a cancel, `trade_id` is the same on both sides. `fee` is
+    what the fill cost in `fee_asset`, with a minus what it earned.
     """
 
     exec_id: str
@@ -109,6 +111,8 @@ class Report:
     last_px: str | None = None
     trade_id: str | None = None
     last_liquidity_ind: str | None = None
+    fee: str | None = None
+    fee_asset: str | None = None
     ord_rej_reason: str | None = None
     exec_restatement_reason: str | None = None
     reason: str | None = None
@@ -154,6 +158,10 @@ def make_report(event: ExecutionEvent, exec_id: str, reference: Reference) -> Re
             report.last_px = format_price(event.price)
             report.trade_id = str(event.trade_id)
             report.last_liquidity_ind = ADDED_LIQUIDITY if event.is_resting else REMOVED_LIQUIDITY
+            fee_asset = reference.assets.get(event.fee_asset_id)
+            if fee_asset is not None:
+                report.fee = format_fixed(event.fee, fee_asset.decimals)
+                report.fee_asset = fee_asset.symbol
         case OrderRestated():
             report.exec_restatement_reason = PARTIAL_DECLINE
             report.reason = event.reason.name

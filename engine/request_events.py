@@ -70,12 +70,16 @@ class OrderStatusRefused(msgspec.Struct, frozen=True, array_like=True, tag=62):
 
 
 class BalanceLine(msgspec.Struct, frozen=True, array_like=True):
-    """What an account has of one asset. `held` is for open orders, `available` for new ones."""
+    """What an account has of one asset, below zero what it owes, `credit` being the most.
+
+    `held` is for open orders and withdrawals under way, `available` for new orders.
+    """
 
     asset_id: AssetId
     balance: Money
     held: Money
     available: Money
+    credit: Money = Money(0)
 
 
 class BalancesReported(msgspec.Struct, frozen=True, array_like=True, tag=63):

@@ -124,9 +124,11 @@ class Requests:
             account_id=account_id,
             request_id=command.request_id,
             lines=[
-                BalanceLine(asset_id, balance.balance, balance.held, balance.available)
+                BalanceLine(
+                    asset_id, balance.balance, balance.held, balance.available, balance.credit
+                )
                 for asset_id, balance in (self._ledger.of_account(account_id) if is_known else ())
-                if balance.balance or balance.held
+                if balance.balance or balance.held or balance.credit
             ],
             reason=None if is_known else RejectReason.ACCOUNT_UNKNOWN,
         )

@@ -4,9 +4,12 @@ from collections import defaultdict
 
 import msgspec
 
+from engine.fee_rates import FeeRates
+from engine.fees import FeeSchedule, FirmTier
+from engine.floor import with_fee
 from engine.instrument import Account, Asset, Instrument, InstrumentDefinition, make_instrument
 from engine.kill_switches import PulledSwitch
-from engine.ledger import EXTERNAL
+from engine.ledger import VENUE_ACCOUNTS, Withdrawal
 from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
 from engine.order import Order, OrderView, Side
 from engine.order_memory import FormerName
@@ -18,12 +21,13 @@ from engine.units import AccountId, AssetId, InstrumentId, Money, SessionId, Tra
 
 
 class BalanceState(msgspec.Struct, frozen=True, array_like=True):
-    """What an account has of an asset. Account 0 is the outside world."""
+    """What an account has of an asset. Account 0 is the outside world, -2 the venue's fees."""
 
     account_id: AccountId
     asset_id: AssetId
     balance: Money
     held: Money
+    credit: Money = Money(0)
 
 
 class GrantState(msgspec.Struct, frozen=True, array_like=True):
@@ -44,6 +48,7 @@ class OrderState(msgspec.Struct, frozen=True, array_like=True):
     expires_at_ns: int
     closed_at_ns: int = 0
     outlives_connection: bool = False
+    fees: FeeRates | None = None
 
     def make_order(self) -> Order:
         """Return the order itself, with no place in a book yet."""
@@ -67,6 +72,7 @@ class OrderState(msgspec.Struct, frozen=True, array_like=True):
             expires_at_ns=self.expires_at_ns,
             outlives_connection=self.outlives_connection,
             terms=view.terms,
+            fees=self.fees,
         )
 
 
@@ -95,6 +101,9 @@ class ExchangeState(msgspec.Struct, frozen=True, array_like=True):
     former_names: list[FormerName] = []
     self_trade_defaults: list[SelfTradeDefault] = []
     status_requests: list[StatusRequest] = []
+    fee_schedules: list[FeeSchedule] = []
+    fee_tiers: list[FirmTier] = []
+    withdrawals: list[Withdrawal] = []
 
 
 def make_instruments(state: ExchangeState) -> dict[InstrumentId, Instrument]:
@@ -138,23 +147,25 @@ def _wrong_holds(state: ExchangeState) -> list[str]:
         instrument = instruments[order.instrument_id]
         assert order.price is not None
         if order.side is Side.BUY:
-            amount = instrument.notional(order.price, order.leaves_qty)
+            amount = with_fee(instrument.notional(order.price, order.leaves_qty), item.fees)
             needed[(order.account_id, instrument.quote.asset_id)] += amount
         else:
             amount = instrument.base_amount(order.leaves_qty)
             needed[(order.account_id, instrument.base.asset_id)] += amount
+    for withdrawal in state.withdrawals:
+        needed[(withdrawal.account_id, withdrawal.asset_id)] += withdrawal.amount
     faults = []
     for line in state.balances:
         open_amount = needed.pop((line.account_id, line.asset_id), 0)
         if line.held != open_amount:
             faults.append(
                 f"account {line.account_id} holds {line.held} of asset {line.asset_id}, "
-                f"its open orders need {open_amount}"
+                f"its open orders and withdrawals need {open_amount}"
             )
-        if line.balance < line.held and line.account_id != EXTERNAL:
+        if line.balance + line.credit < line.held and line.account_id not in VENUE_ACCOUNTS:
             faults.append(
-                f"account {line.account_id} has {line.balance} of asset {line.asset_id}, "
-                f"less than the {line.held} it holds"
+                f"account {line.account_id} has {line.balance} of asset {line.asset_id} and a "
+                f"credit of {line.credit}, less than the {line.held} it holds"
             )
     faults.extend(f"no balance for the holds of account and asset {key}" for key in needed)
     return faults

@@ -15,13 +15,14 @@ from engine.events import (
     OrderStatusReported,
 )
 from engine.execution import Execution
+from engine.fees import FeeTable
 from engine.floor import Floor
 from engine.gate import Rejection, RiskGate
 from engine.kill_switches import KillSwitches
 from engine.ledger import Ledger
 from engine.open_orders import OpenOrders
 from engine.order import Order, OrderView, OrdStatus
-from engine.order_checks import OrderChecks
+from engine.order_checks import OrderChecks, is_only_smaller
 from engine.order_memory import FormerName, OrderMemory
 from engine.presence import Presence
 from engine.reasons import CancelReason, RejectReason
@@ -39,12 +40,13 @@ class Trading:
         self,
         reference: Reference,
         ledger: Ledger,
+        fees: FeeTable,
         gate: RiskGate,
         presence: Presence,
         kill_switches: KillSwitches,
     ) -> None:
         self._reference = reference
-        self._floor = Floor(reference, ledger)
+        self._floor = Floor(reference, ledger, fees)
         self.self_trade = SelfTradeRules(reference)
         self._execution = Execution(self._floor, self.self_trade)
         self._checks = OrderChecks(self._floor, gate, presence, kill_switches, self.self_trade)
@@ -146,7 +148,7 @@ class Trading:
         assert command.price is not None
         instrument = self._reference.instruments[order.instrument_id]
         orig_cl_ord_id = order.cl_ord_id
-        keeps_priority = command.price == order.price and command.order_qty < order.order_qty
+        keeps_priority = is_only_smaller(order, command.order_qty, command.price)
         if keeps_priority:
             self._floor.reduce(order, Qty(order.order_qty - command.order_qty))
         else:

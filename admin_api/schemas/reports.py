@@ -36,6 +36,11 @@ class ExecutionReportView(BaseModel):
     last_liquidity_ind: str | None = Field(
         description="LastLiquidityInd(851): 1 added liquidity, 2 removed it"
     )
+    fee: str | None = Field(
+        description="MiscFeeAmt(137): what the fill cost, below 0 what it earned",
+        examples=["0.05000000"],
+    )
+    fee_asset: str | None = Field(description="MiscFeeCurr(138)", examples=["USD"])
     ord_rej_reason: str | None = Field(description="OrdRejReason(103)")
     exec_restatement_reason: str | None = Field(description="ExecRestatementReason(378)")
     reason: str | None = Field(

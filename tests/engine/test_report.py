@@ -121,6 +121,6 @@ def test_order_for_an_unknown_symbol_is_reported_too(desk: Desk) -> None:
 
 
 def test_every_field_has_its_tag() -> None:
-    """Only the reason has none: over FIX it is the code in front of Text(58)."""
-    assert set(Report.__slots__) - set(REPORT_TAGS) == {"reason"}
+    """The reason has none: over FIX it is the code in front of Text(58). A fee is a group."""
+    assert set(Report.__slots__) - set(REPORT_TAGS) == {"reason", "fee", "fee_asset"}
     assert set(REPORT_TAGS) < set(Report.__slots__)

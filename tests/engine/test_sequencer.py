@@ -177,7 +177,7 @@ def test_replay_refuses_other_rules() -> None:
 
 
 GOLDEN = Path(__file__).parent / "golden" / "rules-1"
-GOLDEN_STATE = "b0c9ec08db0707c713b075e76a7b844e06100df23882e217cca25c31adc314cb"
+GOLDEN_STATE = "bcd097a14fd8a6eb5d91a6fbaa4ee2c53a9328a749f2b0a26e7fc2df8550e542"
 
 
 def golden_commands() -> list[Command]:

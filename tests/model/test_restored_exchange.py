@@ -31,7 +31,16 @@ from engine.commands import (
     SetStorageLow,
 )
 from engine.exchange import Exchange
+from engine.fee_rates import FEE_PPM_MAX, FeeRates
 from engine.instrument import Account, Asset, InstrumentDefinition
+from engine.ledger_commands import (
+    RequestWithdrawal,
+    SetCreditLine,
+    SetFees,
+    SetFirmFeeTier,
+    SettleWithdrawal,
+    TransferFunds,
+)
 from engine.limits import RiskLimits, ScopeLimits
 from engine.order import OrderTerms, OrdType, SelfTradeMode, Side, TimeInForce
 from engine.order_memory import CLOSED_AGE_MAX_NS
@@ -97,10 +106,25 @@ class Scribbler:
         if pick < 0.89:
             return self._presence()
         if pick < 0.94:
-            amount = rng.choice([-1, 1, 1, 5]) * UNIT * rng.randint(0, 50)
-            reference = f"r{rng.randint(1, 40)}"
-            return AdjustBalance(self._account(), self._asset(), Money(amount), reference)
+            return self._about_money()
         return self._definition()
+
+    def _about_money(self) -> Command:
+        rng = self._rng
+        rates = FeeRates(rng.randint(-50_000, 50_000), rng.randint(-50_000, FEE_PPM_MAX + 5))
+        amount, reference = Money(rng.randint(-1, 10 * UNIT)), f"r{rng.randint(1, 40)}"
+        commands: list[Command] = [
+            SetFees(self._instrument(), rng.randint(0, 2), rng.choice([None, rates])),
+            SetFirmFeeTier(FirmId(rng.randint(1, 3)), rng.randint(0, 2)),
+            RequestWithdrawal(self._account(), self._asset(), amount, reference),
+            SettleWithdrawal(rng.randint(1, COMMANDS_MAX), rng.random() < 0.5),
+            TransferFunds(self._account(), self._account(), self._asset(), amount, reference),
+            SetCreditLine(self._account(), self._asset(), amount),
+        ]
+        if rng.random() < 0.4:
+            amount = Money(rng.choice([-1, 1, 1, 5]) * UNIT * rng.randint(0, 50))
+            return AdjustBalance(self._account(), self._asset(), amount, reference)
+        return rng.choice(commands)
 
     def _presence(self) -> Command:
         rng = self._rng

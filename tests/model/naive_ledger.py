@@ -1,0 +1,113 @@
+"""A slow ledger that is plainly right: a list of all that ever moved, summed from scratch.
+
+It is told which orders came, traded and went, and works out by itself what that costs. It shares no
+code with the engine.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+OUTSIDE = 0
+VENUE = -2
+Rates = tuple[int, int]
+"""Maker and taker, in millionths."""
+
+
+@dataclass
+class NaiveHold:
+    """An open order, as far as money is concerned. `price` None holds nothing."""
+
+    account_id: int
+    is_buy: bool
+    price: int | None
+    open_qty: int
+    rates: Rates
+
+
+@dataclass(frozen=True)
+class NaivePayout:
+    """Money that waits to be paid out."""
+
+    account_id: int
+    asset: str
+    amount: int
+
+
+class NaiveLedger:
+    """Assets are "base" and "quote"; `firms` says which firm an account is of."""
+
+    def __init__(self, firms: dict[int, int], *, notional_factor: int, base_factor: int) -> None:
+        self.firms = firms
+        self._notional_factor = notional_factor
+        self._base_factor = base_factor
+        self.moves: list[tuple[int, str, int]] = []
+        self.references: set[tuple[int, str]] = set()
+        self.credit: dict[tuple[int, str], int] = {}
+        self.payouts: dict[int, NaivePayout] = {}
+        self.orders: dict[int, NaiveHold] = {}
+        self.rates: dict[int, Rates] = {}
+        self.tiers: dict[int, int] = {}
+
+    def move(self, payer: int, payee: int, asset: str, amount: int) -> None:
+        """Let money go from one to another."""
+        self.moves += [(payer, asset, -amount), (payee, asset, amount)]
+
+    def balance(self, account_id: int, asset: str) -> int:
+        """Return what the account has."""
+        return sum(amount for who, what, amount in self.moves if (who, what) == (account_id, asset))
+
+    def held(self, account_id: int, asset: str) -> int:
+        """Return what its open orders may cost, and what is to be paid out to it."""
+        return sum(
+            self.cost(order)
+            for order in self.orders.values()
+            if (order.account_id, "quote" if order.is_buy else "base") == (account_id, asset)
+        ) + sum(
+            payout.amount
+            for payout in self.payouts.values()
+            if (payout.account_id, payout.asset) == (account_id, asset)
+        )
+
+    def own(self, account_id: int, asset: str) -> int:
+        """Return what may leave the account."""
+        return max(0, self.balance(account_id, asset) - self.held(account_id, asset))
+
+    def available(self, account_id: int, asset: str) -> int:
+        """Return what new orders may use."""
+        line = self.credit.get((account_id, asset), 0)
+        return self.balance(account_id, asset) - self.held(account_id, asset) + line
+
+    def rates_of(self, account_id: int) -> Rates:
+        """Return what orders of the account are charged from now on."""
+        tier = self.tiers.get(self.firms[account_id], 0)
+        return self.rates.get(tier, self.rates.get(0, (0, 0)))
+
+    def cost(self, order: NaiveHold) -> int:
+        """Return the most that what is open of the order can cost."""
+        if order.price is None:
+            return 0
+        if not order.is_buy:
+            return order.open_qty * self._base_factor
+        value = order.price * order.open_qty * self._notional_factor
+        return value + share(value, max(0, *order.rates))
+
+    def fill(self, order_id: int, qty: int, price: int, *, is_resting: bool) -> int:
+        """Settle one side of a trade. Returns the fee."""
+        order = self.orders[order_id]
+        value, base = price * qty * self._notional_factor, qty * self._base_factor
+        fee = share(value, order.rates[0 if is_resting else 1])
+        sign = 1 if order.is_buy else -1
+        self.moves += [
+            (order.account_id, "quote", -sign * value - fee),
+            (order.account_id, "base", sign * base),
+            (VENUE, "quote", fee),
+        ]
+        order.open_qty -= qty
+        if not order.open_qty:
+            del self.orders[order_id]
+        return fee
+
+
+def share(value: int, ppm: int) -> int:
+    """Return so many millionths of a value, what is less than a unit being left out."""
+    return int(Fraction(value * ppm, 1_000_000))
