@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from store.migrate import migrate
 from store.postgres import ensure_database, wait_until_reachable
 
 PORTS_PER_WORKER = 4000
+LOG_CHARS_MAX = 20_000
 
 
 # Each of several test processes looks for free ports in a range of its own.
@@ -31,6 +32,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.integration)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the venues of a test that failed have logged last."""
+    report = yield
+    if report.failed:
+        for name, value in getattr(item, "funcargs", {}).items():
+            if isinstance(value, VenueProcess):
+                report.sections.append((f"log of {name}", value.log_text()[-LOG_CHARS_MAX:]))
+    return report
 
 
 Scenario = Callable[[str], Awaitable[None]]
