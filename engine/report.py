@@ -117,6 +117,9 @@ class Report:
     exec_restatement_reason: str | None = None
     reason: str | None = None
     text: str | None = None
+    exec_inst: str | None = None
+    min_qty: str | None = None
+    expires_at_ns: int | None = None
 
 
 def make_report(event: ExecutionEvent, exec_id: str, reference: Reference) -> Report:

@@ -31,7 +31,6 @@ from fix_gateway.fix.connection import Connection
 from fix_gateway.fix.edge import Edge, EdgeLimits
 from fix_gateway.fix.engine_link import GatewayLink
 from fix_gateway.fix.entrance import Arrival, Entrance, EntranceLimits
-from fix_gateway.fix.execution_report import ReportBuilder
 from fix_gateway.fix.resend import ResendPace
 from fix_gateway.fix.session_tools import SessionTools
 from fix_gateway.fix.sessions import FixSession
@@ -91,7 +90,7 @@ class Gateway:
         self._link = GatewayLink(config.engine_socket, config.journal_dir, self)
         tools = SessionTools(
             engine=self._link,
-            builder=ReportBuilder(self._reference),
+            reference=self._reference,
             translator=Translator(
                 self._reference, resend_order_age_max_ns=config.resend_order_age_max_ns
             ),

@@ -17,7 +17,7 @@ from config.settings import Settings
 from engine.runtime.client import ask_status
 from engine.runtime.feed import find_first_unread
 from engine.runtime.journal import JournalDamagedError
-from fix_gateway import audit_cli, break_glass, session_cli, user_cli
+from fix_gateway import audit_cli, break_glass, fix_cli, session_cli, user_cli
 from fix_gateway.control_requests import PlanMaintenance, ask_every_process
 from fix_gateway.fix.position import read_proven
 from fix_gateway.supervisor.child import LINE_BYTES_MAX
@@ -45,6 +45,7 @@ app.add_typer(journal, name="journal")
 app.add_typer(session_cli.app, name="session")
 app.add_typer(user_cli.app, name="user")
 app.add_typer(audit_cli.app, name="audit")
+app.add_typer(fix_cli.app, name="fix")
 break_glass.add_to(app)
 
 
@@ -302,8 +303,8 @@ def _how_to_connect(settings: Settings, *, is_demo: bool) -> str:
     fix, rest = settings.fix, settings.rest
     lines = [
         "",
-        f"FIX      {fix.host}:{fix.port}, over TLS port {fix.tls_port}  FIX.4.4, "
-        f"TargetCompID {fix.comp_id}",
+        f"FIX      {fix.host}:{fix.port}, over TLS port {fix.tls_port}  "
+        f"FIX.4.2, FIX.4.4, FIXT.1.1, TargetCompID {fix.comp_id}",
         f"REST     http://{rest.host}:{rest.port}/docs  operators log in: wcx user --help",
         f"metrics  http://127.0.0.1:{fix.metrics_port}/metrics (gateway), "
         f"http://127.0.0.1:{settings.engine.metrics_port}/metrics (engine)",
@@ -312,7 +313,8 @@ def _how_to_connect(settings: Settings, *, is_demo: bool) -> str:
     ]
     if is_demo:
         lines.append(
-            "demo     SenderCompID and Username DEMO1, DEMO2 or T01 to T20, "
+            "demo     SenderCompID and Username DEMO1, DEMO2, T01 to T20 (FIX.4.4), DEMO3, "
+            "U01 to U05 (FIX.4.2), DEMO4, V01 to V05 (FIXT.1.1), "
             f"Password {PASSWORD}; symbols BTC-USD, ETH-USD, SOL-USD"
         )
     return "\n".join(lines)

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import quote
@@ -13,13 +14,14 @@ from urllib.parse import quote
 import typer
 
 from config.settings import Settings
-from fix_gateway.fix.dictionary import dictionary_path
+from fix_gateway.fix.dictionary import BEGIN_STRINGS, TRANSPORT, dictionary_path
 from fix_gateway.tools.rest import RestClient, RestError
 
 ADMIN: Final = "admin"
 KICKED: Final = "logged out by the operator"
 DAY_S: Final = 24 * 3600
 HEART_BT_INT_S: Final = 30
+FIXT: Final = "FIXT.1.1"
 # A client on this machine connects to the loopback address when the door is open everywhere.
 EVERYWHERE: Final = {"0.0.0.0", "::"}  # noqa: S104 - It is compared with, not bound to.
 
@@ -40,6 +42,20 @@ PublicKeyFile = Annotated[
     typer.Option("--public-key", help="Ed25519 in PEM; without it a pair is made and shown once."),
 ]
 
+
+class FixVersion(StrEnum):
+    """The versions that a session may speak, by the names of their dictionaries."""
+
+    FIX_4_2 = "4.2"
+    FIX_4_4 = "4.4"
+    FIX_5_0_SP2 = "5.0sp2"
+
+    @property
+    def begin_string(self) -> str:
+        """BeginString(8)."""
+        return next(text for text, version in BEGIN_STRINGS.items() if version == self.value)
+
+
 app = typer.Typer(help="FIX sessions and their credentials.", no_args_is_help=True)
 
 
@@ -48,6 +64,9 @@ def add(
     client_comp_id: Annotated[str, typer.Argument(help="The client's SenderCompID(49).")],
     *,
     firm: Annotated[str, typer.Option(help="The firm's name.")],
+    version: Annotated[
+        FixVersion, typer.Option(help="Of FIX; 5.0sp2 is over FIXT.1.1.")
+    ] = FixVersion.FIX_4_4,
     account: Annotated[
         str | None, typer.Option(help="The account of its orders; else one named like the session.")
     ] = None,
@@ -79,6 +98,7 @@ def add(
                 "firm_id": firm_id,
                 "account_id": account_id,
                 "client_comp_id": client_comp_id,
+                "begin_string": version.begin_string,
                 **body,
             },
         )
@@ -247,7 +267,6 @@ def make_initiator_config(
     """
     fix = settings.fix
     comp_id = session["client_comp_id"]
-    version = session["begin_string"].removeprefix("FIX.")
     low = session["heart_bt_int_min_s"] or fix.heart_bt_int_min_s
     high = session["heart_bt_int_max_s"] or fix.heart_bt_int_max_s
     return "\n".join(
@@ -261,7 +280,7 @@ def make_initiator_config(
             "SocketNodelay=Y",
             f"FileStorePath=store-{comp_id}",
             "UseDataDictionary=Y",
-            f"DataDictionary={dictionary_path(version)}",
+            *_dictionary_lines(session["begin_string"]),
             "",
             "[SESSION]",
             f"BeginString={session['begin_string']}",
@@ -272,6 +291,17 @@ def make_initiator_config(
             "ResetOnLogon=N",
         ]
     )
+
+
+def _dictionary_lines(begin_string: str) -> list[str]:
+    version = BEGIN_STRINGS[begin_string]
+    if begin_string != FIXT:
+        return [f"DataDictionary={dictionary_path(version)}"]
+    return [
+        "DefaultApplVerID=FIX.5.0SP2",
+        f"TransportDataDictionary={dictionary_path(TRANSPORT)}",
+        f"AppDataDictionary={dictionary_path(version)}",
+    ]
 
 
 def _connect_lines(settings: Settings, tls_host: str | None) -> list[str]:

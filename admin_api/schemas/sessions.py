@@ -89,7 +89,9 @@ class NewFixSessionBody(FixSessionChange):
 
     firm_id: Identity
     account_id: Identity = Field(description="The account of orders without Account(1)")
-    begin_string: Literal["FIX.4.4"] = "FIX.4.4"
+    begin_string: Literal["FIX.4.2", "FIX.4.4", "FIXT.1.1"] = Field(
+        default="FIX.4.4", description="FIXT.1.1 is FIX 5.0 SP2"
+    )
     client_comp_id: CompId = Field(description="The client's SenderCompID(49)")
 
 

@@ -24,7 +24,8 @@ from typing import Any, Final, ParamSpec, Protocol
 import quickfix
 import structlog
 
-from fix_gateway.fix.dictionary import dictionary_path
+from fix_gateway.fix.dialect import Dialect, find_dialect
+from fix_gateway.fix.dictionary import TRANSPORT, dictionary_path
 from fix_gateway.fix.fail_stop import fail_stop
 from fix_gateway.fix.fields import SOH
 from fix_gateway.fix.message_store import SessionIdentity, SessionStore
@@ -35,7 +36,7 @@ RECEIVE_BYTES: Final = 1 << 18
 LISTEN_TRIES: Final = 20
 LISTEN_RETRY_S: Final = 0.01
 UNVALIDATED: Final = False  # QuickFIX fills in length and checksum when it sends.
-VERSIONS: Final = {"FIX.4.4": "4.4"}
+APPLICATION_VERSION: Final = "FIX.5.0SP2"  # What QuickFIX calls ApplVerID(1128) 9.
 SETTINGS: Final = {
     "ConnectionType": "acceptor",
     # Schedules and resets are ours: QuickFIX must never end a session or wipe a store by the clock.
@@ -51,7 +52,6 @@ SETTINGS: Final = {
     "AllowUnknownMsgFields": "Y",
     "ValidateLengthAndChecksum": "Y",
     "UseDataDictionary": "Y",
-    "TimestampPrecision": "6",
     "SocketNodelay": "Y",
 }
 
@@ -332,7 +332,7 @@ def _settings(
         "TargetCompID": identity.client_comp_id,
         "FileStorePath": str(store_dir),
         "SocketAcceptPort": str(port),
-        "DataDictionary": str(dictionary_path(VERSIONS[identity.begin_string])),
+        **_dialect_settings(find_dialect(identity.begin_string)),
     }
     dictionary = quickfix.Dictionary()
     for key, value in values.items():
@@ -340,6 +340,18 @@ def _settings(
     settings = quickfix.SessionSettings()
     settings.set(session_id, dictionary)
     return settings
+
+
+def _dialect_settings(dialect: Dialect) -> dict[str, str]:
+    own = {"TimestampPrecision": str(dialect.timestamp_digits)}
+    path = str(dictionary_path(dialect.version))
+    if not dialect.is_fixt:
+        return own | {"DataDictionary": path}
+    return own | {
+        "DefaultApplVerID": APPLICATION_VERSION,
+        "TransportDataDictionary": str(dictionary_path(TRANSPORT)),
+        "AppDataDictionary": path,
+    }
 
 
 def _free_port() -> int:

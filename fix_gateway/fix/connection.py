@@ -301,10 +301,10 @@ class Connection(asyncio.BufferedProtocol):
         self._edge.metrics.logons.labels("refused").inc()
         self.write(
             build_refusal(
-                logon.begin_string,
+                logon,
                 self._edge.entrance.gateway_comp_id,
-                logon.client_comp_id,
                 refusal.text,
+                refusal.session_status,
                 time.time_ns(),
             )
         )

@@ -20,8 +20,10 @@ from fix_gateway.fix.logon import (
     Admission,
     HeartBtIntBounds,
     Logon,
+    SessionStatus,
     check_asked_modes,
     check_heart_bt_int,
+    check_version,
 )
 from fix_gateway.fix.sessions import FixSession
 from fix_gateway.metrics import GatewayMetrics
@@ -67,6 +69,7 @@ class Refusal:
 
     text: str
     cause: str
+    session_status: SessionStatus = SessionStatus.INVALID_USERNAME_OR_PASSWORD
 
 
 @dataclass(frozen=True)
@@ -181,19 +184,24 @@ class Entrance:
             return proof
         assert session is not None
         mistake = check_heart_bt_int(logon, self._heart_bt_int_bounds(session))
-        mistake = mistake or check_asked_modes(logon)
-        if mistake is None and logon.is_reset:
+        mistake = mistake or check_version(logon) or check_asked_modes(logon)
+        if mistake is not None:
+            return Refusal(mistake, mistake, SessionStatus.LOGOUT_COMPLETE)
+        closed = self.why_closed(session.row)
+        if closed is not None and logon.is_reset:
             # Others are told in their session: a client on QuickFIX counts every Logout, so that of
             # a session which goes on with its numbers must bear one of them.
-            mistake = self.why_closed(session.row)
-        if mistake is not None:
-            return Refusal(mistake, mistake)
+            return Refusal(closed, closed, SessionStatus.LOGONS_NOT_ALLOWED_AT_THIS_TIME)
         if logon.new_password:
             refusal = await self.authenticator.change_password(
                 session.row.session_id, logon.username, logon.password, logon.new_password
             )
             if refusal is not None:
-                return Refusal(f"NewPassword(925) {refusal}", "the new password was refused")
+                return Refusal(
+                    f"NewPassword(925) {refusal}",
+                    "the new password was refused",
+                    SessionStatus.NEW_PASSWORD_DOES_NOT_COMPLY_WITH_POLICY,
+                )
         return await self._enter(
             session, logon, Admission.of(logon, arrival.peer, proof.credential_id)
         )

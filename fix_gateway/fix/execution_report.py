@@ -1,22 +1,18 @@
 """Events to FIX reports: each a function of one event, so live, resent and replayed agree."""
 
+from operator import attrgetter
 from typing import Final
 
 from engine.events import CancelRejected, OrderEvent
 from engine.explain import explain
 from engine.order import OrdStatus
-from engine.reasons import RejectReason
+from engine.reasons import CancelReason, RejectReason
 from engine.reference import Reference
-from engine.report import (
-    NO_ORDER_ID,
-    ORD_REJ_REASONS,
-    ORD_STATUS_TEXT,
-    OTHER,
-    Report,
-    make_report,
-)
+from engine.report import NO_ORDER_ID, ORD_STATUS_TEXT, REMOVED_LIQUIDITY, Report, make_report
 from engine.runtime.feed import Position
+from fix_gateway.fix.dialect import Dialect
 from fix_gateway.fix.fields import (
+    SOH,
     BusinessRejectReason,
     ExecType,
     Fields,
@@ -28,50 +24,64 @@ from fix_gateway.fix.fields import (
 )
 from fix_gateway.fix.translate import Refusal
 
-YES: Final = "Y"
+YES, NO = "Y", "N"
 TO_CANCEL_REQUEST: Final = "1"
 TO_REPLACE_REQUEST: Final = "2"
-CXL_REJ_REASONS: Final = {
-    RejectReason.TOO_LATE_TO_CANCEL: "0",
-    RejectReason.UNKNOWN_ORDER: "1",
-    RejectReason.DUPLICATE_CLORDID: "6",
-}
-REPORT_TAGS: Final = {
-    "exec_id": Tag.EXEC_ID,
-    "order_id": Tag.ORDER_ID,
-    "cl_ord_id": Tag.CL_ORD_ID,
-    "orig_cl_ord_id": Tag.ORIG_CL_ORD_ID,
-    "exec_type": Tag.EXEC_TYPE,
-    "ord_status": Tag.ORD_STATUS,
-    "account": Tag.ACCOUNT,
-    "symbol": Tag.SYMBOL,
-    "side": Tag.SIDE,
-    "ord_type": Tag.ORD_TYPE,
-    "time_in_force": Tag.TIME_IN_FORCE,
-    "order_qty": Tag.ORDER_QTY,
-    "price": Tag.PRICE,
-    "last_qty": Tag.LAST_QTY,
-    "last_px": Tag.LAST_PX,
-    "leaves_qty": Tag.LEAVES_QTY,
-    "cum_qty": Tag.CUM_QTY,
-    "avg_px": Tag.AVG_PX,
-    # FIX 4.4 has no TrdMatchID(880) in this report.
-    "trade_id": Tag.SECONDARY_EXEC_ID,
-    "last_liquidity_ind": Tag.LAST_LIQUIDITY_IND,
-    "ord_rej_reason": Tag.ORD_REJ_REASON,
-    "exec_restatement_reason": Tag.EXEC_RESTATEMENT_REASON,
-    "text": Tag.TEXT,
+NEW_INFORMATION, STATUS = "0", "3"  # ExecTransType(20).
+PARTIAL_FILL_4_2, FILL_4_2 = "1", "2"  # ExecType(150) of FIX 4.2.
+FILLED: Final = ORD_STATUS_TEXT[OrdStatus.FILLED]
+
+# Where each field of a report goes. A version takes the first of the tags that it has, or does not
+# tell it.
+REPORT_TAGS: Final[dict[str, tuple[int, ...]]] = {
+    "exec_id": (Tag.EXEC_ID,),
+    "order_id": (Tag.ORDER_ID,),
+    "cl_ord_id": (Tag.CL_ORD_ID,),
+    "orig_cl_ord_id": (Tag.ORIG_CL_ORD_ID,),
+    "exec_type": (Tag.EXEC_TYPE,),
+    "ord_status": (Tag.ORD_STATUS,),
+    "account": (Tag.ACCOUNT,),
+    "symbol": (Tag.SYMBOL,),
+    "side": (Tag.SIDE,),
+    "ord_type": (Tag.ORD_TYPE,),
+    "time_in_force": (Tag.TIME_IN_FORCE,),
+    "order_qty": (Tag.ORDER_QTY,),
+    "price": (Tag.PRICE,),
+    "exec_inst": (Tag.EXEC_INST,),
+    "min_qty": (Tag.MIN_QTY,),
+    "last_qty": (Tag.LAST_QTY,),
+    "last_px": (Tag.LAST_PX,),
+    "leaves_qty": (Tag.LEAVES_QTY,),
+    "cum_qty": (Tag.CUM_QTY,),
+    "avg_px": (Tag.AVG_PX,),
+    "trade_id": (Tag.TRD_MATCH_ID, Tag.SECONDARY_EXEC_ID),
+    "last_liquidity_ind": (Tag.LAST_LIQUIDITY_IND,),
+    "ord_rej_reason": (Tag.ORD_REJ_REASON,),
+    "exec_restatement_reason": (Tag.EXEC_RESTATEMENT_REASON,),
+    "text": (Tag.TEXT,),
 }
 
 Pairs = list[tuple[int, str]]
 
 
 class ReportBuilder:
-    """Builds the bodies of outgoing messages, from 35= on. Belongs to the gateway's thread."""
+    """Builds the bodies of a session's outgoing messages, from 35= on, in its dialect.
 
-    def __init__(self, reference: Reference) -> None:
+    Belongs to the gateway's thread.
+    """
+
+    def __init__(self, reference: Reference, dialect: Dialect) -> None:
+        self.dialect = dialect
         self._reference = reference
-        self._timestamps = UtcTimestamps()
+        self._timestamps = UtcTimestamps(dialect.timestamp_digits)
+        told = {
+            name: tag
+            for name, tags in REPORT_TAGS.items()
+            if (tag := next((tag for tag in tags if tag in dialect.report_tags), None)) is not None
+        }
+        self._values_of = attrgetter(*told)
+        self._heads = [f"{int(tag)}=" for tag in told.values()]
+        self._has_aggressor = Tag.AGGRESSOR_INDICATOR in dialect.report_tags
 
     def build_report(
         self,
@@ -82,16 +92,46 @@ class ReportBuilder:
         is_poss_resend: bool = False,
     ) -> str:
         """Return the report of an event. With `is_poss_resend` it bears PossResend(97)=Y."""
-        head: Pairs = [(Tag.POSS_RESEND, YES)] if is_poss_resend else []
         if isinstance(event, CancelRejected):
+            head: Pairs = [(Tag.POSS_RESEND, YES)] if is_poss_resend else []
             return self._build_cancel_reject(event, head, happened_at_ns)
-        pairs = [
-            (Tag.MSG_TYPE, MsgType.EXECUTION_REPORT),
-            *head,
-            *_fields_of(make_report(event, position.exec_id, self._reference)),
-            (Tag.TRANSACT_TIME, self._timestamps.format(happened_at_ns)),
-        ]
-        return join_fields(pairs)
+        report = make_report(event, position.exec_id, self._reference)
+        extra = self._in_dialect(report)
+        resent = f"97=Y{SOH}" if is_poss_resend else ""
+        told = "".join(
+            [
+                f"{head}{value}{SOH}"
+                for head, value in zip(self._heads, self._values_of(report), strict=True)
+                if value is not None
+            ]
+        )
+        return f"35=8{SOH}{resent}{told}{extra}60={self._timestamps.format(happened_at_ns)}{SOH}"
+
+    def _in_dialect(self, report: Report) -> str:
+        """Put the report's codes into those of the version, and return what it says besides."""
+        dialect = self.dialect
+        extra = ""
+        if report.ord_rej_reason is not None and report.reason is not None:
+            report.ord_rej_reason = dialect.ord_rej_reason(RejectReason[report.reason])
+        elif report.exec_restatement_reason is not None and report.reason is not None:
+            report.exec_restatement_reason = dialect.restatement_reason(
+                CancelReason[report.reason], report.exec_restatement_reason
+            )
+        if dialect.has_exec_trans_type:
+            extra = self._in_4_2(report)
+        elif self._has_aggressor and report.last_liquidity_ind is not None:
+            is_aggressor = report.last_liquidity_ind == REMOVED_LIQUIDITY
+            extra = f"1057={YES if is_aggressor else NO}{SOH}"
+        return extra
+
+    def _in_4_2(self, report: Report) -> str:
+        """FIX 4.2 says what a report is about in ExecTransType(20)."""
+        trans_type = NEW_INFORMATION
+        if report.exec_type == ExecType.TRADE:
+            report.exec_type = FILL_4_2 if report.ord_status == FILLED else PARTIAL_FILL_4_2
+        elif report.exec_type == ExecType.ORDER_STATUS:
+            report.exec_type, trans_type = report.ord_status, STATUS
+        return f"20={trans_type}{SOH}"
 
     def build_refused_order(
         self, fields: Fields, refusal: Refusal, exec_id: str, now_ns: int
@@ -112,13 +152,14 @@ class ReportBuilder:
                 (Tag.MSG_TYPE, MsgType.EXECUTION_REPORT),
                 (Tag.ORDER_ID, NO_ORDER_ID),
                 (Tag.EXEC_ID, exec_id),
+                *self._exec_trans_type(),
                 (Tag.EXEC_TYPE, ExecType.REJECTED),
                 (Tag.ORD_STATUS, ORD_STATUS_TEXT[OrdStatus.REJECTED]),
                 *((tag, printable(fields[tag])) for tag in echoed if tag in fields),
                 (Tag.LEAVES_QTY, "0"),
                 (Tag.CUM_QTY, "0"),
                 (Tag.AVG_PX, "0"),
-                (Tag.ORD_REJ_REASON, ORD_REJ_REASONS.get(refusal.reason, OTHER)),
+                (Tag.ORD_REJ_REASON, self.dialect.ord_rej_reason(refusal.reason)),
                 (Tag.TEXT, refusal.text),
                 (Tag.TRANSACT_TIME, self._timestamps.format(now_ns)),
             ]
@@ -139,7 +180,7 @@ class ReportBuilder:
                     if fields[Tag.MSG_TYPE] == MsgType.ORDER_CANCEL_REQUEST
                     else TO_REPLACE_REQUEST,
                 ),
-                (Tag.CXL_REJ_REASON, CXL_REJ_REASONS.get(refusal.reason, OTHER)),
+                (Tag.CXL_REJ_REASON, self.dialect.cxl_rej_reason(refusal.reason)),
                 (Tag.TEXT, refusal.text),
                 (Tag.TRANSACT_TIME, self._timestamps.format(now_ns)),
             ]
@@ -154,8 +195,14 @@ class ReportBuilder:
         ]
         if Tag.CL_ORD_ID in fields:
             pairs.append((Tag.BUSINESS_REJECT_REF_ID, printable(fields[Tag.CL_ORD_ID])))
-        pairs += [(Tag.BUSINESS_REJECT_REASON, str(int(reason))), (Tag.TEXT, text)]
+        code = self.dialect.business_reject_reason(reason)
+        pairs += [(Tag.BUSINESS_REJECT_REASON, code), (Tag.TEXT, text)]
         return join_fields(pairs)
+
+    def _exec_trans_type(self) -> Pairs:
+        if not self.dialect.has_exec_trans_type:
+            return []
+        return [(Tag.EXEC_TRANS_TYPE, NEW_INFORMATION)]
 
     def _build_cancel_reject(self, event: CancelRejected, head: Pairs, time_ns: int) -> str:
         order = event.order
@@ -174,7 +221,7 @@ class ReportBuilder:
                 Tag.CXL_REJ_RESPONSE_TO,
                 TO_REPLACE_REQUEST if event.is_replace else TO_CANCEL_REQUEST,
             ),
-            (Tag.CXL_REJ_REASON, CXL_REJ_REASONS.get(event.reason, OTHER)),
+            (Tag.CXL_REJ_REASON, self.dialect.cxl_rej_reason(event.reason)),
             (Tag.TEXT, self._explain_cancel_reject(event)),
             (Tag.TRANSACT_TIME, self._timestamps.format(time_ns)),
         ]
@@ -195,11 +242,3 @@ class ReportBuilder:
             side=None if order is None else order.side,
             scope=event.scope,
         )
-
-
-def _fields_of(report: Report) -> Pairs:
-    return [
-        (tag, value)
-        for name, tag in REPORT_TAGS.items()
-        if (value := getattr(report, name)) is not None
-    ]

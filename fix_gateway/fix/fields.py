@@ -28,6 +28,8 @@ class Tag(IntEnum):
     END_SEQ_NO = 16
     EXEC_ID = 17
     EXEC_INST = 18
+    EXEC_TRANS_TYPE = 20
+    HANDL_INST = 21
     LAST_PX = 31
     LAST_QTY = 32
     LINES_OF_TEXT = 33
@@ -88,7 +90,16 @@ class Tag(IntEnum):
     NEW_PASSWORD = 925
     USER_STATUS = 926
     USER_STATUS_TEXT = 927
+    TRD_MATCH_ID = 880
+    AGGRESSOR_INDICATOR = 1057
+    APPL_VER_ID = 1128
+    DEFAULT_APPL_VER_ID = 1137
     DISPLAY_QTY = 1138
+    ENCRYPTED_PASSWORD_LEN = 1401
+    ENCRYPTED_PASSWORD = 1402
+    ENCRYPTED_NEW_PASSWORD_LEN = 1403
+    ENCRYPTED_NEW_PASSWORD = 1404
+    SESSION_STATUS = 1409
     CANCEL_ORDERS_ON_DISCONNECT = 8013
     CANCEL_ORDERS_ON_INTERNAL_DISCONNECT = 8014
 
@@ -134,6 +145,7 @@ class BusinessRejectReason(IntEnum):
     UNSUPPORTED_MESSAGE_TYPE = 3
     APPLICATION_NOT_AVAILABLE = 4
     NOT_AUTHORIZED = 6
+    THROTTLE_LIMIT_EXCEEDED = 8
 
 
 Fields = dict[int, str]
@@ -170,11 +182,16 @@ def printable(text: str) -> str:
 
 
 class UtcTimestamps:
-    """Formats UTCTimestamp fields in microseconds; the seconds are formatted once."""
+    """Formats UTCTimestamp fields to so many digits of a second; the seconds are formatted once.
 
-    __slots__ = ("_second", "_text")
+    What is finer is cut off: a time is never after what it names.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_digits", "_divisor", "_second", "_text")
+
+    def __init__(self, digits: int = 6) -> None:
+        self._digits = digits
+        self._divisor = 10 ** (9 - digits)
         self._second = -1
         self._text = ""
 
@@ -184,7 +201,7 @@ class UtcTimestamps:
         if second != self._second:
             self._second = second
             self._text = time.strftime("%Y%m%d-%H:%M:%S", time.gmtime(second))
-        return f"{self._text}.{rest_ns // 1000:06}"
+        return f"{self._text}.{rest_ns // self._divisor:0{self._digits}}"
 
 
 _TIMESTAMP: Final = re.compile(

@@ -19,8 +19,8 @@ HEADER: Final = re.compile(rb"8=(FIXT?\.\d\.\d)\x019=(\d{1,10})\x0135=([A-Za-z0-
 TRAILER: Final = re.compile(rb"10=(\d{3})\x01")
 # Fields whose value may hold any byte, and the field in front that says how many.
 DATA_TAGS: Final = {
-    90: 91, 93: 89, 95: 96, 212: 213, 348: 349, 350: 351, 354: 355, 362: 363, 364: 365, 445: 446,
-    618: 619, 621: 622,
+    90: 91, 93: 89, 95: 96, 212: 213, 348: 349, 350: 351, 354: 355, 358: 359, 362: 363, 364: 365,
+    445: 446, 618: 619, 621: 622, 1184: 1185, 1401: 1402, 1403: 1404, 1664: 1665, 2351: 2352,
 }  # fmt: skip
 
 

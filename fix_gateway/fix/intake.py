@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 
 from engine.reasons import RejectReason
+from fix_gateway.fix.execution_report import ReportBuilder
 from fix_gateway.fix.fields import (
     BusinessRejectReason,
     Fields,
@@ -36,8 +37,6 @@ ORDER_TYPES: Final = frozenset(
         MsgType.ORDER_CANCEL_REPLACE_REQUEST,
     }
 )
-# FIX 5.0 has a BusinessRejectReason(380) for messages that come too often, FIX 4.4 has none.
-TOO_OFTEN: Final = BusinessRejectReason.OTHER
 
 log = structlog.get_logger("fix.intake")
 
@@ -63,6 +62,7 @@ class Intake:
     def __init__(
         self,
         tools: SessionTools,
+        builder: ReportBuilder,
         refusals: RefusalLog,
         throttle: SessionThrottle,
         *,
@@ -72,7 +72,7 @@ class Intake:
         self.entered_msg_seq_num = 0
         self._engine = tools.engine
         self._translator = tools.translator
-        self._builder = tools.builder
+        self._builder = builder
         self._metrics = tools.metrics
         self._refusals = refusals
         self._throttle = throttle
@@ -125,11 +125,12 @@ class Intake:
         throttled = self._throttle.take(msg_type, time.monotonic_ns())
         if throttled is None:
             return True
-        if msg_type in ORDER_TYPES:
+        if msg_type in ORDER_TYPES and not self._builder.dialect.has_throttle_reason:
             refusal = Refusal(RejectReason.RATE_LIMIT, throttled.text)
             self._refuse(fields, refusal, context, time.time_ns())
         elif msg_type != MsgType.BUSINESS_MESSAGE_REJECT:
-            self._refuse_business(fields, TOO_OFTEN, throttled.text)
+            reason = BusinessRejectReason.THROTTLE_LIMIT_EXCEEDED
+            self._refuse_business(fields, reason, throttled.text)
         if throttled.is_last_straw:
             log.warning("client_does_not_keep_its_rate", session=fields[Tag.SENDER_COMP_ID])
             # Not now: this is the middle of one of QuickFIX's callbacks.

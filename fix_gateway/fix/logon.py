@@ -2,15 +2,34 @@
 
 import hashlib
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Final
 
+from fix_gateway.fix.dialect import FIXT, find_dialect
+from fix_gateway.fix.dictionary import BEGIN_STRINGS
 from fix_gateway.fix.fields import SOH, MsgType, Tag, UtcTimestamps, join_fields, printable
 from fix_gateway.fix.framing import Frame, build_frame, split_fields
 
-SECRET_TAGS: Final = frozenset({Tag.PASSWORD, Tag.NEW_PASSWORD, Tag.RAW_DATA, Tag.RAW_DATA_LENGTH})
+SECRET_TAGS: Final = frozenset(
+    {
+        Tag.PASSWORD, Tag.NEW_PASSWORD, Tag.RAW_DATA, Tag.RAW_DATA_LENGTH,
+        Tag.ENCRYPTED_PASSWORD, Tag.ENCRYPTED_PASSWORD_LEN,
+        Tag.ENCRYPTED_NEW_PASSWORD, Tag.ENCRYPTED_NEW_PASSWORD_LEN,
+    }
+)  # fmt: skip
 FRAME_TAGS: Final = frozenset({8, 9, 10})
 DIGITS_MAX: Final = 18
 NO_ENCRYPTION: Final = "0"
+FIX_5_0_SP2: Final = "9"  # ApplVerID(1128).
+
+
+class SessionStatus(IntEnum):
+    """SessionStatus(1409), which FIXT.1.1 has in a Logout(5)."""
+
+    NEW_PASSWORD_DOES_NOT_COMPLY_WITH_POLICY = 3
+    LOGOUT_COMPLETE = 4
+    INVALID_USERNAME_OR_PASSWORD = 5
+    LOGONS_NOT_ALLOWED_AT_THIS_TIME = 7
 
 
 @dataclass(frozen=True)
@@ -34,6 +53,7 @@ class Logon:
     signature: str = ""
     cancel_on_disconnect: str | None = None
     cancel_on_internal_loss: str | None = None
+    default_appl_ver_id: str = ""
     digest: bytes = b""
 
     @property
@@ -89,6 +109,8 @@ class HeartBtIntBounds:
 
 def parse_logon(frame: Frame) -> Logon | str:
     """Return what the frame asks for, or in words why it is no Logon that can be considered."""
+    if frame.begin_string not in BEGIN_STRINGS:
+        return f"BeginString(8) must be one of {', '.join(BEGIN_STRINGS)}"
     if frame.msg_type != MsgType.LOGON:
         return "the first message must be a Logon"
     parts = split_fields(frame.raw)
@@ -125,25 +147,30 @@ def parse_logon(frame: Frame) -> Logon | str:
         signature=texts.get(Tag.RAW_DATA, ""),
         cancel_on_disconnect=texts.get(Tag.CANCEL_ORDERS_ON_DISCONNECT),
         cancel_on_internal_loss=texts.get(Tag.CANCEL_ORDERS_ON_INTERNAL_DISCONNECT),
+        default_appl_ver_id=texts.get(Tag.DEFAULT_APPL_VER_ID, ""),
         digest=hashlib.sha256(frame.raw).digest(),
     )
 
 
 def build_refusal(
-    begin_string: str, gateway_comp_id: str, client_comp_id: str, text: str, now_ns: int
+    logon: Logon, gateway_comp_id: str, text: str, session_status: SessionStatus, now_ns: int
 ) -> bytes:
     """Return the Logout(5) that answers a Logon which never became a session.
 
     It bears MsgSeqNum(34)=1 and is counted by nobody: a refused stranger must not move the numbers
     of the session that he names.
     """
+    begin_string = logon.begin_string
+    is_fixt = begin_string == FIXT
+    timestamps = UtcTimestamps(find_dialect(begin_string).timestamp_digits)
     body = join_fields(
         [
             (Tag.MSG_TYPE, MsgType.LOGOUT),
             (Tag.MSG_SEQ_NUM, "1"),
             (Tag.SENDER_COMP_ID, gateway_comp_id),
-            (Tag.SENDING_TIME, UtcTimestamps().format(now_ns)),
-            (Tag.TARGET_COMP_ID, printable(client_comp_id)),
+            (Tag.SENDING_TIME, timestamps.format(now_ns)),
+            (Tag.TARGET_COMP_ID, printable(logon.client_comp_id)),
+            *([(Tag.SESSION_STATUS, str(int(session_status)))] if is_fixt else []),
             (Tag.TEXT, text),
         ]
     )
@@ -155,6 +182,13 @@ def check_heart_bt_int(logon: Logon, bounds: HeartBtIntBounds) -> str | None:
     if bounds.min_s <= logon.heart_bt_int_s <= bounds.max_s:
         return None
     return f"HeartBtInt(108) {logon.heart_bt_int_s} is outside {bounds.min_s} to {bounds.max_s}"
+
+
+def check_version(logon: Logon) -> str | None:
+    """Return in words why the version of the messages to come is refused, None when it is not."""
+    if logon.begin_string == FIXT and logon.default_appl_ver_id != FIX_5_0_SP2:
+        return f"DefaultApplVerID(1137) must be {FIX_5_0_SP2}, FIX 5.0 SP2"
+    return None
 
 
 def check_asked_modes(logon: Logon) -> str | None:

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, Protocol
 
 import structlog
 
+from fix_gateway.fix.dialect import find_dialect
 from fix_gateway.fix.fields import MsgType, Tag, UtcTimestamps, join_fields
 from fix_gateway.fix.framing import build_frame, split_fields
 from fix_gateway.fix.message_store import SessionIdentity, SessionStore
@@ -151,7 +152,7 @@ class Resend:
         self._store = store
         self._identity = identity
         self._gap_begin = begin
-        self._timestamps = UtcTimestamps()
+        self._timestamps = UtcTimestamps(find_dialect(identity.begin_string).timestamp_digits)
 
     def next_slice(self) -> bytes:
         """Return the next messages as they go to the client. Blocks on the disk; on any thread."""

@@ -7,10 +7,12 @@ from typing import Protocol
 
 from engine.commands import PresenceCommand, SessionCommand
 from engine.events import CommandRefused, SessionOpened
+from engine.reference import Reference
 from engine.runtime.feed import Position, SessionEvent
 from engine.units import SessionId
 from fix_gateway.fix.acceptor import SessionAcceptor, SessionHandler
 from fix_gateway.fix.delivery import Delivery
+from fix_gateway.fix.dialect import find_dialect
 from fix_gateway.fix.execution_report import ReportBuilder
 from fix_gateway.fix.message_store import SessionIdentity, SessionStore
 from fix_gateway.fix.position import PositionFile
@@ -56,7 +58,7 @@ class SessionTools:
     """
 
     engine: Engine
-    builder: ReportBuilder
+    reference: Reference
     translator: Translator
     metrics: GatewayMetrics
     gateway_comp_id: str
@@ -68,11 +70,17 @@ class SessionTools:
     worker: int = 0
     kept_acceptors: dict[SessionIdentity, SessionAcceptor] = field(default_factory=dict)
 
-    def make_delivery(self, session_id: SessionId, position_file: PositionFile) -> Delivery:
+    def make_builder(self, begin_string: str) -> ReportBuilder:
+        """Return what builds the messages of a session of that version."""
+        return ReportBuilder(self.reference, find_dialect(begin_string))
+
+    def make_delivery(
+        self, session_id: SessionId, position_file: PositionFile, builder: ReportBuilder
+    ) -> Delivery:
         """Return what brings a session its reports."""
         return Delivery(
             position_file,
-            self.builder,
+            builder,
             self.metrics,
             lambda after: self.engine.read_session_events(session_id, after),
             proof_wait_s=self.proof_wait_s,

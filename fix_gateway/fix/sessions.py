@@ -55,10 +55,11 @@ class FixSession:
         self._position = PositionFile(directory / "position", row.session_id)
         self._refusals = RefusalLog(directory / "refusals")
         self.throttle = SessionThrottle(row, tools.throttle, tools.metrics, time.monotonic_ns())
+        builder = tools.make_builder(row.begin_string)
         self._intake = Intake(
-            tools, self._refusals, self.throttle, reply=self._reply, log_out=self.log_out
+            tools, builder, self._refusals, self.throttle, reply=self._reply, log_out=self.log_out
         )
-        self._delivery = tools.make_delivery(row.session_id, self._position)
+        self._delivery = tools.make_delivery(row.session_id, self._position, builder)
         self._resender = Resender(
             self._store, self._identity, tools.resend_pace, tools.metrics, self._end_resend
         )

@@ -41,7 +41,7 @@ from store.sessions import (
 PASSWORD: Final = "demo-password"  # noqa: S105 - Everybody may know it.
 ADMIN: Final = "admin"
 ADMIN_PASSWORD_BYTES: Final = 18
-BEGIN_STRING: Final = "FIX.4.4"
+FIX_4_2, FIX_4_4, FIXT_1_1 = "FIX.4.2", "FIX.4.4", "FIXT.1.1"
 TEST_HEART_BT_INT_MIN_S: Final = 1
 DECIMALS: Final = 8
 UNIT: Final = 10**DECIMALS
@@ -65,16 +65,24 @@ class DemoSession:
 
     client_comp_id: str
     firm: str
+    begin_string: str = FIX_4_4
     heart_bt_int_min_s: int | None = None
+
+
+def _test_sessions(letter: str, count: int, begin_string: str) -> list[DemoSession]:
+    """Return sessions for test clients, each of a firm of its own."""
+    names = [f"{letter}{number:02}" for number in range(1, count + 1)]
+    return [DemoSession(name, name, begin_string, TEST_HEART_BT_INT_MIN_S) for name in names]
 
 
 SESSIONS: Final = (
     DemoSession("DEMO1", "ALPHA"),
     DemoSession("DEMO2", "BETA"),
-    *(
-        DemoSession(f"T{number:02}", f"T{number:02}", TEST_HEART_BT_INT_MIN_S)
-        for number in range(1, 21)
-    ),
+    DemoSession("DEMO3", "ALPHA", FIX_4_2),
+    DemoSession("DEMO4", "BETA", FIXT_1_1),
+    *_test_sessions("T", 20, FIX_4_4),
+    *_test_sessions("U", 5, FIX_4_2),
+    *_test_sessions("V", 5, FIXT_1_1),
 )
 
 
@@ -116,7 +124,7 @@ async def seed_database(url: str) -> list[Account]:
                     NewFixSession(
                         firm_id=firm_id,
                         account_id=account_id,
-                        begin_string=BEGIN_STRING,
+                        begin_string=session.begin_string,
                         client_comp_id=session.client_comp_id,
                         heart_bt_int_min_s=session.heart_bt_int_min_s,
                     ),

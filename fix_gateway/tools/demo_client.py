@@ -1,4 +1,7 @@
-"""`wcx demo`: two real FIX clients trade with each other, and every message is printed."""
+"""`wcx demo`: real FIX clients trade with each other, and every message is printed.
+
+They speak every version of FIX that there is: 4.2, 4.4, and 5.0 SP2 over FIXT.1.1.
+"""
 
 import itertools
 import queue
@@ -6,14 +9,23 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
+from fix_gateway.fix.dictionary import BEGIN_STRINGS, load_dictionary
 from fix_gateway.fix.fields import BusinessRejectReason, Fields, MsgType, Tag, UtcTimestamps
 from fix_gateway.tools.initiator import Counterparty, Initiator
 from fix_gateway.tools.readable import Reader
 
-BUYER: Final = "DEMO1"
-SELLER: Final = "DEMO2"
+FIX_4_2: Final = "FIX.4.2"
+TRADERS: Final = {
+    "DEMO1": "FIX.4.4",
+    "DEMO2": "FIX.4.4",
+    "DEMO3": FIX_4_2,
+    "DEMO4": "FIXT.1.1",
+}
+"""The version that each speaks."""
+
 SYMBOL: Final = "BTC-USD"
 LOGON_WAIT_S: Final = 10.0
 REPORT_WAIT_S: Final = 10.0
@@ -24,6 +36,7 @@ GLANCE_S: Final = 0.1
 BUY: Final = "1"
 SELL: Final = "2"
 LIMIT: Final = "2"
+AUTOMATED: Final = "1"  # HandlInst(21), which FIX 4.2 asks for.
 GOOD_TILL_CANCEL: Final = "1"
 IMMEDIATE_OR_CANCEL: Final = "3"
 NEW, PARTIALLY_FILLED, FILLED, CANCELED, REJECTED = "0", "1", "2", "4", "8"
@@ -64,7 +77,7 @@ class Curtain:
 
 
 class Trader:
-    """One of the two clients: enters and cancels orders, and knows how they stand."""
+    """One of the clients: enters and cancels orders, and knows how they stand."""
 
     def __init__(
         self,
@@ -73,7 +86,8 @@ class Trader:
         say: Callable[[str], None],
         curtain: Curtain,
     ) -> None:
-        reader = Reader()
+        reader = Reader(load_dictionary(BEGIN_STRINGS[counterparty.begin_string]))
+        self._is_4_2 = counterparty.begin_string == FIX_4_2
         self._initiator = Initiator(
             comp_id,
             counterparty,
@@ -106,6 +120,7 @@ class Trader:
             MsgType.NEW_ORDER_SINGLE,
             [
                 (Tag.CL_ORD_ID, cl_ord_id),
+                *([(Tag.HANDL_INST, AUTOMATED)] if self._is_4_2 else []),
                 (Tag.SYMBOL, SYMBOL),
                 (Tag.SIDE, side),
                 (Tag.ORDER_QTY, qty),
@@ -214,41 +229,44 @@ def run_demo(
         with lock:
             say(line)
 
-    buyer = Trader(BUYER, counterparty, say_alone, curtain)
-    seller = Trader(SELLER, counterparty, say_alone, curtain)
+    traders = [
+        Trader(comp_id, replace(counterparty, begin_string=version), say_alone, curtain)
+        for comp_id, version in TRADERS.items()
+    ]
+    # Everybody buys of the next: nobody runs out of money, and every version meets another one.
+    pairs = list(zip(traders, [*traders[1:], traders[0]], strict=True))
     try:
-        buyer.log_on()
-        seller.log_on()
+        for trader in traders:
+            trader.log_on()
         if is_endless:
-            trade_until(curtain, buyer, seller, say_alone)
+            trade_until(curtain, pairs, say_alone)
         else:
-            trade_once(buyer, seller)
+            for buyer, seller in pairs:
+                trade_once(buyer, seller)
     except DemoFailedError as error:
         say(f"demo failed: {error}")
         return 1
     except DemoEndedError:
         return 0
     finally:
-        buyer.stop()
-        seller.stop()
+        for trader in traders:
+            trader.stop()
     return 0
 
 
 def trade_until(
-    curtain: Curtain, buyer: Trader, seller: Trader, say: Callable[[str], None]
+    curtain: Curtain, pairs: list[tuple[Trader, Trader]], say: Callable[[str], None]
 ) -> None:
-    """Trade, and after a break clear up and go on, until the demo is ended.
-
-    Buyer and seller change places every time: otherwise one would soon be out of money.
-    """
-    while not curtain.is_falling:
+    """Let the pairs trade in turn until the demo is ended; after a break clear up and go on."""
+    for buyer, seller in itertools.cycle(pairs):
+        if curtain.is_falling:
+            return
         try:
             trade_once(buyer, seller)
         except DemoFailedError as error:
             say(f"round broken off: {error}")
             clear_up(buyer, say)
             clear_up(seller, say)
-        buyer, seller = seller, buyer
         time.sleep(ROUND_S)
 
 

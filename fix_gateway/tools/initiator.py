@@ -14,19 +14,21 @@ from typing import Any, Final
 
 import quickfix
 
-from fix_gateway.fix.dictionary import dictionary_path
+from fix_gateway.fix.dictionary import BEGIN_STRINGS, TRANSPORT, dictionary_path
 from fix_gateway.fix.fields import SOH, Fields, MsgType, Tag, join_fields, parse_message
 
 POLL_S: Final = 0.001
 LOGOUT_WAIT_S: Final = 3.0
 RECONNECT_S: Final = 1
 STUCK_S: Final = 6.0
-BEGIN_STRING: Final = "FIX.4.4"
+FIX_4_4: Final = "FIX.4.4"
+FIXT: Final = "FIXT.1.1"
+APPLICATION_VERSION: Final = "FIX.5.0SP2"
 
 
 @dataclass(frozen=True)
 class Counterparty:
-    """Where to log on, as whom to be addressed, and the password.
+    """Where to log on, as whom to be addressed, the password, and the version to speak.
 
     With `trusted`, a PEM file of certificates, the connection is TLS. QuickFIX needs it to have
     been installed with TLS, as the extra `binary` is.
@@ -37,6 +39,7 @@ class Counterparty:
     comp_id: str
     password: str = field(repr=False)
     trusted: Path | None = None
+    begin_string: str = FIX_4_4
 
 
 class Initiator:
@@ -57,6 +60,7 @@ class Initiator:
         on_message: Callable[[str, str], None] | None = None,
     ) -> None:
         self.comp_id = comp_id
+        self.begin_string = counterparty.begin_string
         self.received: queue.SimpleQueue[Fields] = queue.SimpleQueue()
         self.logged_on = threading.Event()
         self.logged_off = threading.Event()
@@ -65,7 +69,7 @@ class Initiator:
         self._stopped = threading.Event()
         self._own_dir = tempfile.TemporaryDirectory() if store_dir is None else None
         directory = Path(self._own_dir.name) if self._own_dir is not None else store_dir
-        self._session_id = quickfix.SessionID(BEGIN_STRING, comp_id, counterparty.comp_id)
+        self._session_id = quickfix.SessionID(self.begin_string, comp_id, counterparty.comp_id)
         self._settings = self._make_settings(
             str(directory), reset_on_logon=reset_on_logon, heart_bt_int_s=heart_bt_int_s
         )
@@ -84,7 +88,7 @@ class Initiator:
     def send(self, msg_type: str, fields: list[tuple[int, str]]) -> None:
         """Send a message. QuickFIX adds header and trailer."""
         body = join_fields([(Tag.MSG_TYPE, msg_type), *fields])
-        text = f"8={BEGIN_STRING}{SOH}9=0{SOH}{body}10=000{SOH}"
+        text = f"8={self.begin_string}{SOH}9=0{SOH}{body}10=000{SOH}"
         unvalidated = False
         with self._lock:
             quickfix.Session.sendToTarget(quickfix.Message(text, unvalidated), self._session_id)
@@ -163,7 +167,7 @@ class Initiator:
     ) -> "quickfix.SessionSettings":
         values = {
             "ConnectionType": "initiator",
-            "BeginString": BEGIN_STRING,
+            "BeginString": self.begin_string,
             "SenderCompID": self.comp_id,
             "TargetCompID": self._counterparty.comp_id,
             "SocketConnectHost": self._counterparty.host,
@@ -175,8 +179,8 @@ class Initiator:
             "ResetOnLogon": "Y" if reset_on_logon else "N",
             "FileStorePath": store_dir,
             "UseDataDictionary": "Y",
-            "DataDictionary": str(dictionary_path("4.4")),
-            "TimestampPrecision": "6",
+            "TimestampPrecision": "6" if self.begin_string == FIXT else "3",
+            **_dictionaries(self.begin_string),
         }
         if self._counterparty.trusted is not None:
             values["CertificationAuthoritiesFile"] = str(self._counterparty.trusted)
@@ -187,6 +191,17 @@ class Initiator:
         settings = quickfix.SessionSettings()
         settings.set(self._session_id, dictionary)
         return settings
+
+
+def _dictionaries(begin_string: str) -> dict[str, str]:
+    path = str(dictionary_path(BEGIN_STRINGS[begin_string]))
+    if begin_string != FIXT:
+        return {"DataDictionary": path}
+    return {
+        "DefaultApplVerID": APPLICATION_VERSION,
+        "TransportDataDictionary": str(dictionary_path(TRANSPORT)),
+        "AppDataDictionary": path,
+    }
 
 
 class _Application(quickfix.Application):  # type: ignore[misc]  # Untyped bindings.

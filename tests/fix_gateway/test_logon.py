@@ -1,14 +1,18 @@
 """What a Logon may ask for, and what QuickFIX is shown of it."""
 
+from dataclasses import replace
+
 import pytest
 
 from fix_gateway.fix.framing import Frame, FrameReader, build_frame, split_fields
 from fix_gateway.fix.logon import (
     HeartBtIntBounds,
     Logon,
+    SessionStatus,
     build_refusal,
     check_asked_modes,
     check_heart_bt_int,
+    check_version,
     parse_logon,
 )
 
@@ -88,11 +92,39 @@ def test_heartbeat_interval_is_bounded(asked: int, is_allowed: bool) -> None:
 
 def test_refusal_is_a_logout_that_counts_nowhere() -> None:
     """MsgSeqNum 1, whatever the session stands at; a hostile CompID cannot break the frame."""
-    refusal = build_refusal("FIX.4.4", "WCX", "C1\x01554=x", "no", 1_795_392_000_000_000_000)
+    logon = parse_logon(frame(FIELDS))
+    assert isinstance(logon, Logon)
+    logon = replace(logon, client_comp_id="C1\x01554=x")
+    status = SessionStatus.INVALID_USERNAME_OR_PASSWORD
+    refusal = build_refusal(logon, "WCX", "no", status, 1_795_392_000_000_000_000)
     assert split_fields(refusal)[2:-1] == [  # type: ignore[index]  # It is a frame.
-        (35, b"5"), (34, b"1"), (49, b"WCX"), (52, b"20261123-00:00:00.000000"),
+        (35, b"5"), (34, b"1"), (49, b"WCX"), (52, b"20261123-00:00:00.000"),
         (56, b"C1?554=x"), (58, b"no"),
     ]  # fmt: skip
+    logon = replace(logon, begin_string="FIXT.1.1")
+    refusal = build_refusal(logon, "WCX", "no", status, 1_795_392_000_000_000_000)
+    assert split_fields(refusal)[5:-1] == [  # type: ignore[index]  # It is a frame.
+        (52, b"20261123-00:00:00.000000"), (56, b"C1?554=x"), (1409, b"5"), (58, b"no"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("begin_string", "changes", "text"),
+    [
+        ("FIX.4.4", {}, None),
+        ("FIX.4.2", {}, None),
+        ("FIXT.1.1", {1137: "9"}, None),
+        ("FIXT.1.1", {1137: "7"}, "DefaultApplVerID(1137) must be 9, FIX 5.0 SP2"),
+        ("FIXT.1.1", {}, "DefaultApplVerID(1137) must be 9, FIX 5.0 SP2"),
+    ],
+)
+def test_version_of_the_messages_is_checked(
+    begin_string: str, changes: dict[int, str], text: str | None
+) -> None:
+    """Over FIXT.1.1 it must be FIX 5.0 SP2."""
+    logon = parse_logon(frame(FIELDS | changes))
+    assert isinstance(logon, Logon)
+    assert check_version(replace(logon, begin_string=begin_string)) == text
 
 
 def test_signed_payload_is_what_binance_has_published() -> None:

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -138,12 +139,13 @@ def connect(tmp_path: Path) -> Iterator[ConnectClient]:
         venue: VenueProcess,
         comp_id: str,
         *,
+        begin_string: str = "FIX.4.4",
         reset_on_logon: bool = True,
         on_message: Callable[[str, str], None] | None = None,
     ) -> Initiator:
         client = Initiator(
             comp_id,
-            venue.counterparty,
+            replace(venue.counterparty, begin_string=begin_string),
             store_dir=tmp_path / f"client-{comp_id}",
             reset_on_logon=reset_on_logon,
             on_message=on_message,

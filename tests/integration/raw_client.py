@@ -20,8 +20,16 @@ PASSWORD: Final = "demo-password"
 class RawClient:
     """One TCP connection. MsgSeqNums count up by themselves unless a test says otherwise."""
 
-    def __init__(self, port: int, comp_id: str, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        port: int,
+        comp_id: str,
+        *,
+        tls: ssl.SSLContext | None = None,
+        begin_string: str = "FIX.4.4",
+    ) -> None:
         self.comp_id = comp_id
+        self.begin_string = begin_string
         self.next_seq = 1
         self._socket = socket.create_connection(("127.0.0.1", port), WAIT_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -68,7 +76,7 @@ class RawClient:
                 *fields,
             ]
         )
-        return build_frame("FIX.4.4", body.encode("latin-1"))
+        return build_frame(self.begin_string, body.encode("latin-1"))
 
     def logon_message(
         self,
@@ -82,6 +90,7 @@ class RawClient:
             MsgType.LOGON,
             (Tag.ENCRYPT_METHOD, "0"),
             (Tag.HEART_BT_INT, heart_bt_int),
+            *self._version(),
             *([(int(Tag.RESET_SEQ_NUM_FLAG), "Y")] if is_reset else []),
             (Tag.USERNAME, self.comp_id),
             (Tag.PASSWORD, password),
@@ -97,12 +106,16 @@ class RawClient:
             MsgType.LOGON,
             (Tag.ENCRYPT_METHOD, "0"),
             (Tag.HEART_BT_INT, "30"),
+            *self._version(),
             (Tag.RESET_SEQ_NUM_FLAG, "Y"),
             (Tag.USERNAME, username),
             (Tag.RAW_DATA_LENGTH, str(len(signature))),
             (Tag.RAW_DATA, signature),
             sending_time=now,
         )
+
+    def _version(self) -> list[tuple[int, str]]:
+        return [(Tag.DEFAULT_APPL_VER_ID, "9")] if self.begin_string == "FIXT.1.1" else []
 
     def log_on(
         self,

@@ -27,7 +27,7 @@ def test_demo_shows_a_whole_trade(venue: VenueProcess, connect: ConnectClient) -
     lines = done.stdout.splitlines()
     for words in TO_BE_SHOWN:
         assert any(f"ExecutionReport {words} #" in line for line in lines), words
-    assert all(line.startswith(("DEMO1 ", "DEMO2 ")) for line in lines)
+    assert all(line.startswith(("DEMO1 ", "DEMO2 ", "DEMO3 ", "DEMO4 ")) for line in lines)
     assert "demo-password" not in done.stdout
 
 

@@ -1,0 +1,160 @@
+"""How a session speaks: what its version of FIX has, and the codes that its clients know.
+
+A client's dictionary refuses fields and values that its version does not have, so none is ever sent
+one. What a version has no code for is said with the closest one that it has; the precise reason is
+always the code in front of Text(58).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from typing import Final, TypeVar
+
+from engine.reasons import CancelReason, RejectReason
+from engine.report import EXEC_RESTATEMENT_REASONS, ORD_REJ_REASONS, OTHER
+from fix_gateway.fix.dictionary import BEGIN_STRINGS, Version, load_version
+from fix_gateway.fix.fields import BusinessRejectReason, Tag
+
+BROKER_OPTION: Final = "0"  # OrdRejReason(103) of FIX 4.2, which has no 99.
+CANCEL_BROKER_OPTION: Final = "2"  # CxlRejReason(102), likewise.
+RESTATED_BROKER_OPTION: Final = "4"  # ExecRestatementReason(378), likewise.
+FIX_4_2: Final = "4.2"
+FIXT: Final = "FIXT.1.1"
+MILLISECONDS, MICROSECONDS = 3, 6
+
+Reason = TypeVar("Reason", bound=Enum)
+
+CXL_REJ_REASONS: Final = {
+    RejectReason.TOO_LATE_TO_CANCEL: "0",
+    RejectReason.UNKNOWN_ORDER: "1",
+    RejectReason.DUPLICATE_CLORDID: "6",
+}
+# What FIX 5.0 SP2 and its extension packs can say more precisely than FIX 4.4.
+FINER_ORD_REJ_REASONS: Final = {
+    RejectReason.TICK_SIZE: "18",
+    RejectReason.INSUFFICIENT_BALANCE: "25",
+    RejectReason.MAX_ORDER_QTY: "26",
+    RejectReason.MAX_ORDER_NOTIONAL: "27",
+}
+FINER_CXL_REJ_REASONS: Final = {RejectReason.TICK_SIZE: "18"}
+FINER_RESTATEMENT_REASONS: Final = {
+    CancelReason.DISCONNECTED: "12",
+    CancelReason.LOGGED_OUT: "13",
+    CancelReason.SELF_TRADE: "17",
+}
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How one version of FIX says things. Reasons that a table does not hold have its `other`.
+
+    `report_tags` and `cancel_reject_tags` are those that the client may be sent in a report and in
+    an OrderCancelReject(9).
+    """
+
+    version: str
+    begin_string: str
+    timestamp_digits: int
+    report_tags: frozenset[int]
+    cancel_reject_tags: frozenset[int]
+    ord_rej_reasons: Mapping[RejectReason, str]
+    ord_rej_other: str
+    cxl_rej_reasons: Mapping[RejectReason, str]
+    cxl_rej_other: str
+    restatement_reasons: Mapping[CancelReason, str]
+    business_reject_reasons: frozenset[str]
+
+    @property
+    def is_fixt(self) -> bool:
+        """Whether the session is FIXT.1.1, with FIX 5.0 SP2 over it."""
+        return self.begin_string == FIXT
+
+    @property
+    def has_exec_trans_type(self) -> bool:
+        """Whether ExecTransType(20) says what a report is about, as before FIX 4.3."""
+        return self.version == FIX_4_2
+
+    @property
+    def has_throttle_reason(self) -> bool:
+        """Whether BusinessRejectReason(380) can say that messages come too often."""
+        return (
+            str(int(BusinessRejectReason.THROTTLE_LIMIT_EXCEEDED)) in self.business_reject_reasons
+        )
+
+    def ord_rej_reason(self, reason: RejectReason) -> str:
+        """Return OrdRejReason(103)."""
+        return self.ord_rej_reasons.get(reason, self.ord_rej_other)
+
+    def restatement_reason(self, reason: CancelReason, otherwise: str) -> str:
+        """Return ExecRestatementReason(378); `otherwise` for a reason that no table holds."""
+        return self.restatement_reasons.get(reason, otherwise)
+
+    def cxl_rej_reason(self, reason: RejectReason) -> str:
+        """Return CxlRejReason(102)."""
+        return self.cxl_rej_reasons.get(reason, self.cxl_rej_other)
+
+    def business_reject_reason(self, reason: BusinessRejectReason) -> str:
+        """Return BusinessRejectReason(380)."""
+        code = str(int(reason))
+        return (
+            code if code in self.business_reject_reasons else str(int(BusinessRejectReason.OTHER))
+        )
+
+
+@cache
+def find_dialect(begin_string: str) -> Dialect:
+    """Return the dialect of a session of that BeginString(8)."""
+    version = load_version(BEGIN_STRINGS[begin_string])
+    ord_rej_other = _known(version, Tag.ORD_REJ_REASON, OTHER, BROKER_OPTION)
+    cxl_rej_other = _known(version, Tag.CXL_REJ_REASON, OTHER, CANCEL_BROKER_OPTION)
+    return Dialect(
+        version=version.key,
+        begin_string=begin_string,
+        # Milliseconds are all that FIX 4.4 and before allow (vol. 1, "UTCTimestamp").
+        timestamp_digits=MICROSECONDS if begin_string == FIXT else MILLISECONDS,
+        report_tags=frozenset(version.tags("8")),
+        cancel_reject_tags=frozenset(version.tags("9")),
+        ord_rej_reasons=_codes(
+            version, Tag.ORD_REJ_REASON, FINER_ORD_REJ_REASONS, ORD_REJ_REASONS, ord_rej_other
+        ),
+        ord_rej_other=ord_rej_other,
+        cxl_rej_reasons=_codes(
+            version, Tag.CXL_REJ_REASON, FINER_CXL_REJ_REASONS, CXL_REJ_REASONS, cxl_rej_other
+        ),
+        cxl_rej_other=cxl_rej_other,
+        restatement_reasons=_codes(
+            version,
+            Tag.EXEC_RESTATEMENT_REASON,
+            FINER_RESTATEMENT_REASONS,
+            EXEC_RESTATEMENT_REASONS,
+            _known(version, Tag.EXEC_RESTATEMENT_REASON, OTHER, RESTATED_BROKER_OPTION),
+        ),
+        business_reject_reasons=frozenset(_values(version, Tag.BUSINESS_REJECT_REASON)),
+    )
+
+
+def _codes(
+    version: Version,
+    tag: Tag,
+    finer: Mapping[Reason, str],
+    general: Mapping[Reason, str],
+    other: str,
+) -> dict[Reason, str]:
+    """Return the code of every reason: the most precise one that the version has."""
+    known = _values(version, tag)
+    return {
+        reason: next(
+            (code for code in (finer.get(reason), general.get(reason)) if code in known), other
+        )
+        for reason in {**general, **finer}
+    }
+
+
+def _known(version: Version, tag: Tag, wanted: str, otherwise: str) -> str:
+    return wanted if wanted in _values(version, tag) else otherwise
+
+
+def _values(version: Version, tag: Tag) -> dict[str, str]:
+    (field,) = (field for field in version.fields.values() if field.tag == tag)
+    return field.values
