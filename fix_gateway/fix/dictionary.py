@@ -80,8 +80,9 @@ class Version:
     """One version of the standard, as far as we speak it.
 
     `fields` go by the names of this version; `own_fields` are those that its standard does not have
-    in any message of ours. `header_rules` hold for every message. `transport` names the version that its session's
-    messages are of, `unspoken` the message types of the standard that we do not speak.
+    in any message of ours. `header_rules` hold for every message. `transport` names the version
+    that its session's messages are of, `unspoken` the message types of the standard that we do not
+    speak.
     """
 
     key: str
