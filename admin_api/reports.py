@@ -9,7 +9,7 @@ from typing import Final
 
 from admin_api.schemas.reports import ExecutionReportPage, ExecutionReportView
 from engine.reference import Reference
-from engine.report import make_report
+from engine.report import Report, make_report
 from engine.runtime.feed import Position, read_account_events
 from engine.units import AccountId, Seq
 
@@ -61,11 +61,9 @@ class ReportReader:
             )
             return ExecutionReportPage(
                 items=[
-                    ExecutionReportView(
-                        **dataclasses.asdict(
-                            make_report(item.event, item.position.exec_id, reference)
-                        ),
-                        transact_time=_format_time(item.happened_at_ns),
+                    _view(
+                        make_report(item.event, item.position.exec_id, reference),
+                        item.happened_at_ns,
                     )
                     for item in page.events
                 ],
@@ -81,6 +79,16 @@ class ReportReader:
     def close(self) -> None:
         """Let the worker threads end."""
         self._workers.shutdown(wait=False, cancel_futures=True)
+
+
+def _view(report: Report, happened_at_ns: int) -> ExecutionReportView:
+    values = dataclasses.asdict(report)
+    expires_at_ns = values.pop("expires_at_ns")
+    return ExecutionReportView(
+        **values,
+        expires_at=None if expires_at_ns is None else _format_time(expires_at_ns),
+        transact_time=_format_time(happened_at_ns),
+    )
 
 
 def _format_time(time_ns: int) -> str:

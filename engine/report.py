@@ -21,13 +21,14 @@ from engine.events import (
 )
 from engine.explain import explain
 from engine.instrument import Instrument
-from engine.order import OrdStatus
+from engine.order import OrderTerms, OrdStatus
 from engine.reasons import CancelReason, RejectReason
 from engine.reference import Reference
 from engine.units import format_fixed
 
 NO_ORDER_ID: Final = "NONE"
 NO_SYMBOL: Final = "[N/A]"
+POST_ONLY: Final = "6"  # ExecInst(18), "Participate don't initiate".
 ADDED_LIQUIDITY: Final = "1"
 REMOVED_LIQUIDITY: Final = "2"
 ORD_STATUS_TEXT: Final = {status: f"{status.value:X}" for status in OrdStatus}
@@ -89,6 +90,7 @@ class Report:
     Numbers are decimal text in the instrument's decimals. None is a field that does not apply.
     `reason` is the code of a refusal or of a cancel, `trade_id` is the same on both sides. `fee` is
     what the fill cost in `fee_asset`, with a minus what it earned.
+    `expires_at_ns` is ExpireTime(126), which each door writes in its own form.
     """
 
     exec_id: str
@@ -151,6 +153,8 @@ def make_report(event: ExecutionEvent, exec_id: str, reference: Reference) -> Re
         else instrument.format_average_price(order.cum_notional, order.cum_qty),
         price=None if order.price is None else format_price(order.price),
     )
+    if order.terms is not None:
+        _add_terms(report, order.terms, format_qty)
     match event:
         case OrderRejected():
             _add_reject(report, event, instrument)
@@ -176,6 +180,15 @@ def make_report(event: ExecutionEvent, exec_id: str, reference: Reference) -> Re
         case _:
             assert_never(event)
     return report
+
+
+def _add_terms(report: Report, terms: OrderTerms, format_qty: Callable[[int], str]) -> None:
+    if terms.is_post_only:
+        report.exec_inst = POST_ONLY
+    if terms.min_qty:
+        report.min_qty = format_qty(terms.min_qty)
+    if terms.expires_at_ns:
+        report.expires_at_ns = terms.expires_at_ns
 
 
 def _add_reject(report: Report, event: OrderRejected, instrument: Instrument | None) -> None:

@@ -47,6 +47,11 @@ class ExecutionReportView(BaseModel):
         description="The code of a refusal or a cancel", examples=["INSUFFICIENT_BALANCE"]
     )
     text: str | None = Field(description="Text(58)")
+    exec_inst: str | None = Field(description="ExecInst(18): 6 post-only")
+    min_qty: str | None = Field(description="MinQty(110)")
+    expires_at: str | None = Field(
+        description="ExpireTime(126) in UTC", examples=["2026-11-24T00:00:00.000000Z"]
+    )
     transact_time: str = Field(
         description="TransactTime(60) in UTC", examples=["2026-11-23T09:30:00.123456Z"]
     )

@@ -29,6 +29,8 @@ TO_CANCEL_REQUEST: Final = "1"
 TO_REPLACE_REQUEST: Final = "2"
 NEW_INFORMATION, STATUS = "0", "3"  # ExecTransType(20).
 PARTIAL_FILL_4_2, FILL_4_2 = "1", "2"  # ExecType(150) of FIX 4.2.
+EXCHANGE_FEES: Final = "4"  # MiscFeeType(139).
+ABSOLUTE: Final = "3"  # CommType(13).
 FILLED: Final = ORD_STATUS_TEXT[OrdStatus.FILLED]
 
 # Where each field of a report goes. A version takes the first of the tags that it has, or does not
@@ -117,11 +119,15 @@ class ReportBuilder:
             report.exec_restatement_reason = dialect.restatement_reason(
                 CancelReason[report.reason], report.exec_restatement_reason
             )
+        if report.expires_at_ns is not None:
+            extra = f"126={self._timestamps.format(report.expires_at_ns)}{SOH}"
+        if report.fee is not None and report.fee_asset is not None:
+            extra += self._fee(report.fee, report.fee_asset)
         if dialect.has_exec_trans_type:
-            extra = self._in_4_2(report)
+            extra += self._in_4_2(report)
         elif self._has_aggressor and report.last_liquidity_ind is not None:
             is_aggressor = report.last_liquidity_ind == REMOVED_LIQUIDITY
-            extra = f"1057={YES if is_aggressor else NO}{SOH}"
+            extra += f"1057={YES if is_aggressor else NO}{SOH}"
         return extra
 
     def _in_4_2(self, report: Report) -> str:
@@ -132,6 +138,12 @@ class ReportBuilder:
         elif report.exec_type == ExecType.ORDER_STATUS:
             report.exec_type, trans_type = report.ord_status, STATUS
         return f"20={trans_type}{SOH}"
+
+    def _fee(self, fee: str, asset: str) -> str:
+        """Return the fee of a fill, below 0 for a rebate. FIX 4.2 knows commissions alone."""
+        if Tag.NO_MISC_FEES in self.dialect.report_tags:
+            return f"136=1{SOH}137={fee}{SOH}138={asset}{SOH}139={EXCHANGE_FEES}{SOH}"
+        return f"12={fee}{SOH}13={ABSOLUTE}{SOH}"
 
     def build_refused_order(
         self, fields: Fields, refusal: Refusal, exec_id: str, now_ns: int

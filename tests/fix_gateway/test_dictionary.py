@@ -31,6 +31,8 @@ OTHERS_FILES = {"4.2": ["FIX42"], "4.4": ["FIX44"], "5.0sp2": ["FIX50SP2", "FIXT
 LEGS_ARE_SHARED = "B"
 LOGON_OF_LATER_VERSIONS = {Tag.USERNAME, Tag.PASSWORD, Tag.NEW_PASSWORD}
 LINES_OF_TEXT = 33
+# "Surveillance option" stands in volume 6 of FIX 4.4, and not in the other dictionary.
+FORGOTTEN: dict[int, set[str | None]] = {Tag.ORD_REJ_REASON: {"12"}}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -163,7 +165,8 @@ def test_names_and_values_are_those_of_the_standard(both: tuple[Version, Standar
             continue
         assert field.name == standard.names[field.tag]
         if standard.values[field.tag] and field.tag in SENT_VALUES:
-            assert set(field.values) <= standard.values[field.tag], field.name
+            known = standard.values[field.tag] | FORGOTTEN.get(field.tag, set())
+            assert set(field.values) <= known, field.name
 
 
 SENT_VALUES = {

@@ -43,6 +43,9 @@ NAMES: Final = {
     Tag.ORD_REJ_REASON: "ord_rej_reason",
     Tag.EXEC_RESTATEMENT_REASON: "exec_restatement_reason",
     Tag.TEXT: "text",
+    Tag.EXEC_INST: "exec_inst",
+    Tag.MIN_QTY: "min_qty",
+    Tag.EXPIRE_TIME: "expires_at",
     Tag.TRANSACT_TIME: "transact_time",
 }
 NOT_IN_THE_BODY: Final = {8, 9, 10, 34, 35, 43, 49, 52, 56, 97, 122}
@@ -77,12 +80,12 @@ def as_rest_has_it(fields: Fields) -> dict[str, Any]:
 
 
 def same_time(report: dict[str, Any]) -> dict[str, Any]:
-    """Return a report of REST's with the time in nanoseconds, and without what FIX has in Text."""
+    """Return a report of REST's with FIX 4.4's time, and without what FIX has in Text."""
     report = dict(report)
     reason = report.pop("reason")
     assert reason in (None, "REQUESTED") or report["text"].startswith(f"{reason}: ")
     since_1970 = datetime.fromisoformat(report["transact_time"]) - datetime(1970, 1, 1, tzinfo=UTC)
-    return report | {"transact_time": since_1970 // timedelta(microseconds=1) * 1000}
+    return report | {"transact_time": since_1970 // timedelta(milliseconds=1) * 1_000_000}
 
 
 def all_reports(client: Initiator, wanted: int) -> list[Fields]:
