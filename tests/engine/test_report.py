@@ -121,9 +121,7 @@ def test_order_for_an_unknown_symbol_is_reported_too(desk: Desk) -> None:
 
 
 def test_every_field_has_its_tag() -> None:
-    """The reason has none: over FIX it is the code in front of Text(58). A fee is a group, and a time
-    is formatted.
-    """
+    """The reason is the code in front of Text(58), a fee is a group, a time is formatted."""
     untagged = {"reason", "fee", "fee_asset", "expires_at_ns"}
     assert set(Report.__slots__) - set(REPORT_TAGS) == untagged
     assert set(REPORT_TAGS) < set(Report.__slots__)
