@@ -21,6 +21,7 @@ from engine.events import (
     KillSwitchLifted,
     KillSwitchPulled,
     SessionReset,
+    TradingStateChanged,
 )
 from engine.runtime.codec import Record
 from engine.runtime.journal import JournalDamagedError, read_records
@@ -59,9 +60,23 @@ def make_entry(event: Event, at: datetime) -> AuditEntry | None:
         case KillSwitchLifted(scope, scope_id, reason, actor):
             subject = _name(scope, scope_id)
             return AuditEntry(actor, "kill_switch_lifted", subject, at=at, reason=reason)
+        case TradingStateChanged():
+            return AuditEntry(
+                event.actor,
+                "trading_state_changed",
+                f"instrument:{event.instrument_id}",
+                {"from": event.old_state.name, "to": event.state.name},
+                at,
+                reason=event.reason,
+            )
         case KillCompleted(scope, scope_id, canceled_count):
-            detail = {"canceled_count": canceled_count}
-            return AuditEntry("engine", "kill_completed", _name(scope, scope_id), detail, at)
+            return AuditEntry(
+                "engine",
+                "kill_completed",
+                _name(scope, scope_id),
+                {"canceled_count": canceled_count},
+                at,
+            )
         case _:
             return None
 

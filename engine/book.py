@@ -11,6 +11,7 @@ from typing import NamedTuple
 from sortedcontainers import SortedDict
 
 from engine.order import Order, Side
+from engine.trading_state import MarketState
 from engine.units import Money, Price, Qty
 
 BUY = Side.BUY
@@ -48,9 +49,10 @@ class DepthLevel(NamedTuple):
 class BookSide:
     """The bids or the asks. `best` is the level that trades first, None for an empty side."""
 
-    __slots__ = ("_levels", "_sign", "best", "order_count")
+    __slots__ = ("_levels", "_sign", "best", "order_count", "side")
 
     def __init__(self, side: Side) -> None:
+        self.side = side
         # Keys ascend from the best level to the worst: the price for asks, its negative for bids.
         self._sign = -1 if side is BUY else 1
         self._levels: SortedDict[int, PriceLevel] = SortedDict()
@@ -121,17 +123,24 @@ class BookSide:
 
 
 class OrderBook:
-    """Both sides of one instrument's book."""
+    """Both sides of one instrument's book, and the state of its market."""
 
-    __slots__ = ("asks", "bids")
+    __slots__ = ("asks", "bids", "market")
 
-    def __init__(self) -> None:
+    def __init__(self, market: MarketState) -> None:
+        self.market = market
         self.bids = BookSide(BUY)
         self.asks = BookSide(Side.SELL)
 
     def side(self, side: Side) -> BookSide:
         """Return where orders of that side rest."""
         return self.bids if side is BUY else self.asks
+
+    @property
+    def is_crossed(self) -> bool:
+        """Whether the best bid and the best ask could trade."""
+        bid, ask = self.bids.best, self.asks.best
+        return bid is not None and ask is not None and bid.price >= ask.price
 
     def opposite(self, side: Side) -> BookSide:
         """Return what orders of that side trade against."""

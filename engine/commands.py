@@ -25,6 +25,7 @@ from engine.request_commands import (
     RequestCommand,
 )
 from engine.scope import Scope
+from engine.trading_state import TradingState
 from engine.units import (
     AccountId,
     AssetId,
@@ -282,6 +283,24 @@ class SetStorageLow(msgspec.Struct, frozen=True, array_like=True, tag=31):
     is_low: bool
 
 
+class SetTradingState(msgspec.Struct, frozen=True, array_like=True, tag=50):
+    """Put the market of an instrument into another state, OPENING excepted.
+
+    Into CONTINUOUS or POST_ONLY it goes through OPENING when orders may cross now. `ends_at_ns` is
+    when it goes on by itself, 0 for never, see `MarketState`; `reference_price` decides between
+    prices that are equally good for the next opening, None leaves it as it is. To `actor` the
+    engine's process adds the operating system's user, as for a kill switch.
+    """
+
+    instrument_id: InstrumentId
+    state: TradingState
+    reason: str
+    actor: str = ""
+    ends_at_ns: int = 0
+    collects_ns: int = 0
+    reference_price: Price | None = None
+
+
 SessionCommand = NewOrder | CancelOrder | ReplaceOrder | RequestCommand
 """What a FIX session may send: numbered by MsgSeqNum(34) and fenced by generation and epoch."""
 
@@ -334,4 +353,5 @@ Command = (
     | SettleWithdrawal
     | TransferFunds
     | SetCreditLine
+    | SetTradingState
 )

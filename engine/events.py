@@ -25,10 +25,12 @@ from engine.request_events import (
     OrderStatusRefused,
 )
 from engine.scope import Scope
+from engine.trading_state import TradingState
 from engine.units import (
     AccountId,
     AssetId,
     ClOrdId,
+    InstrumentId,
     Money,
     Price,
     Qty,
@@ -135,9 +137,10 @@ class OrderStatusReported(msgspec.Struct, frozen=True, array_like=True, tag=12):
 class Trade(msgspec.Struct, frozen=True, array_like=True, tag=13):
     """One side of a match. The other side is the event beside it, with the same `trade_id`.
 
-    `is_resting` is true for the order that was in the book. `notional` is what `qty` cost, in the
-    quote asset; `base_amount` is `qty` in the base asset's own decimals. `fee` is what the account
-    pays for it in `fee_asset_id`, below 0 for what it is paid; asset 0 where there are no fees.
+    `is_resting` is true for an order that was in the book: in an uncrossing, where nobody comes in,
+    for both. `notional` is what `qty` cost, in the quote asset; `base_amount` is `qty` in the base
+    asset's own decimals. `fee` is what the account pays for it in `fee_asset_id`, below 0 for what
+    it is paid; asset 0 where there are no fees.
     """
 
     order: OrderView
@@ -151,6 +154,7 @@ class Trade(msgspec.Struct, frozen=True, array_like=True, tag=13):
     is_resting: bool
     fee: Money = Money(0)
     fee_asset_id: AssetId = AssetId(0)
+    is_uncrossing: bool = False
 
 
 class OrderCanceled(msgspec.Struct, frozen=True, array_like=True, tag=14):
@@ -274,6 +278,23 @@ class StorageLowSet(msgspec.Struct, frozen=True, array_like=True, tag=30):
     is_low: bool
 
 
+class TradingStateChanged(msgspec.Struct, frozen=True, array_like=True, tag=50):
+    """The market of an instrument is in another state from now on, or in the same for longer.
+
+    `actor` is who asked, EXCHANGE when its time had come. `ends_at_ns` is when the state ends by
+    itself, 0 for never. When it is OPENING, `volume` is about to trade at `price`, None for none.
+    """
+
+    instrument_id: InstrumentId
+    old_state: TradingState
+    state: TradingState
+    reason: str
+    actor: str
+    ends_at_ns: int = 0
+    price: Price | None = None
+    volume: Qty = Qty(0)
+
+
 class KillSwitchPulled(msgspec.Struct, frozen=True, array_like=True, tag=40):
     """New orders of the scope are refused from now on; open ones are being cancelled.
 
@@ -346,6 +367,7 @@ Event = (
     | AccountThrottleSet
     | BalanceAdjusted
     | StorageLowSet
+    | TradingStateChanged
     | KillSwitchPulled
     | KillSwitchLifted
     | KillCompleted

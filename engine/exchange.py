@@ -34,6 +34,7 @@ from engine.commands import (
     SetScopeLimits,
     SetSelfTradeMode,
     SetStorageLow,
+    SetTradingState,
 )
 from engine.events import (
     AccountOpened,
@@ -162,6 +163,8 @@ class Exchange:
             self._kill_switches.restore(switch)
         for default in state.self_trade_defaults:
             self._trading.self_trade.restore(default)
+        for market in state.markets:
+            self._trading.phases.restore(msgspec.structs.replace(market))
         for sweep in state.sweeps:
             self._sweeper.start(msgspec.structs.replace(sweep))
         for request in state.status_requests:
@@ -208,7 +211,7 @@ class Exchange:
                 return [self._treasury.apply(seq, command)]
             case SetStorageLow():
                 return self._set_storage_low(command)
-            case PullKillSwitch() | LiftKillSwitch():
+            case PullKillSwitch() | LiftKillSwitch() | SetTradingState():
                 return self._switch(seq, now_ns, command)
             case _:
                 assert_never(command)
@@ -300,6 +303,7 @@ class Exchange:
             fee_schedules=self._fees.schedules(),
             fee_tiers=self._fees.tiers(),
             withdrawals=self._ledger.withdrawals(),
+            markets=[msgspec.structs.replace(book.market) for book in self._trading.books.values()],
         )
 
     def _apply_session_command(self, seq: Seq, now_ns: int, command: SessionCommand) -> list[Event]:
@@ -320,7 +324,7 @@ class Exchange:
                 return self._requests.apply(seq, now_ns, command)
 
     def _let_time_pass(self, seq: Seq, now_ns: int) -> list[Event]:
-        events = self._trading.expire(now_ns)
+        events = [*self._trading.expire(now_ns), *self._trading.phases.advance(now_ns)]
         for gone in self._presence.take_due(now_ns):
             self._sweeper.start(_sweep_of(gone, seq))
         events += self._sweeper.go_on(now_ns)
@@ -347,7 +351,9 @@ class Exchange:
             return [self._presence.log_on(now_ns, command)]
         return [*self._presence.log_off(now_ns, command)]
 
-    def _switch(self, seq: Seq, now_ns: int, command: KillCommand) -> list[Event]:
+    def _switch(self, seq: Seq, now_ns: int, command: KillCommand | SetTradingState) -> list[Event]:
+        if isinstance(command, SetTradingState):
+            return self._trading.phases.change(now_ns, command)
         scope, scope_id = command.scope, command.scope_id
         unknown = self._finder.unknown_scope(scope, scope_id)
         if unknown is not None:
@@ -379,7 +385,7 @@ class Exchange:
     def _learn(self, event: ReferenceEvent) -> None:
         match event:
             case InstrumentDefined():
-                self._trading.open_book(event.instrument.instrument_id)
+                self._trading.open_book(event.instrument)
             case AccountOpened():
                 self._ledger.open_account(event.account.account_id)
             case AssetDefined():

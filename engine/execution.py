@@ -9,10 +9,12 @@ from engine.matching import find_limit, find_reach, next_match
 from engine.order import Order, OrdType, SelfTradeMode, TimeInForce
 from engine.reasons import CancelReason
 from engine.self_trade import SelfTradeGuard, SelfTradeRules
+from engine.trading_state import TradingState
 from engine.units import AssetId, Money, TradeId
 
 MARKET = OrdType.MARKET
 FOK = TimeInForce.FOK
+CONTINUOUS = TradingState.CONTINUOUS
 NO_FEE: Final = (Money(0), AssetId(0))
 RESTING_TIMES: Final = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD)
 
@@ -27,7 +29,13 @@ class Execution:
     def execute(
         self, order: Order, instrument: Instrument, now_ns: int, events: list[Event]
     ) -> None:
-        """Match an order that the floor has admitted, and let the rest of it stand or end."""
+        """Match an order that the floor has admitted, and let the rest of it stand or end.
+
+        Where nothing is matched at the moment it is one that may rest, and does.
+        """
+        if not self._matches(order):
+            self._floor.rest(order, instrument, now_ns)
+            return
         guard = self._self_trade.find_guard(order.account_id, order.session_id, order.terms)
         reason = self._refuses_to_start(order, instrument, guard)
         if reason is None:
@@ -43,6 +51,9 @@ class Execution:
         self, order: Order, instrument: Instrument, now_ns: int, events: list[Event]
     ) -> None:
         """Match an order that was lifted out of the book to be amended, and put the rest back."""
+        if not self._matches(order):
+            self._floor.stand(order)
+            return
         guard = self._self_trade.find_guard(order.account_id, order.session_id, order.terms)
         reason = self._match(order, instrument, guard, now_ns, events)
         assert reason is None, "an amendment that would end the order is refused"
@@ -50,6 +61,14 @@ class Execution:
             self._floor.stand(order)
         else:
             self._floor.close_filled(order, now_ns)
+
+    def cross(self, bid: Order, ask: Order, now_ns: int, events: list[Event]) -> None:
+        """Trade two orders that stand in a book that is being uncrossed."""
+        self._trade(bid, ask, self._floor.reference.instruments[bid.instrument_id], now_ns, events)
+
+    def _matches(self, order: Order) -> bool:
+        """Whether orders are matched as they come in."""
+        return self._floor.books[order.instrument_id].market.state is CONTINUOUS
 
     def _refuses_to_start(
         self, order: Order, instrument: Instrument, guard: SelfTradeGuard | None
@@ -102,18 +121,27 @@ class Execution:
         events: list[Event],
     ) -> None:
         floor = self._floor
-        assert resting.price is not None
-        price = resting.price
+        book = floor.books[instrument.instrument_id]
+        market = book.market
+        # While a market opens both orders are in the book, and trade at the price of the opening.
+        is_uncrossing = market.opening_price is not None
+        price = market.opening_price or resting.price
+        assert price is not None
+        market.last_price = price
         qty = min(aggressor.leaves_qty, resting.leaves_qty)
         notional = instrument.notional(price, qty)
         floor.trade_id_last = TradeId(floor.trade_id_last + 1)
-        aggressor.fill(qty, notional)
-        floor.books[instrument.instrument_id].side(resting.side).fill(resting, qty, notional)
+        if is_uncrossing:
+            book.side(aggressor.side).fill(aggressor, qty, notional)
+        else:
+            aggressor.fill(qty, notional)
+        book.side(resting.side).fill(resting, qty, notional)
         for order in (aggressor, resting):
             floor.release(order, instrument)
             fee, fee_asset_id = NO_FEE
             if order.fees is not None:
-                fee = order.fees.fee(notional, is_resting=order is resting)
+                is_maker = order is resting and not is_uncrossing
+                fee = order.fees.fee(notional, is_resting=is_maker)
                 fee_asset_id = instrument.quote.asset_id
             trade = Trade(
                 order=order.view(),
@@ -124,14 +152,17 @@ class Execution:
                 base_amount=instrument.base_amount(qty),
                 base_asset_id=instrument.base.asset_id,
                 quote_asset_id=instrument.quote.asset_id,
-                is_resting=order is resting,
+                is_resting=is_uncrossing or order is resting,
                 fee=fee,
                 fee_asset_id=fee_asset_id,
+                is_uncrossing=is_uncrossing,
             )
             floor.ledger.settle(trade)
             events.append(trade)
         if not resting.is_open:
             floor.close_filled(resting, now_ns)
+        if is_uncrossing and not aggressor.is_open:
+            floor.close_filled(aggressor, now_ns)
 
     def _prevent(
         self,

@@ -113,6 +113,15 @@ WORDS = {
     RejectReason.STORAGE_LOW: (
         "the venue is short of storage: new orders are not taken for now, cancels are"
     ),
+    RejectReason.MARKET_HALTED: "trading in the instrument is halted, cancels are taken",
+    RejectReason.MARKET_CANCEL_ONLY: "only cancels are taken in the instrument",
+    RejectReason.MARKET_CLOSED: "the market of the instrument is closed, cancels are taken",
+    RejectReason.MARKET_POST_ONLY: "only post-only orders are taken in the instrument",
+    RejectReason.MARKET_OPENING: "the market of the instrument is just opening, cancels are taken",
+    RejectReason.NOT_WHILE_COLLECTING: (
+        "orders are collected for the opening: market, IOC, FOK and post-only orders are not taken"
+    ),
+    RejectReason.STATE_NOT_SETTABLE: "the market cannot be put into this state",
     RejectReason.STALE: "the message is older than its order may be",
     RejectReason.CLORDID_INVALID: "ClOrdID must be 1 to 36 of A-Z, a-z, 0-9, - and _",
     RejectReason.ORDER_QTY_INVALID: "order qty must be above 0 and its value representable",

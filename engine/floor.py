@@ -11,13 +11,14 @@ from engine.events import OrderCanceled
 from engine.expiry import ExpiryQueue
 from engine.fee_rates import FeeRates
 from engine.fees import FeeTable
-from engine.instrument import Instrument
+from engine.instrument import Instrument, InstrumentDefinition
 from engine.ledger import Ledger
 from engine.open_orders import OpenOrders
 from engine.order import Order, OrdStatus, Side, TimeInForce
 from engine.order_memory import FormerName, OrderMemory
 from engine.reasons import CancelReason
 from engine.reference import Reference
+from engine.trading_state import MarketState
 from engine.units import (
     AssetId,
     ClOrdId,
@@ -49,9 +50,10 @@ class Floor:
         self.books: dict[InstrumentId, OrderBook] = {}
         self.trade_id_last = TradeId(0)
 
-    def open_book(self, instrument_id: InstrumentId) -> None:
+    def open_book(self, definition: InstrumentDefinition) -> None:
         """Give a new instrument its book."""
-        self.books[instrument_id] = OrderBook()
+        instrument_id = definition.instrument_id
+        self.books[instrument_id] = OrderBook(MarketState(instrument_id, definition.initial_state))
 
     def restore(
         self,

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from engine.trading_state import TradingState
 from engine.units import (
     INT_MAX,
     AccountId,
@@ -43,6 +44,7 @@ class InstrumentDefinition(msgspec.Struct, frozen=True, array_like=True):
     `tick_size` and `lot_size` are in the instrument's own decimals. `session_end_s` is when the
     trading day ends and DAY orders with it, in seconds after 00:00 UTC. `market_protection_bps` is
     how far from the best price a market order may trade, in hundredths of a percent; 0: anywhere.
+    `initial_state` is the state that its market begins in.
     """
 
     instrument_id: InstrumentId
@@ -55,6 +57,7 @@ class InstrumentDefinition(msgspec.Struct, frozen=True, array_like=True):
     lot_size: Qty
     session_end_s: int = 0
     market_protection_bps: int = 0
+    initial_state: TradingState = TradingState.CONTINUOUS
 
 
 @dataclass(frozen=True, slots=True)

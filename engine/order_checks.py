@@ -12,11 +12,13 @@ from engine.order import Order, OrdType, SelfTradeMode, Side, TimeInForce
 from engine.presence import Presence
 from engine.reasons import RejectReason
 from engine.self_trade import SelfTradeGuard, SelfTradeRules
+from engine.trading_state import Entry, TradingState
 from engine.units import INT_MAX, Money, Price, Qty, is_cl_ord_id
 
 BUY = Side.BUY
 MARKET = OrdType.MARKET
 LIMIT = OrdType.LIMIT
+CONTINUOUS = TradingState.CONTINUOUS
 RESTING_TIMES: Final = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD)
 
 
@@ -57,6 +59,7 @@ class OrderChecks:
             return Rejection(RejectReason.STORAGE_LOW)
         rejection = (
             self._untimely(command, account)
+            or self._not_taken(command)
             or _content_rejection(command, instrument)
             or _terms_rejection(command, instrument, now_ns)
             or self._post_only_rejection(command)
@@ -86,7 +89,11 @@ class OrderChecks:
         instrument = self._reference.instruments[order.instrument_id]
         account = self._reference.accounts[order.account_id]
         amended = _as_entered(command, order)
-        rejection = self._untimely(command, account) or _content_rejection(amended, instrument)
+        rejection = (
+            self._untimely(command, account)
+            or self._not_amendable(order)
+            or _content_rejection(amended, instrument)
+        )
         if rejection is not None or command.order_qty <= order.cum_qty:
             return rejection
         rejection = self._post_only_rejection(amended) or self._self_trade_rejection(amended, order)
@@ -131,8 +138,34 @@ class OrderChecks:
             return Rejection(RejectReason.STALE, stale_before_ns, command.orig_sent_at_ns)
         return None
 
+    def _not_taken(self, command: NewOrder) -> Rejection | None:
+        """Refuse what the instrument's trading state does not take."""
+        market = self._floor.books[command.instrument_id].market
+        if market.state is CONTINUOUS:
+            return None
+        entry, refusal = market.rules.entry, market.rules.refusal
+        is_post_only = command.terms is not None and command.terms.is_post_only
+        is_taken = is_post_only if entry is Entry.POST_ONLY else False
+        if entry is Entry.WAITING:
+            is_taken = (
+                command.ord_type is not MARKET
+                and command.time_in_force in RESTING_TIMES
+                and not is_post_only
+            )
+        assert refusal is not None
+        return None if is_taken else Rejection(refusal)
+
+    def _not_amendable(self, order: Order) -> Rejection | None:
+        rules = self._floor.books[order.instrument_id].market.rules
+        if rules.takes_amendments:
+            return None
+        assert rules.refusal is not None
+        return Rejection(rules.refusal)
+
     def _post_only_rejection(self, command: NewOrder) -> Rejection | None:
-        if command.terms is None or not command.terms.is_post_only:
+        is_post_only = command.terms is not None and command.terms.is_post_only
+        market = self._floor.books[command.instrument_id].market
+        if not is_post_only and market.state is not TradingState.POST_ONLY:
             return None
         assert command.price is not None
         opposite = self._floor.books[command.instrument_id].opposite(command.side)
@@ -144,7 +177,8 @@ class OrderChecks:
         """Refuse an amendment that would end its own order, or shorten it unasked."""
         open_qty = Qty(amended.order_qty - order.cum_qty)
         guard = self._self_trade.find_guard(order.account_id, order.session_id, order.terms)
-        if guard is None or guard.mode is SelfTradeMode.CANCEL_RESTING:
+        matches = self._floor.books[order.instrument_id].market.state is CONTINUOUS
+        if not matches or guard is None or guard.mode is SelfTradeMode.CANCEL_RESTING:
             return None
         if self._reach(amended, open_qty, guard).meets_own:
             return Rejection(RejectReason.SELF_TRADE)

@@ -33,6 +33,14 @@ class RejectReason(Enum):
     # The state of the venue.
     STORAGE_LOW = 351
     KILLED = 352
+    # The trading state of the instrument.
+    MARKET_HALTED = 361
+    MARKET_CANCEL_ONLY = 362
+    MARKET_CLOSED = 363
+    MARKET_POST_ONLY = 364
+    MARKET_OPENING = 365
+    NOT_WHILE_COLLECTING = 366
+    STATE_NOT_SETTABLE = 367
     # Time.
     STALE = 401
     # Content of the message.

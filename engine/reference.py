@@ -13,6 +13,7 @@ from engine.events import (
 )
 from engine.instrument import BPS, Account, Asset, Instrument, InstrumentDefinition, make_instrument
 from engine.reasons import RejectReason
+from engine.trading_state import TradingState
 from engine.units import AccountId, AssetId, FirmId, InstrumentId
 
 ASSET_DECIMALS_MAX = 18
@@ -52,6 +53,10 @@ class Reference:
         quote = self.assets.get(definition.quote_asset_id)
         if base is None or quote is None or base is quote:
             return CommandRefused(RejectReason.ASSET_UNKNOWN)
+        if definition.initial_state is TradingState.OPENING:
+            return CommandRefused(
+                RejectReason.STATE_NOT_SETTABLE, actual=definition.initial_state.value
+            )
         if not _is_well_formed(definition) or make_instrument(definition, base, quote) is None:
             return CommandRefused(RejectReason.SCALE_UNSUPPORTED)
         return InstrumentDefined(definition)

@@ -31,6 +31,7 @@ NO_SYMBOL: Final = "[N/A]"
 POST_ONLY: Final = "6"  # ExecInst(18), "Participate don't initiate".
 ADDED_LIQUIDITY: Final = "1"
 REMOVED_LIQUIDITY: Final = "2"
+AUCTION: Final = "4"
 ORD_STATUS_TEXT: Final = {status: f"{status.value:X}" for status in OrdStatus}
 EXEC_TYPES: Final[dict[type[ExecutionEvent], str]] = {
     OrderAccepted: "0",
@@ -48,6 +49,12 @@ OTHER: Final = "99"
 ORD_REJ_REASONS: Final = {
     RejectReason.SYMBOL_UNKNOWN: "1",
     RejectReason.STORAGE_LOW: "2",  # Exchange closed, as far as new orders go.
+    RejectReason.MARKET_HALTED: "2",
+    RejectReason.MARKET_CANCEL_ONLY: "2",
+    RejectReason.MARKET_CLOSED: "2",
+    RejectReason.MARKET_POST_ONLY: "2",
+    RejectReason.MARKET_OPENING: "2",
+    RejectReason.NOT_WHILE_COLLECTING: "2",
     RejectReason.MAX_ORDER_QTY: "3",
     RejectReason.MAX_ORDER_NOTIONAL: "3",
     RejectReason.DUPLICATE_CLORDID: "6",
@@ -164,7 +171,7 @@ def make_report(event: ExecutionEvent, exec_id: str, reference: Reference) -> Re
             report.last_qty = format_qty(event.qty)
             report.last_px = format_price(event.price)
             report.trade_id = str(event.trade_id)
-            report.last_liquidity_ind = ADDED_LIQUIDITY if event.is_resting else REMOVED_LIQUIDITY
+            report.last_liquidity_ind = _liquidity_of(event)
             fee_asset = reference.assets.get(event.fee_asset_id)
             if fee_asset is not None:
                 report.fee = format_fixed(event.fee, fee_asset.decimals)
@@ -202,6 +209,12 @@ def _add_reject(report: Report, event: OrderRejected, instrument: Instrument | N
         side=event.order.side,
         scope=event.scope,
     )
+
+
+def _liquidity_of(trade: Trade) -> str:
+    if trade.is_uncrossing:
+        return AUCTION
+    return ADDED_LIQUIDITY if trade.is_resting else REMOVED_LIQUIDITY
 
 
 def _add_cancel(report: Report, event: OrderCanceled) -> None:

@@ -17,6 +17,7 @@ from engine.presence import Attendance
 from engine.self_trade import SelfTradeDefault
 from engine.status_reports import StatusRequest
 from engine.sweeper import Sweep
+from engine.trading_state import MarketState
 from engine.units import AccountId, AssetId, InstrumentId, Money, SessionId, TradeId
 
 
@@ -104,6 +105,7 @@ class ExchangeState(msgspec.Struct, frozen=True, array_like=True):
     fee_schedules: list[FeeSchedule] = []
     fee_tiers: list[FirmTier] = []
     withdrawals: list[Withdrawal] = []
+    markets: list[MarketState] = []
 
 
 def make_instruments(state: ExchangeState) -> dict[InstrumentId, Instrument]:
@@ -194,7 +196,10 @@ def _crossed_books(state: ExchangeState) -> list[str]:
         assert item.order.price is not None
         best.setdefault((item.order.instrument_id, item.order.side), item.order.price)
     faults = []
+    may_cross = {market.instrument_id for market in state.markets if market.rules.may_cross}
     for (instrument_id, side), price in best.items():
+        if instrument_id in may_cross:
+            continue
         ask = best.get((instrument_id, Side.SELL))
         if side is Side.BUY and ask is not None and price >= ask:
             faults.append(f"instrument {instrument_id} is crossed: bid {price}, ask {ask}")

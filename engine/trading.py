@@ -18,12 +18,14 @@ from engine.execution import Execution
 from engine.fees import FeeTable
 from engine.floor import Floor
 from engine.gate import Rejection, RiskGate
+from engine.instrument import InstrumentDefinition
 from engine.kill_switches import KillSwitches
 from engine.ledger import Ledger
 from engine.open_orders import OpenOrders
 from engine.order import Order, OrderView, OrdStatus
 from engine.order_checks import OrderChecks, is_only_smaller
 from engine.order_memory import FormerName, OrderMemory
+from engine.phases import Phases
 from engine.presence import Presence
 from engine.reasons import CancelReason, RejectReason
 from engine.reference import Reference
@@ -49,6 +51,7 @@ class Trading:
         self._floor = Floor(reference, ledger, fees)
         self.self_trade = SelfTradeRules(reference)
         self._execution = Execution(self._floor, self.self_trade)
+        self.phases = Phases(self._floor, self._execution)
         self._checks = OrderChecks(self._floor, gate, presence, kill_switches, self.self_trade)
 
     @property
@@ -80,9 +83,9 @@ class Trading:
         """Refuse new orders from now on, the journal's disk being nearly full, or take them."""
         self._checks.is_storage_low = is_low
 
-    def open_book(self, instrument_id: InstrumentId) -> None:
+    def open_book(self, definition: InstrumentDefinition) -> None:
         """Give a new instrument its book."""
-        self._floor.open_book(instrument_id)
+        self._floor.open_book(definition)
 
     def restore(
         self,
@@ -192,8 +195,9 @@ class Trading:
         return events
 
     def next_timer_ns(self) -> int | None:
-        """Return when `expire` next has something to do, None when no order waits for a time."""
-        return self._floor.expiries.next_ns()
+        """Return when `expire` or the phases have something to do, None when nothing waits."""
+        timers = (self._floor.expiries.next_ns(), self.phases.next_ns())
+        return min((timer_ns for timer_ns in timers if timer_ns is not None), default=None)
 
     def _cancel_asked(
         self, now_ns: int, order: Order, command: CancelOrder | ReplaceOrder, reason: CancelReason

@@ -13,7 +13,9 @@ from engine.commands import (
     OpenAccount,
     ReplaceOrder,
     SetRiskLimits,
+    SetTradingState,
 )
+from engine.depth import DepthReader
 from engine.events import Event
 from engine.exchange import Exchange
 from engine.instrument import Account, Asset, InstrumentDefinition
@@ -22,6 +24,7 @@ from engine.order import OrderTerms, OrderView, OrdStatus, OrdType, Side, TimeIn
 from engine.request_commands import MassCancel, ReportBalances, ReportOpenOrders, ReportOrder
 from engine.scope import Scope
 from engine.state import BalanceState, find_faults
+from engine.trading_state import TradingState
 from engine.units import (
     AccountId,
     AssetId,
@@ -266,6 +269,27 @@ class Desk:
             ReportBalances(SessionId(0), 0, 0, 0, account_id=account_id, request_id=request_id)
         )
 
+    def set_state(
+        self,
+        state: TradingState,
+        *,
+        ends_at_ns: int = 0,
+        collects_ns: int = 0,
+        reference_price: int | None = None,
+    ) -> list[Event]:
+        """Put the market of BTC-USD into another state."""
+        return self.apply(
+            SetTradingState(
+                BTC_USD,
+                state,
+                "a test",
+                "somebody",
+                ends_at_ns,
+                collects_ns,
+                None if reference_price is None else Price(reference_price),
+            )
+        )
+
     def advance_to(self, now_ns: int) -> list[Event]:
         """Let time pass."""
         self.now_ns = now_ns - 1
@@ -286,6 +310,25 @@ class Desk:
     def balances(self) -> list[BalanceState]:
         """Return all balances that are not zero."""
         return self.exchange.state().balances
+
+
+class WatchedDesk(Desk):
+    """A desk that compares its book after every command with the depth that the events tell."""
+
+    def __init__(
+        self, funds: dict[AssetId, Money] | None = None, *, market_protection_bps: int = 0
+    ) -> None:
+        self.depth = DepthReader()
+        super().__init__(funds, market_protection_bps=market_protection_bps)
+
+    def apply(self, command: Command) -> list[Event]:
+        """Apply a command and return its events, which must tell all that is new in the book."""
+        events = super().apply(command)
+        self.depth.apply(events)
+        book = self.exchange._trading.books.get(BTC_USD)
+        for side in () if book is None else (book.bids, book.asks):
+            assert self.depth.depth(BTC_USD, side.side, 10**6) == side.depth(10**6)
+        return events
 
 
 def new_order(

@@ -7,6 +7,7 @@ from benchmarks.messages import Fill, Message
 from engine.book import OrderBook
 from engine.matching import next_match
 from engine.order import Order, OrdType, Side, TimeInForce
+from engine.trading_state import MarketState, TradingState
 from engine.units import (
     AccountId,
     ClOrdId,
@@ -31,7 +32,7 @@ class OurBook:
     """`engine.book` and `engine.matching` with a loop round them."""
 
     def __init__(self) -> None:
-        self._book = OrderBook()
+        self._book = OrderBook(MarketState(INSTRUMENT, TradingState.CONTINUOUS))
         self._orders: dict[int, Order] = {}
         self._fills: list[Fill] = []
 

@@ -27,6 +27,7 @@ from engine.commands import (
     ReleaseAllSessions,
     ReleaseSession,
     SetStorageLow,
+    SetTradingState,
 )
 from engine.events import Event, SessionOpened
 from engine.exchange import RULES_VERSION
@@ -316,12 +317,22 @@ class _Link(asyncio.Protocol):
 
     def _signed(self, command: Command) -> Command:
         """Return the command with the user who asks, as the system's kernel knows him."""
-        if not isinstance(command, KillCommand):
+        if not isinstance(command, KillCommand | SetTradingState):
             return command
         user = f"os:{_user_of(self._transport)}"
         actor = f"{command.actor} {user}" if command.actor else user
-        log.warning("kill_switch", scope=command.scope.name, scope_id=command.scope_id, actor=actor)
-        return msgspec.structs.replace(command, actor=actor)
+        if isinstance(command, SetTradingState):
+            log.warning(
+                "trading_state",
+                instrument_id=command.instrument_id,
+                state=command.state.name,
+                actor=actor,
+            )
+        else:
+            scope, scope_id = command.scope.name, command.scope_id
+            log.warning("kill_switch", scope=scope, scope_id=scope_id, actor=actor)
+        signed: Command = msgspec.structs.replace(command, actor=actor)
+        return signed
 
     def _greet(self, body: bytes) -> None:
         hello = decode_hello(body)

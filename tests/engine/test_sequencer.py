@@ -177,7 +177,7 @@ def test_replay_refuses_other_rules() -> None:
 
 
 GOLDEN = Path(__file__).parent / "golden" / "rules-1"
-GOLDEN_STATE = "bcd097a14fd8a6eb5d91a6fbaa4ee2c53a9328a749f2b0a26e7fc2df8550e542"
+GOLDEN_STATE = "cc3f432f03c236abd33ae782d2a09e0f59ce432077bbece3ccb48e222c9bd3e2"
 
 
 def golden_commands() -> list[Command]:

@@ -63,6 +63,7 @@ class NaiveExchange:
         self._notional_factor = notional_factor
         self._base_factor = base_factor
         self.is_storage_low = False
+        self.last_price: int | None = None
         self.resting: list[NaiveOrder] = []
         self.moves: list[tuple[int, str, int]] = []  # Account, "base" or "quote", amount.
 
@@ -151,23 +152,39 @@ class NaiveExchange:
             if isinstance(fill, NaiveCut):
                 by_id[fill.order_id].open_qty -= fill.qty
                 continue
-            other = by_id[fill.resting_id]
-            other.open_qty -= fill.qty
-            order.open_qty -= fill.qty
-            other.filled_qty += fill.qty
-            order.filled_qty += fill.qty
-            buyer, seller = (order, other) if order.is_buy else (other, order)
-            notional = fill.qty * fill.price * self._notional_factor
-            base = fill.qty * self._base_factor
-            self.moves += [
-                (buyer.account_id, "quote", -notional),
-                (seller.account_id, "quote", notional),
-                (buyer.account_id, "base", base),
-                (seller.account_id, "base", -base),
-            ]
+            self._settle(fill, order, by_id[fill.resting_id])
         self.resting = [other for other in self.resting if other.open_qty]
         if may_rest and order.open_qty:
             self.resting.append(order)
+
+    def uncross(self, reference: int | None) -> tuple[int | None, list[NaiveFill]]:
+        """Trade what crosses at the best one price. Returns it and the fills, bid before ask."""
+        bids = sorted((order for order in self.resting if order.is_buy), key=NaiveOrder.priority)
+        asks = sorted((o for o in self.resting if not o.is_buy), key=NaiveOrder.priority)
+        if not bids or not asks or (bids[0].price or 0) < (asks[0].price or 0):
+            return None, []
+        high, low = bids[0].price or 0, asks[0].price or 0
+        if reference is None:
+            reference = self.last_price or (high + low) // 2
+
+        def rank(price: int) -> tuple[int, int, int]:
+            demand = sum(order.open_qty for order in bids if (order.price or 0) >= price)
+            supply = sum(order.open_qty for order in asks if (order.price or 0) <= price)
+            return -min(demand, supply), abs(demand - supply), abs(price - reference)
+
+        price = min(range(low, high + 1), key=rank)
+        willing_bids = [order for order in bids if (order.price or 0) >= price]
+        willing_asks = [order for order in asks if (order.price or 0) <= price]
+        fills = []
+        while willing_bids and willing_asks:
+            bid, ask = willing_bids[0], willing_asks[0]
+            qty = min(bid.open_qty, ask.open_qty)
+            fills.append(NaiveFill(ask.order_id, bid.order_id, qty, price))
+            self._settle(fills[-1], bid, ask)
+            willing_bids = [order for order in willing_bids if order.open_qty]
+            willing_asks = [order for order in willing_asks if order.open_qty]
+        self.resting = [order for order in self.resting if order.open_qty]
+        return price, fills
 
     def can_amend(self, order: NaiveOrder, qty: int, price: int) -> bool:
         """Whether the account could pay for the resting order as it is to be."""
@@ -186,7 +203,9 @@ class NaiveExchange:
             for step in self.plan(amended)
         )
 
-    def amend(self, order: NaiveOrder, qty: int, price: int, place: int) -> list[NaiveStep]:
+    def amend(
+        self, order: NaiveOrder, qty: int, price: int, place: int, *, matches: bool
+    ) -> list[NaiveStep]:
         """Change a resting order: to the back of the queue unless it only gets smaller."""
         is_only_smaller = price == order.price and qty < order.filled_qty + order.open_qty
         order.open_qty, order.price = qty - order.filled_qty, price
@@ -194,7 +213,7 @@ class NaiveExchange:
             return []
         self.remove(order.order_id)
         order.place = place
-        steps = self.plan(order)
+        steps = self.plan(order) if matches else []
         self.execute(order, steps, may_rest=True)
         return steps
 
@@ -221,6 +240,22 @@ class NaiveExchange:
                 qty, count = lines.get(order.price, (0, 0))
                 lines[order.price] = (qty + order.open_qty, count + 1)
         return [(price, qty, count) for price, (qty, count) in lines.items()]
+
+    def _settle(self, fill: NaiveFill, order: NaiveOrder, other: NaiveOrder) -> None:
+        self.last_price = fill.price
+        other.open_qty -= fill.qty
+        order.open_qty -= fill.qty
+        other.filled_qty += fill.qty
+        order.filled_qty += fill.qty
+        buyer, seller = (order, other) if order.is_buy else (other, order)
+        notional = fill.qty * fill.price * self._notional_factor
+        base = fill.qty * self._base_factor
+        self.moves += [
+            (buyer.account_id, "quote", -notional),
+            (seller.account_id, "quote", notional),
+            (buyer.account_id, "base", base),
+            (seller.account_id, "base", -base),
+        ]
 
     def _cost(self, order: NaiveOrder, qty: int) -> int:
         if not order.is_buy:

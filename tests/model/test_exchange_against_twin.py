@@ -11,6 +11,7 @@ from hypothesis.stateful import (
     consumes,
     invariant,
     multiple,
+    precondition,
     rule,
 )
 from msgspec.structs import replace
@@ -18,6 +19,7 @@ from msgspec.structs import replace
 from engine.commands import LiftKillSwitch, PullKillSwitch, SetSelfTradeMode, SetStorageLow
 from engine.events import (
     CancelRejected,
+    CommandRefused,
     Event,
     KillCompleted,
     KillSwitchLifted,
@@ -31,6 +33,7 @@ from engine.events import (
     SelfTradeModeSet,
     StorageLowSet,
     Trade,
+    TradingStateChanged,
 )
 from engine.exchange import Exchange
 from engine.ledger import postings_of
@@ -45,6 +48,7 @@ from engine.request_events import (
     OrderStatusRefused,
 )
 from engine.scope import Scope
+from engine.trading_state import TradingState
 from engine.units import AccountId, Money, SessionId
 from risk.pre_trade import PreTradeGate
 from tests.exchange_desk import (
@@ -56,7 +60,7 @@ from tests.exchange_desk import (
     NOTIONAL_FACTOR,
     NS_PER_S,
     USD,
-    Desk,
+    WatchedDesk,
 )
 from tests.model.naive_exchange import NaiveCut, NaiveExchange, NaiveFill, NaiveOrder, NaiveStep
 
@@ -88,6 +92,15 @@ RESTING_TIMES = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD)
 TIMES = st.sampled_from(list(TimeInForce))
 # Little enough that orders are refused for want of funds now and then.
 FUNDS = {USD: Money(100 * 100 * NOTIONAL_FACTOR), BTC: Money(100 * BASE_FACTOR)}
+REFUSALS = {
+    TradingState.PRE_OPEN: RejectReason.NOT_WHILE_COLLECTING,
+    TradingState.HALTED: RejectReason.MARKET_HALTED,
+    TradingState.CANCEL_ONLY: RejectReason.MARKET_CANCEL_ONLY,
+    TradingState.POST_ONLY: RejectReason.MARKET_POST_ONLY,
+    TradingState.CLOSED: RejectReason.MARKET_CLOSED,
+}
+AMENDING = (TradingState.CONTINUOUS, TradingState.PRE_OPEN, TradingState.POST_ONLY)
+UNCROSSED = (TradingState.CONTINUOUS, TradingState.POST_ONLY)
 ENDED = {OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.EXPIRED}
 
 
@@ -98,7 +111,7 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.desk = Desk(FUNDS, market_protection_bps=PROTECTION_BPS)
+        self.desk = WatchedDesk(FUNDS, market_protection_bps=PROTECTION_BPS)
         self.twin = NaiveExchange(
             notional_factor=NOTIONAL_FACTOR,
             base_factor=BASE_FACTOR,
@@ -115,6 +128,8 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
         self.post_only: set[int] = set()
         self.count = 0
         self.killed: set[AccountId | None] = set()  # None is the whole venue.
+        self.state = TradingState.CONTINUOUS
+        self.reference: int | None = None
 
     @rule(
         target=orders,
@@ -169,9 +184,10 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
             return multiple()
         assert isinstance(events[0], OrderAccepted)
         may_rest = price is not None and time in RESTING_TIMES
-        steps = self.twin.plan(order)
+        matches = self.state is TradingState.CONTINUOUS
+        steps = self.twin.plan(order) if matches else []
         least_qty = qty if time is TimeInForce.FOK else terms.min_qty
-        if self.twin.tradable(order) < least_qty:
+        if matches and self.twin.tradable(order) < least_qty:
             steps, may_rest = [], False
         self.twin.execute(order, steps, may_rest=may_rest)
         assert steps_of(events) == steps
@@ -211,6 +227,14 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
             return RejectReason.STORAGE_LOW
         if {None, order.account_id} & self.killed:
             return RejectReason.KILLED
+        is_waiting = order.price is not None and time in RESTING_TIMES and not terms.is_post_only
+        is_taken = {
+            TradingState.CONTINUOUS: True,
+            TradingState.PRE_OPEN: is_waiting,
+            TradingState.POST_ONLY: terms.is_post_only,
+        }
+        if not is_taken.get(self.state, False):
+            return REFUSALS[self.state]
         if terms.is_post_only and (order.price is None or time not in RESTING_TIMES):
             return RejectReason.POST_ONLY_CANNOT_REST
         if terms.min_qty and (time is not TimeInForce.IOC or terms.min_qty > order.open_qty):
@@ -254,7 +278,9 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
             self.note_endings(events)
             return multiple()
         was_smaller = price == order.price and qty < order.open_qty + order.filled_qty
-        assert steps_of(events) == self.twin.amend(order, qty, price, place)
+        matches = self.state is TradingState.CONTINUOUS
+        steps = self.twin.amend(order, qty, price, place, matches=matches)
+        assert steps_of(events) == steps
         assert isinstance(events[0], OrderReplaced)
         assert events[0].keeps_priority is was_smaller
         self.note_endings(events)
@@ -274,12 +300,16 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
             return RejectReason.STORAGE_LOW
         if {None, order.account_id} & self.killed:
             return RejectReason.KILLED
+        if self.state not in AMENDING:
+            return REFUSALS[self.state]
         if qty <= order.filled_qty:
             return None
         amended = naive_replace(order, price=price)
-        if order.order_id in self.post_only and self.twin.candidates(amended):
+        is_post_only = order.order_id in self.post_only or self.state is TradingState.POST_ONLY
+        if is_post_only and self.twin.candidates(amended):
             return RejectReason.POST_ONLY_WOULD_TRADE
-        if self.twin.would_end_itself(order, qty, price):
+        matches = self.state is TradingState.CONTINUOUS
+        if matches and self.twin.would_end_itself(order, qty, price):
             return RejectReason.SELF_TRADE
         if not self.twin.can_amend(order, qty, price):
             return RejectReason.INSUFFICIENT_BALANCE
@@ -435,6 +465,48 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
         assert isinstance(event, KillSwitchLifted) is (account_id in self.killed)
         self.killed.discard(account_id)
 
+    @rule(state=st.sampled_from(TradingState), reference=st.none() | PRICES)
+    def set_trading_state(self, state: TradingState, reference: int | None) -> None:
+        self.change_state(state, reference)
+
+    @rule(reference=st.none() | PRICES)
+    def open_the_market(self, reference: int | None) -> None:
+        self.change_state(TradingState.PRE_OPEN, None)
+        self.enter_to_rest(ALICE, Side.BUY, 7, 103, OrderTerms())
+        self.enter_to_rest(BOB, Side.SELL, 9, 97, OrderTerms())
+        self.change_state(TradingState.CONTINUOUS, reference)
+
+    @precondition(lambda self: self.state is not TradingState.CONTINUOUS)
+    @rule()
+    def go_on_trading(self) -> None:
+        self.change_state(TradingState.CONTINUOUS, None)
+
+    def change_state(self, state: TradingState, reference: int | None) -> None:
+        """Put the market into another state, and uncross the book where it must not be crossed."""
+        events = self.desk.set_state(state, reference_price=reference)
+        if state is TradingState.OPENING:
+            assert events == [CommandRefused(RejectReason.STATE_NOT_SETTABLE, actual=state.value)]
+            return
+        self.reference = reference or self.reference
+        may_cross = self.state not in UNCROSSED
+        self.state = state
+        if not may_cross or state not in UNCROSSED:
+            (event,) = events
+            assert isinstance(event, TradingStateChanged)
+            return
+        price, fills = self.twin.uncross(self.reference)
+        assert steps_of(events) == fills
+        opening, closing = events[0], events[-1]
+        assert isinstance(opening, TradingStateChanged)
+        assert isinstance(closing, TradingStateChanged)
+        volume = sum(fill.qty for fill in fills)
+        assert (opening.state, opening.price, opening.volume) == (
+            TradingState.OPENING, price, volume,
+        )  # fmt: skip
+        assert closing.state is state
+        self.reference = None
+        self.note_endings(events)
+
     @rule()
     def end_the_day(self) -> None:
         day_ns = 24 * 3600 * NS_PER_S
@@ -492,7 +564,7 @@ def steps_of(events: list[Event]) -> list[NaiveStep]:
     steps: list[NaiveStep] = []
     fills = fills_of(events)
     for event in events:
-        if isinstance(event, Trade) and event.is_resting:
+        if isinstance(event, Trade) and event.order.order_id == fills[0].resting_id:
             steps.append(fills.pop(0))
         elif isinstance(event, OrderRestated):
             steps.append(NaiveCut(event.order.order_id, event.decreased_qty, ends=False))
@@ -506,12 +578,13 @@ def fills_of(events: list[Event]) -> list[NaiveFill]:
     trades = [event for event in events if isinstance(event, Trade)]
     pairs = list(zip(trades[::2], trades[1::2], strict=True))
     for aggressor, resting in pairs:
-        assert (aggressor.is_resting, resting.is_resting) == (False, True)
+        assert (aggressor.is_resting, resting.is_resting) == (aggressor.is_uncrossing, True)
         assert (aggressor.trade_id, aggressor.qty, aggressor.price) == (
             resting.trade_id,
             resting.qty,
             resting.price,
         )
+        assert aggressor.is_uncrossing is resting.is_uncrossing
     return [
         NaiveFill(resting.order.order_id, aggressor.order.order_id, resting.qty, resting.price)
         for aggressor, resting in pairs

@@ -29,6 +29,7 @@ from engine.commands import (
     SetScopeLimits,
     SetSelfTradeMode,
     SetStorageLow,
+    SetTradingState,
 )
 from engine.exchange import Exchange
 from engine.fee_rates import FEE_PPM_MAX, FeeRates
@@ -49,6 +50,7 @@ from engine.runtime.codec import encode_events
 from engine.runtime.replay import hash_state
 from engine.scope import Scope
 from engine.state import ExchangeState, find_faults
+from engine.trading_state import TradingState
 from engine.units import (
     AccountId,
     AssetId,
@@ -101,6 +103,8 @@ class Scribbler:
                 self._switch(),
                 self._request(),
                 self._request(),
+                self._trading_state(),
+                self._trading_state(),
             ]
             return rng.choice(rare)
         if pick < 0.89:
@@ -166,6 +170,22 @@ class Scribbler:
         if rng.random() < 0.4:
             return PullKillSwitch(scope, scope_id, "trouble", "somebody")
         return LiftKillSwitch(scope, scope_id, "all is well", "somebody")
+
+    def _trading_state(self) -> SetTradingState:
+        rng = self._rng
+        state = rng.choice([*TradingState, *[TradingState.PRE_OPEN, TradingState.CONTINUOUS] * 3])
+        ends_at_ns = 0
+        if state is not TradingState.CONTINUOUS:
+            ends_at_ns = START_NS + rng.choice([0, 10**12, 10**15, 10**16])
+        return SetTradingState(
+            self._instrument(),
+            state,
+            "a whim",
+            "somebody",
+            ends_at_ns,
+            rng.choice([0, 10**12]),
+            rng.choice([None, Price(101)]),
+        )
 
     def _self_trade_mode(self) -> SetSelfTradeMode:
         rng = self._rng
