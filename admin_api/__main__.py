@@ -9,8 +9,12 @@ import uvloop
 
 from admin_api.app import make_app
 from admin_api.audit_follower import AuditFollower
+from admin_api.auth.api_keys import ApiKeys
 from admin_api.auth.logins import Logins
-from admin_api.auth.tokens import Tokens, load_key
+from admin_api.auth.policy import LoginPolicy
+from admin_api.auth.second_factor import SecondFactor
+from admin_api.auth.tokens import LIFETIME_S, Tokens, load_key
+from admin_api.auth.totp import load_box
 from admin_api.engine_link import EngineWatch
 from admin_api.gateway_control import GatewayControl
 from admin_api.metrics import AdminMetrics
@@ -21,8 +25,12 @@ from config.logs import set_up_logs
 from config.settings import Settings
 from store.lockout import Lockout
 from store.postgres import Database, StoreError
+from store.revocations import Revocations
+from store.users import Role
 
 STORE_RETRY_S = 0.5
+# Longer than any token lives, with room for clocks that differ.
+REVOCATIONS_S = LIFETIME_S + 60
 
 log = structlog.get_logger("admin")
 
@@ -43,18 +51,8 @@ async def run(settings: Settings) -> int:
         return 1
     database = Database(settings.database_url.get_secret_value())
     follower = AuditFollower(database, settings.journal_dir)
-    metrics = AdminMetrics(settings.status_file)
-    tokens = Tokens(load_key(settings.token_key_file))
     redis_url = None if settings.redis_url is None else settings.redis_url.get_secret_value()
-    services = Services(
-        database=database,
-        engine=EngineWatch(settings.engine_socket, follower),
-        gateways=GatewayControl(settings.sockets_dir),
-        reports=ReportReader(settings.journal_dir),
-        metrics=metrics,
-        tokens=tokens,
-        logins=Logins(database, Lockout(redis_url), tokens, metrics),
-    )
+    services = _make_services(settings, database, follower, redis_url)
     serving = asyncio.ensure_future(_serve(settings, services, follower))
     stopping = asyncio.ensure_future(stopped.wait())
     await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -63,11 +61,45 @@ async def run(settings: Settings) -> int:
     (fault,) = await asyncio.gather(serving, return_exceptions=True)
     services.reports.close()
     await services.logins.close()
+    await services.revocations.close()
     await services.database.close()
     if isinstance(fault, Exception):
         raise fault
     log.info("admin_api_stopped")
     return 0
+
+
+def _make_services(
+    settings: Settings, database: Database, follower: AuditFollower, redis_url: str | None
+) -> Services:
+    metrics = AdminMetrics(settings.status_file)
+    tokens = Tokens(load_key(settings.token_key_file))
+    revocations = Revocations(database, redis_url, memory_s=REVOCATIONS_S)
+    policy = LoginPolicy(
+        registration=settings.rest.registration,
+        mfa_roles=frozenset(Role(role) for role in settings.rest.mfa_roles),
+        step_up_s=settings.rest.step_up_s,
+        login_lifetime_s=settings.rest.login_lifetime_s,
+    )
+    second_factor = SecondFactor(load_box(settings.mfa_key_file), Lockout(redis_url))
+    return Services(
+        database=database,
+        engine=EngineWatch(settings.engine_socket, follower),
+        gateways=GatewayControl(settings.sockets_dir),
+        reports=ReportReader(settings.journal_dir),
+        metrics=metrics,
+        tokens=tokens,
+        logins=Logins(
+            database=database,
+            tokens=tokens,
+            metrics=metrics,
+            second_factor=second_factor,
+            revocations=revocations,
+            policy=policy,
+        ),
+        api_keys=ApiKeys(database, revocations),
+        revocations=revocations,
+    )
 
 
 async def _serve(settings: Settings, services: Services, follower: AuditFollower) -> None:
@@ -81,6 +113,8 @@ async def _serve(settings: Settings, services: Services, follower: AuditFollower
     async with asyncio.TaskGroup() as group:
         group.create_task(services.engine.run())
         group.create_task(follower.run())
+        await services.revocations.read()
+        group.create_task(services.revocations.run())
         server = await start_server(make_app(services), settings.rest.host, settings.rest.port)
         log.info("rest_opened", host=settings.rest.host, port=settings.rest.port)
         notify_ready()

@@ -10,6 +10,7 @@ from fastapi_offline import FastAPIOffline
 
 from admin_api.body_limit import BodyLimit
 from admin_api.errors import install_error_handlers, problem
+from admin_api.idempotency import install_replays
 from admin_api.routers import (
     accounts,
     audit,
@@ -18,9 +19,11 @@ from admin_api.routers import (
     health,
     limits,
     login,
+    me,
     reports,
     session_control,
     sessions,
+    users,
 )
 from admin_api.services import Services
 from store.postgres import StoreError
@@ -33,9 +36,12 @@ def make_app(services: Services) -> FastAPI:
     app = FastAPIOffline(title="WorldClass FIX Gateway: admin API", version="0.1.0")
     app.state.services = services
     install_error_handlers(app)
+    install_replays(app)
     for module in (
         health,
         login,
+        me,
+        users,
         sessions,
         session_control,
         credentials,

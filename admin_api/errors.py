@@ -1,4 +1,4 @@
-"""Errors in one form: problem+json (RFC 9457)."""
+"""Errors in one form: problem+json (RFC 9457), each with a code that never changes its meaning."""
 
 from http import HTTPStatus
 from typing import Final
@@ -9,31 +9,87 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 MEDIA_TYPE: Final = "application/problem+json"
+CODES: Final = {
+    HTTPStatus.BAD_REQUEST: "bad_request",
+    HTTPStatus.UNAUTHORIZED: "unauthenticated",
+    HTTPStatus.FORBIDDEN: "forbidden",
+    HTTPStatus.NOT_FOUND: "not_found",
+    HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
+    HTTPStatus.CONFLICT: "conflict",
+    HTTPStatus.GONE: "gone",
+    HTTPStatus.PRECONDITION_FAILED: "precondition_failed",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body_too_large",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "invalid",
+    HTTPStatus.TOO_MANY_REQUESTS: "rate_limited",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "fault",
+    HTTPStatus.SERVICE_UNAVAILABLE: "unavailable",
+    HTTPStatus.GATEWAY_TIMEOUT: "timed_out",
+}
+"""The codes of statuses for which nothing more precise is said."""
 
 
-def not_found(detail: str) -> HTTPException:
-    """Return the answer about something that is not there."""
-    return HTTPException(HTTPStatus.NOT_FOUND, detail)
+class ApiError(HTTPException):
+    """A refusal with a code of its own."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        *,
+        code: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, detail, headers)
+        self.code = code or code_of(status)
 
 
-def conflict(detail: str) -> HTTPException:
+def code_of(status: HTTPStatus) -> str:
+    """Return the code of a status for which nothing more precise is said."""
+    return CODES.get(status, status.name.lower())
+
+
+def not_found(detail: str) -> ApiError:
+    """Return the answer about something that is not there, or not for whoever asks."""
+    return ApiError(HTTPStatus.NOT_FOUND, detail)
+
+
+def conflict(detail: str, *, code: str | None = None) -> ApiError:
     """Return the answer to a request that does not fit what is there."""
-    return HTTPException(HTTPStatus.CONFLICT, detail)
+    return ApiError(HTTPStatus.CONFLICT, detail, code=code)
 
 
-def invalid(detail: str) -> HTTPException:
+def forbidden(detail: str, *, code: str | None = None) -> ApiError:
+    """Return the answer to who may not do this, though he may do its like."""
+    return ApiError(HTTPStatus.FORBIDDEN, detail, code=code)
+
+
+def invalid(detail: str) -> ApiError:
     """Return the answer to a body that is well-formed and cannot be. `detail` is `FIELD: why`."""
-    return HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, f"body.{detail}")
+    return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, f"body.{detail}")
 
 
-def engine_away(detail: str = "the engine is away") -> HTTPException:
+def engine_away(detail: str = "the engine is away") -> ApiError:
     """Return the answer to what only the engine can do."""
-    return HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "1"})
+    return ApiError(
+        HTTPStatus.SERVICE_UNAVAILABLE, detail, code="engine_away", headers={"Retry-After": "1"}
+    )
 
 
-def problem(status: HTTPStatus, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+def problem(
+    status: HTTPStatus,
+    detail: str,
+    headers: dict[str, str] | None = None,
+    *,
+    code: str | None = None,
+) -> JSONResponse:
     """Return the answer to a request that could not be served."""
-    content = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
+    content = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status,
+        "detail": detail,
+        "code": code or code_of(status),
+    }
     return JSONResponse(content, status, headers, media_type=MEDIA_TYPE)
 
 
@@ -43,7 +99,8 @@ def install_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(AnyHTTPException)
     async def on_http_error(_request: Request, error: AnyHTTPException) -> JSONResponse:
         headers = dict(error.headers) if error.headers else None
-        return problem(HTTPStatus(error.status_code), error.detail, headers)
+        code = error.code if isinstance(error, ApiError) else None
+        return problem(HTTPStatus(error.status_code), error.detail, headers, code=code)
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid_request(_request: Request, error: RequestValidationError) -> JSONResponse:

@@ -1,12 +1,11 @@
 """FIX sessions as the endpoints show them, and what several of them do alike."""
 
-import hashlib
 from dataclasses import asdict
-from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-from fastapi import HTTPException, Path
+from fastapi import Path
 
+from admin_api.auth.user import User
 from admin_api.engine_link import EngineWatch, Grant
 from admin_api.errors import not_found
 from admin_api.gateway_control import Reached
@@ -22,11 +21,11 @@ SessionPath = Annotated[int, Path(ge=1, le=INTEGER_MAX, description="The FIX ses
 
 
 async def get_session(
-    connection: Connection, session_id: int, *, for_update: bool = False
+    connection: Connection, session_id: int, user: User, *, for_update: bool = False
 ) -> FixSessionRow:
-    """Return the session. Raises the 404 that says that there is none."""
+    """Return the session. Raises the 404 that says that there is none, or none for this user."""
     row = await find_session(connection, SessionId(session_id), for_update=for_update)
-    if row is None:
+    if row is None or not user.sees_firm(row.firm_id):
         raise not_found(f"no session {session_id}")
     return row
 
@@ -47,18 +46,3 @@ def told_fields(reached: Reached) -> dict[str, Any]:
         "gateways_refreshed": len(reached.answers),
         "gateways_failed": reached.failures,
     }
-
-
-def etag_of(row: FixSessionRow) -> str:
-    """Return the tag of these very settings."""
-    return f'"{hashlib.sha256(repr(row).encode()).hexdigest()[:16]}"'
-
-
-def check_if_match(row: FixSessionRow, if_match: str | None) -> None:
-    """Raise 412 when the caller has seen other settings than there are now."""
-    if if_match is None or if_match.strip() == "*":
-        return
-    if etag_of(row) not in {tag.strip() for tag in if_match.split(",")}:
-        raise HTTPException(
-            HTTPStatus.PRECONDITION_FAILED, "the session was changed since: read it again"
-        )

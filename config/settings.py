@@ -22,6 +22,7 @@ from pydantic_settings import (
 SETTINGS_FILE = Path(__file__).with_name("wcx.toml")
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+UserRole = Literal["admin", "risk_officer", "support", "auditor", "firm_admin", "trader", "viewer"]
 
 
 def is_loopback(host: str) -> bool:
@@ -142,10 +143,20 @@ class FixSettings(Section):
 
 
 class RestSettings(Section):
-    """The admin API."""
+    """The admin API.
+
+    `registration`: whether strangers may register ("open": they wait until they are given a role),
+    those with an invitation, or nobody. Users of `mfa_roles` must set up a second factor before
+    anything else; `wcx up --demo` asks nobody to. What is dangerous asks for a second factor shown
+    within `step_up_s` seconds. A login may be refreshed for `login_lifetime_s`.
+    """
 
     host: str = "127.0.0.1"
     port: Port = 8080
+    registration: Literal["closed", "invitation", "open"] = "invitation"
+    mfa_roles: list[UserRole] = ["admin", "risk_officer", "firm_admin"]
+    step_up_s: Annotated[int, Field(ge=30, le=3600)] = 300
+    login_lifetime_s: Annotated[int, Field(ge=900, le=30 * 86400)] = 12 * 3600
 
 
 class EmbeddedSettings(Section):
@@ -238,8 +249,13 @@ class Settings(BaseSettings):
 
     @property
     def token_key_file(self) -> Path:
-        """The key that signs the access tokens of operators."""
+        """The key that signs access tokens."""
         return self.data_dir / "token-key.pem"
+
+    @property
+    def mfa_key_file(self) -> Path:
+        """The key that seals the secrets of second factors. Without it they are worth nothing."""
+        return self.data_dir / "mfa-key"
 
     @property
     def admin_password_file(self) -> Path:

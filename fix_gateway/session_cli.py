@@ -1,10 +1,7 @@
 """`wcx session`: FIX sessions and their credentials, over REST, while the venue runs."""
 
-import contextlib
 import json
-import os
 import sys
-from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -15,15 +12,13 @@ import typer
 
 from config.settings import Settings
 from fix_gateway.fix.dictionary import BEGIN_STRINGS, TRANSPORT, dictionary_path
+from fix_gateway.operating import EVERYWHERE, AsJson, in_words, operating, print_json, print_table
 from fix_gateway.tools.rest import RestClient, RestError
 
-ADMIN: Final = "admin"
 KICKED: Final = "logged out by the operator"
 DAY_S: Final = 24 * 3600
 HEART_BT_INT_S: Final = 30
 FIXT: Final = "FIXT.1.1"
-# A client on this machine connects to the loopback address when the door is open everywhere.
-EVERYWHERE: Final = {"0.0.0.0", "::"}  # noqa: S104 - It is compared with, not bound to.
 
 Session = Annotated[
     str, typer.Argument(metavar="SESSION", help="The client's CompID, or the session's number.")
@@ -88,7 +83,7 @@ def add(
     The secret stands in it as a comment and is shown this once.
     """
     body = _parse_settings(settings)
-    with _operating() as rest:
+    with operating() as rest:
         firm_id = _find_firm(rest, firm, create=create)
         account_id = _find_account(rest, firm_id, account or client_comp_id, create=create)
         session = rest.order(
@@ -116,19 +111,19 @@ def change(
 ) -> None:
     """Change settings of a session; values are JSON, as for --set of `add`."""
     body = _parse_settings(settings)
-    with _operating() as rest:
+    with operating() as rest:
         changed = rest.order("PATCH", _path(rest, session), body)
     _warn(changed)
-    _print_table([(name, _in_words(changed[name])) for name in body])
+    print_table([(name, in_words(changed[name])) for name in body])
 
 
 @app.command(name="list")
 def list_all() -> None:
     """List all sessions."""
-    with _operating() as rest:
-        firms = {item["firm_id"]: item["name"] for item in rest.get("/v1/firms")["items"]}
-        accounts = {item["account_id"]: item["name"] for item in rest.get("/v1/accounts")["items"]}
-        items = rest.get("/v1/sessions")["items"]
+    with operating() as rest:
+        firms = {item["firm_id"]: item["name"] for item in rest.get_all("/v1/firms")}
+        accounts = {item["account_id"]: item["name"] for item in rest.get_all("/v1/accounts")}
+        items = rest.get_all("/v1/sessions")
     rows = [("ID", "COMPID", "VERSION", "FIRM", "ACCOUNT", "STATE")]
     rows += [
         (
@@ -141,30 +136,30 @@ def list_all() -> None:
         )
         for item in items
     ]
-    _print_table(rows)
+    print_table(rows)
 
 
 @app.command()
 def show(
     session: Session,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show a session's settings, how it is at the moment, and its credentials without secrets."""
-    with _operating() as rest:
+    with operating() as rest:
         path = _path(rest, session)
         found = {
             "session": rest.get(path),
             "status": rest.get(f"{path}/status"),
-            "credentials": rest.get(f"{path}/credentials")["items"],
+            "credentials": rest.get_all(f"{path}/credentials"),
         }
     if as_json:
-        print(json.dumps(found, indent=2))
+        print_json(found)
         return
     status = {key: value for key, value in found["status"].items() if key not in found["session"]}
-    _print_table([(key, _in_words(value)) for key, value in found["session"].items()])
+    print_table([(key, in_words(value)) for key, value in found["session"].items()])
     print()
-    _print_table([(key, _in_words(value)) for key, value in status.items()])
+    print_table([(key, in_words(value)) for key, value in status.items()])
     print()
     rows = [("CREDENTIAL", "KIND", "USERNAME", "STATE", "LAST USED")]
     rows += [
@@ -173,11 +168,11 @@ def show(
             item["kind"],
             item["username"],
             _credential_state(item),
-            _in_words(item["last_used_at"]),
+            in_words(item["last_used_at"]),
         )
         for item in found["credentials"]
     ]
-    _print_table(rows)
+    print_table(rows)
 
 
 @app.command()
@@ -199,9 +194,9 @@ def rotate(
     body: dict[str, Any] = {"overlap_s": overlap_s}
     if public_key is not None:
         body["public_key"] = _read_file(public_key)
-    with _operating() as rest:
+    with operating() as rest:
         path = f"{_path(rest, session)}/credentials"
-        old = credential or _only_live(rest.get(path)["items"])
+        old = credential or _only_live(rest.get_all(path))
         made = rest.order("POST", f"{path}/{old}/rotate", body)
     _warn(made)
     print(f"credential  {made['credential_id']}, replaces {old}, which ends in {overlap_s} s")
@@ -216,7 +211,7 @@ def revoke(
     credential: Annotated[int, typer.Argument(help="The credential's number.")],
 ) -> None:
     """Revoke a credential at once: a client that has logged on with it is logged out."""
-    with _operating() as rest:
+    with operating() as rest:
         _warn(rest.order("DELETE", f"{_path(rest, session)}/credentials/{credential}"))
     print(f"credential {credential} is revoked")
 
@@ -224,7 +219,7 @@ def revoke(
 @app.command()
 def disable(session: Session) -> None:
     """Log a session's client out and let nobody log on to it any more."""
-    with _operating() as rest:
+    with operating() as rest:
         _warn(rest.order("POST", f"{_path(rest, session)}/disable"))
     print(f"session {session} is disabled")
 
@@ -232,7 +227,7 @@ def disable(session: Session) -> None:
 @app.command()
 def enable(session: Session) -> None:
     """Let clients log on to a session again; its sequence numbers go on."""
-    with _operating() as rest:
+    with operating() as rest:
         _warn(rest.order("POST", f"{_path(rest, session)}/enable"))
     print(f"session {session} is enabled")
 
@@ -244,7 +239,7 @@ def kick(
     text: Annotated[str, typer.Option(help="Text(58) of the Logout.")] = KICKED,
 ) -> None:
     """Log a session's client out. It may log on again at once: see `disable`."""
-    with _operating() as rest:
+    with operating() as rest:
         done = rest.order("POST", f"{_path(rest, session)}/disconnect", {"text": text})
     _warn(done)
     print(f"session {session} " + ("is logged out" if done["was_logged_on"] else "had no client"))
@@ -253,7 +248,7 @@ def kick(
 @app.command()
 def reset(session: Session) -> None:
     """Begin both sequence numbers of a session at 1 again; a client is logged out."""
-    with _operating() as rest:
+    with operating() as rest:
         done = rest.order("POST", f"{_path(rest, session)}/reset")
     print(f"session {session} begins at 1 again, in epoch {done['epoch']}")
 
@@ -341,42 +336,9 @@ def _secret_lines(made: dict[str, Any]) -> list[str]:
     return text.splitlines()
 
 
-@contextlib.contextmanager
-def _operating() -> Iterator[RestClient]:
-    """Lend a client of the admin API; whatever goes wrong ends the command with one line."""
-    settings = Settings()
-    host = "127.0.0.1" if settings.rest.host in EVERYWHERE else settings.rest.host
-    url = f"http://{host}:{settings.rest.port}"
-    try:
-        yield RestClient(url, *_who(settings))
-    except RestError as error:
-        text = str(error)
-    except OSError as error:
-        reason = getattr(error, "reason", error)
-        text = f"the admin API at {url} does not answer: {reason}"
-    else:
-        return
-    print(f"wcx: {text}", file=sys.stderr)
-    raise typer.Exit(1)
-
-
-def _who(settings: Settings) -> tuple[str, str]:
-    """Return the operator's name and password. Raises RestError when there is no password."""
-    name = os.environ.get("WCX_OPERATOR", ADMIN)
-    password = os.environ.get("WCX_OPERATOR_PASSWORD")
-    if password is not None:
-        return name, password
-    path = settings.admin_password_file
-    if name != ADMIN or not path.exists():
-        raise RestError(
-            f"no password for the operator {name}: set WCX_OPERATOR and WCX_OPERATOR_PASSWORD"
-        )
-    return name, path.read_text().strip()
-
-
 def _path(rest: RestClient, session: str) -> str:
     """Return the path of the session of that CompID, else of that number."""
-    items = rest.get("/v1/sessions")["items"]
+    items = rest.get_all("/v1/sessions")
     found = [item["session_id"] for item in items if item["client_comp_id"] == session]
     if not found:
         found = [item["session_id"] for item in items if str(item["session_id"]) == session]
@@ -391,7 +353,7 @@ def _path(rest: RestClient, session: str) -> str:
 def _find_firm(rest: RestClient, name: str, *, create: bool) -> int:
     if create:
         return int(rest.order("POST", "/v1/firms", {"name": name})["firm_id"])
-    for item in rest.get("/v1/firms")["items"]:
+    for item in rest.get_all("/v1/firms"):
         if item["name"] == name:
             return int(item["firm_id"])
     raise RestError(f"no firm {name}: with --create it is made")
@@ -401,7 +363,7 @@ def _find_account(rest: RestClient, firm_id: int, name: str, *, create: bool) ->
     if create:
         body = {"firm_id": firm_id, "name": name}
         return int(rest.order("POST", "/v1/accounts", body)["account_id"])
-    for item in rest.get("/v1/accounts")["items"]:
+    for item in rest.get_all("/v1/accounts"):
         if (item["firm_id"], item["name"]) == (firm_id, name):
             return int(item["account_id"])
     raise RestError(f"the firm has no account {name}: name one with --account, or add --create")
@@ -450,16 +412,3 @@ def _credential_state(item: dict[str, Any]) -> str:
         return "live"
     ends = datetime.fromisoformat(item["expires_at"]).astimezone(UTC)
     return f"{'live until' if item['is_live'] else 'expired'} {ends:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _in_words(value: object) -> str:
-    if value is None:
-        return "-"
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print(line.rstrip())

@@ -54,10 +54,17 @@ async def ensure_account(
         return AccountId(await cursor.fetchone())  # type: ignore[arg-type]  # It exists now.
 
 
-async def list_firms(connection: AsyncConnection[TupleRow]) -> list[FirmRow]:
-    """Return all firms, by identity."""
+async def list_firms(
+    connection: AsyncConnection[TupleRow], *, firm_id: FirmId | None, after_id: int, limit: int
+) -> list[FirmRow]:
+    """Return firms by identity from behind `after_id` on, or the one firm alone."""
     async with connection.cursor(row_factory=class_row(FirmRow)) as cursor:
-        await cursor.execute("SELECT firm_id, name, created_at FROM firms ORDER BY firm_id")
+        await cursor.execute(
+            "SELECT firm_id, name, created_at FROM firms WHERE firm_id > %(after_id)s"
+            " AND (%(firm_id)s::integer IS NULL OR firm_id = %(firm_id)s)"
+            " ORDER BY firm_id LIMIT %(limit)s",
+            {"after_id": after_id, "firm_id": firm_id, "limit": limit},
+        )
         return await cursor.fetchall()
 
 
@@ -77,11 +84,17 @@ async def find_firm_named(connection: AsyncConnection[TupleRow], name: str) -> F
         return await cursor.fetchone()
 
 
-async def list_accounts(connection: AsyncConnection[TupleRow]) -> list[AccountRow]:
-    """Return all accounts, by identity."""
+async def list_accounts(
+    connection: AsyncConnection[TupleRow], *, firm_id: FirmId | None, after_id: int, limit: int
+) -> list[AccountRow]:
+    """Return accounts by identity from behind `after_id` on, of one firm where given."""
     async with connection.cursor(row_factory=class_row(AccountRow)) as cursor:
         await cursor.execute(
-            "SELECT account_id, firm_id, name, created_at FROM accounts ORDER BY account_id"
+            "SELECT account_id, firm_id, name, created_at FROM accounts"
+            " WHERE account_id > %(after_id)s"
+            " AND (%(firm_id)s::integer IS NULL OR firm_id = %(firm_id)s)"
+            " ORDER BY account_id LIMIT %(limit)s",
+            {"after_id": after_id, "firm_id": firm_id, "limit": limit},
         )
         return await cursor.fetchall()
 

@@ -9,6 +9,10 @@ from typing import Final, ParamSpec, TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+LENGTH_MIN: Final = 12
+DISTINCT_MIN: Final = 5
+# What people take who are asked for so many characters.
+COMMON: Final = ("password", "passwort", "qwertyui", "12345678", "87654321", "abcdefgh", "letmein")
 VERIFICATIONS_AT_ONCE: Final = 2
 VERIFICATIONS_WAITING_MAX: Final = 64
 
@@ -25,6 +29,20 @@ class VerifierBusyError(Exception):
 def hash_password(password: str) -> str:
     """Return what may be stored of a password. Takes some 50 ms of CPU and 64 MiB."""
     return _hasher.hash(password)
+
+
+def find_password_fault(password: str, name: str) -> str | None:
+    """Return what is wrong with a password that somebody has chosen, None when it will do."""
+    plain = password.lower()
+    if len(password) < LENGTH_MIN:
+        return f"a password has at least {LENGTH_MIN} characters"
+    if len(set(password)) < DISTINCT_MIN:
+        return f"a password has at least {DISTINCT_MIN} different characters"
+    if name.lower() in plain:
+        return "a password does not hold the user's name"
+    if plain.startswith(COMMON):
+        return "a password does not begin as everybody's does"
+    return None
 
 
 class PasswordVerifier:

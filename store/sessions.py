@@ -104,6 +104,20 @@ async def list_sessions(connection: AsyncConnection[TupleRow]) -> list[FixSessio
         return await cursor.fetchall()
 
 
+async def page_sessions(
+    connection: AsyncConnection[TupleRow], *, firm_id: FirmId | None, after_id: int, limit: int
+) -> list[FixSessionRow]:
+    """Return sessions by identity from behind `after_id` on, of one firm where given."""
+    async with connection.cursor(row_factory=class_row(FixSessionRow)) as cursor:
+        await cursor.execute(
+            f"SELECT {SESSION_COLUMNS} FROM fix_sessions WHERE session_id > %(after_id)s"
+            " AND (%(firm_id)s::integer IS NULL OR firm_id = %(firm_id)s)"
+            " ORDER BY session_id LIMIT %(limit)s",
+            {"after_id": after_id, "firm_id": firm_id, "limit": limit},
+        )
+        return await cursor.fetchall()
+
+
 async def find_live_credentials(
     connection: AsyncConnection[TupleRow], session_id: SessionId
 ) -> list[CredentialRow]:

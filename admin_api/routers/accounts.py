@@ -6,21 +6,21 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Response
 
+from admin_api.auth.gate import allow
+from admin_api.auth.permissions import Permission
+from admin_api.auth.user import User
 from admin_api.errors import conflict, engine_away, invalid
-from admin_api.schemas.accounts import (
-    AccountPage,
-    AccountView,
-    NewAccountBody,
-)
+from admin_api.paging import Cursor, Limit, Page, decode_cursor, make_page
+from admin_api.schemas.accounts import AccountView, NewAccountBody
 from admin_api.schemas.fields import INTEGER_MAX
 from admin_api.schemas.problem import Problem, Responses
-from admin_api.services import OperatorOf, Services, ServicesOf
+from admin_api.services import Services, ServicesOf
 from engine.commands import OpenAccount
 from engine.events import CommandRefused
 from engine.instrument import Account
 from engine.runtime.client import LinkClosedError
 from engine.units import FirmId
-from store.audit import AuditEntry, add_audit_entries
+from store.audit import add_audit_entries
 from store.firms import (
     AccountRow,
     ensure_account,
@@ -38,15 +38,22 @@ NOT_FOUND: Final[Responses] = {
 
 AccountPath = Annotated[int, Path(ge=1, le=INTEGER_MAX, description="The account's identity")]
 
+Reader = Annotated[User, allow(Permission.ACCOUNTS_READ)]
+Writer = Annotated[User, allow(Permission.ACCOUNTS_WRITE)]
+
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
 
 
 @router.get("")
-async def list_all_accounts(services: ServicesOf, _operator: OperatorOf) -> AccountPage:
-    """Return all accounts. For operators."""
+async def list_all_accounts(
+    services: ServicesOf, user: Reader, cursor: Cursor = None, limit: Limit = 100
+) -> Page[AccountView]:
+    """Return accounts by identity; to people of a firm, the firm's."""
     async with services.database.transaction() as connection:
-        rows = await list_accounts(connection)
-    return AccountPage(items=[_view(services, row) for row in rows])
+        rows = await list_accounts(
+            connection, firm_id=user.firm_id, after_id=decode_cursor(cursor, 0), limit=limit + 1
+        )
+    return make_page(rows, limit, lambda row: _view(services, row), lambda row: row.account_id)
 
 
 @router.post(
@@ -63,7 +70,7 @@ async def list_all_accounts(services: ServicesOf, _operator: OperatorOf) -> Acco
     },
 )
 async def open_account(
-    services: ServicesOf, operator: OperatorOf, response: Response, body: NewAccountBody
+    services: ServicesOf, user: Writer, response: Response, body: NewAccountBody
 ) -> AccountView:
     """Open an account, in PostgreSQL and then in the exchange.
 
@@ -77,8 +84,7 @@ async def open_account(
         row = await find_account_named(connection, firm_id, body.name)
         if row is None:
             account_id = await ensure_account(connection, firm_id, body.name)
-            entry = AuditEntry(
-                operator.actor,
+            entry = user.audit(
                 "account_opened",
                 f"account:{account_id}",
                 {"firm_id": firm_id, "name": body.name},

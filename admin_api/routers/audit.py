@@ -3,22 +3,26 @@
 from dataclasses import asdict
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 
+from admin_api.auth.gate import allow
+from admin_api.auth.permissions import Permission
+from admin_api.auth.user import User
 from admin_api.schemas.audit import AuditPage, AuditView
-from admin_api.services import ServicesOf, require_operator
+from admin_api.services import ServicesOf
 from store.audit import list_audit_rows
 
 LIMIT_MAX: Final = 1000
 PLAIN: Final = r"^[ -~]+$"
 BIGINT_MAX: Final = 2**63 - 1
 
-router = APIRouter(prefix="/v1/audit", tags=["audit"], dependencies=[Depends(require_operator)])
+router = APIRouter(prefix="/v1/audit", tags=["audit"])
 
 
 @router.get("")
 async def list_audit_log(
     services: ServicesOf,
+    _user: Annotated[User, allow(Permission.AUDIT_READ)],
     before_id: Annotated[
         int | None,
         Query(ge=1, le=BIGINT_MAX, description="`next_before_id` of the page before"),
@@ -31,7 +35,7 @@ async def list_audit_log(
     ] = None,
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="Entries per page")] = 100,
 ) -> AuditPage:
-    """Return who did what, the newest first. For operators."""
+    """Return who did what, the newest first."""
     async with services.database.transaction() as connection:
         rows = await list_audit_rows(
             connection, before_id=before_id, subject=subject, actor=actor, limit=limit + 1

@@ -5,7 +5,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -18,21 +18,23 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from fastapi import APIRouter, Response
 
-from admin_api.auth.tokens import Operator
+from admin_api.auth.gate import allow
+from admin_api.auth.permissions import Permission
+from admin_api.auth.user import User
 from admin_api.errors import conflict, invalid, not_found
+from admin_api.paging import Cursor, Limit, Page, decode_cursor, make_page
 from admin_api.schemas.credentials import (
     CredentialChanged,
     CredentialMade,
-    CredentialPage,
     CredentialView,
     NewCredentialBody,
     RotationBody,
 )
 from admin_api.schemas.problem import Problem, Responses
-from admin_api.services import OperatorOf, Services, ServicesOf
+from admin_api.services import Services, ServicesOf
 from admin_api.session_views import SessionPath, get_session, told_fields
 from engine.units import SessionId
-from store.audit import AuditEntry, add_audit_entries
+from store.audit import add_audit_entries
 from store.passwords import hash_password
 from store.postgres import Connection
 from store.sessions import (
@@ -55,6 +57,9 @@ REFUSED: Final[Responses] = {
     HTTPStatus.UNPROCESSABLE_ENTITY: {"model": Problem, "description": "`detail` names the field"},
 }
 
+Reader = Annotated[User, allow(Permission.SESSIONS_READ)]
+Writer = Annotated[User, allow(Permission.CREDENTIALS_WRITE)]
+
 router = APIRouter(prefix="/v1/sessions/{session_id}/credentials", tags=["credentials"])
 
 
@@ -70,19 +75,27 @@ class Secret:
 
 @router.get("", responses=NOT_FOUND)
 async def list_session_credentials(
-    services: ServicesOf, _operator: OperatorOf, session_id: SessionPath
-) -> CredentialPage:
-    """Return all credentials that the session ever had, without secrets. For operators."""
+    services: ServicesOf,
+    user: Reader,
+    session_id: SessionPath,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> Page[CredentialView]:
+    """Return all credentials that the session ever had, without secrets."""
+    after_id = decode_cursor(cursor, 0)
     async with services.database.transaction() as connection:
-        row = await get_session(connection, session_id)
-        rows = await list_credentials(connection, row.session_id)
-    return CredentialPage(items=[CredentialView(**_fields(row)) for row in rows])
+        row = await get_session(connection, session_id, user)
+        found = await list_credentials(connection, row.session_id)
+    rows = [row for row in found if row.credential_id > after_id]
+    return make_page(
+        rows, limit, lambda row: CredentialView(**_fields(row)), lambda row: row.credential_id
+    )
 
 
 @router.post("", status_code=HTTPStatus.CREATED, responses=REFUSED)
 async def create_session_credential(
     services: ServicesOf,
-    operator: OperatorOf,
+    user: Writer,
     response: Response,
     session_id: SessionPath,
     body: NewCredentialBody,
@@ -94,7 +107,7 @@ async def create_session_credential(
     _check_expiry(body.expires_at)
     secret = await _make_secret(body.kind, body.public_key)
     async with services.database.transaction() as connection:
-        session = await get_session(connection, session_id, for_update=True)
+        session = await get_session(connection, session_id, user, for_update=True)
         await _check_room(connection, session.session_id)
         made = await create_credential(
             connection,
@@ -107,14 +120,14 @@ async def create_session_credential(
                 body.expires_at,
             ),
         )
-        await _audit(connection, operator, "credential_created", made)
+        await _audit(connection, user, "credential_created", made)
     return await _show_once(services, response, made, secret)
 
 
 @router.post("/{credential_id}/rotate", status_code=HTTPStatus.CREATED, responses=REFUSED)
 async def rotate_session_credential(
     services: ServicesOf,
-    operator: OperatorOf,
+    user: Writer,
     response: Response,
     session_id: SessionPath,
     credential_id: int,
@@ -127,10 +140,11 @@ async def rotate_session_credential(
     wish = body or RotationBody()
     _check_expiry(wish.expires_at)
     async with services.database.transaction() as connection:
+        await get_session(connection, session_id, user)
         old = await _get_credential(connection, session_id, credential_id)
     secret = await _make_secret(old.kind, wish.public_key)
     async with services.database.transaction() as connection:
-        session = await get_session(connection, session_id, for_update=True)
+        session = await get_session(connection, session_id, user, for_update=True)
         old = await _get_credential(connection, session_id, credential_id)
         if not _is_live(old):
             raise conflict(f"credential {credential_id} is not live: make a new one")
@@ -149,7 +163,7 @@ async def rotate_session_credential(
         await expire_credential(connection, old.credential_id, overlap_s=wish.overlap_s)
         await _audit(
             connection,
-            operator,
+            user,
             "credential_rotated",
             made,
             replaces=old.credential_id,
@@ -160,15 +174,15 @@ async def rotate_session_credential(
 
 @router.delete("/{credential_id}", responses=NOT_FOUND)
 async def revoke_session_credential(
-    services: ServicesOf, operator: OperatorOf, session_id: SessionPath, credential_id: int
+    services: ServicesOf, user: Writer, session_id: SessionPath, credential_id: int
 ) -> CredentialChanged:
     """Revoke a credential at once: a client that has logged on with it is logged out."""
     async with services.database.transaction() as connection:
-        session = await get_session(connection, session_id, for_update=True)
+        session = await get_session(connection, session_id, user, for_update=True)
         await _get_credential(connection, session_id, credential_id)
         revoked = await revoke_credential(connection, session.session_id, credential_id)
         assert revoked is not None
-        await _audit(connection, operator, "credential_revoked", revoked)
+        await _audit(connection, user, "credential_revoked", revoked)
     reached = await services.gateways.refresh()
     return CredentialChanged(**_fields(revoked), **told_fields(reached))
 
@@ -258,7 +272,7 @@ def _fields(row: CredentialRow) -> dict[str, Any]:
 
 async def _audit(
     connection: Connection,
-    operator: Operator,
+    user: User,
     action: str,
     row: CredentialRow,
     **detail: object,
@@ -269,5 +283,5 @@ async def _audit(
         "username": row.username,
         "expires_at": None if row.expires_at is None else row.expires_at.isoformat(),
     }
-    entry = AuditEntry(operator.actor, action, f"session:{row.session_id}", {**about, **detail})
+    entry = user.audit(action, f"session:{row.session_id}", {**about, **detail})
     await add_audit_entries(connection, [entry])

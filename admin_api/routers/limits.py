@@ -5,7 +5,9 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, HTTPException, Path
 
-from admin_api.auth.tokens import Operator
+from admin_api.auth.gate import allow
+from admin_api.auth.permissions import Permission
+from admin_api.auth.user import User
 from admin_api.errors import conflict, engine_away, invalid, not_found
 from admin_api.schemas.fields import INTEGER_MAX
 from admin_api.schemas.limits import (
@@ -19,7 +21,7 @@ from admin_api.schemas.limits import (
     ScopeLimitsView,
 )
 from admin_api.schemas.problem import Problem, Responses
-from admin_api.services import OperatorOf, Services, ServicesOf
+from admin_api.services import Services, ServicesOf
 from admin_api.session_views import get_session
 from engine.commands import Command, SetAccountThrottle, SetRiskLimits, SetScopeLimits
 from engine.events import CommandRefused
@@ -46,16 +48,19 @@ SET: Final[Responses] = {
 Identity = Annotated[int, Path(ge=1, le=INTEGER_MAX)]
 Symbol = Annotated[str, Path(max_length=64, examples=["BTC-USD"])]
 
+Reader = Annotated[User, allow(Permission.LIMITS_READ)]
+Writer = Annotated[User, allow(Permission.LIMITS_WRITE)]
+
 router = APIRouter(tags=["limits"])
 
 
 @router.get("/v1/accounts/{account_id}/limits", responses=READ)
 async def list_account_limits(
-    services: ServicesOf, _operator: OperatorOf, account_id: Identity
+    services: ServicesOf, user: Reader, account_id: Identity
 ) -> RiskLimitsPage:
-    """Return what an order of the account may not exceed, by instrument. For operators."""
+    """Return what an order of the account may not exceed, by instrument."""
     await _check_engine(services)
-    _check_account(services, account_id)
+    _check_account(services, user, account_id)
     return RiskLimitsPage(
         items=[
             _view_limits(limits, services.engine.reference.instruments[limits.instrument_id])
@@ -67,14 +72,14 @@ async def list_account_limits(
 @router.put("/v1/accounts/{account_id}/limits/{symbol}", responses=SET)
 async def set_account_limits(
     services: ServicesOf,
-    operator: OperatorOf,
+    user: Writer,
     account_id: Identity,
     symbol: Symbol,
     body: RiskLimitsBody,
 ) -> RiskLimitsView:
     """Set what an order of the account in an instrument may not exceed. It holds at once."""
     await _check_engine(services)
-    _check_account(services, account_id)
+    _check_account(services, user, account_id)
     instrument = _get_instrument(services, symbol)
     limits = RiskLimits(
         AccountId(account_id),
@@ -83,18 +88,18 @@ async def set_account_limits(
         _parse_notional(body.notional_max, instrument),
     )
     detail = {"symbol": symbol, **body.model_dump()}
-    entry = _entry(operator, "limits_ordered", f"account:{account_id}", detail)
+    entry = _entry(user, "limits_ordered", f"account:{account_id}", detail)
     await _order(services, entry, SetRiskLimits(limits))
     return _view_limits(limits, instrument)
 
 
 @router.get("/v1/accounts/{account_id}/throttle", responses=READ)
 async def show_account_throttle(
-    services: ServicesOf, _operator: OperatorOf, account_id: Identity
+    services: ServicesOf, user: Reader, account_id: Identity
 ) -> AccountThrottleView:
-    """Return how often the account may enter orders, over all its sessions. For operators."""
+    """Return how often the account may enter orders, over all its sessions."""
     await _check_engine(services)
-    _check_account(services, account_id)
+    _check_account(services, user, account_id)
     throttle = services.engine.limits.throttle_of(AccountId(account_id))
     return AccountThrottleView(
         account_id=account_id,
@@ -105,7 +110,7 @@ async def show_account_throttle(
 
 @router.put("/v1/accounts/{account_id}/throttle", responses=SET)
 async def set_account_throttle(
-    services: ServicesOf, operator: OperatorOf, account_id: Identity, body: AccountThrottleBody
+    services: ServicesOf, user: Writer, account_id: Identity, body: AccountThrottleBody
 ) -> AccountThrottleView:
     """Set how often the account may enter orders, over all its sessions. It holds at once.
 
@@ -116,26 +121,26 @@ async def set_account_throttle(
         missing = "order_rate" if rate is None else "order_burst"
         raise invalid(f"{missing}: is needed beside the other, or neither")
     await _check_engine(services)
-    _check_account(services, account_id)
-    entry = _entry(operator, "throttle_ordered", f"account:{account_id}", body.model_dump())
+    _check_account(services, user, account_id)
+    entry = _entry(user, "throttle_ordered", f"account:{account_id}", body.model_dump())
     await _order(services, entry, SetAccountThrottle(AccountId(account_id), rate, burst))
     return AccountThrottleView(account_id=account_id, order_rate=rate, order_burst=burst)
 
 
 @router.get("/v1/firms/{firm_id}/limits", responses=READ)
 async def list_firm_limits(
-    services: ServicesOf, _operator: OperatorOf, firm_id: Identity
+    services: ServicesOf, user: Reader, firm_id: Identity
 ) -> ScopeLimitsPage:
-    """Return what an order of any account of the firm may not exceed. For operators."""
+    """Return what an order of any account of the firm may not exceed."""
     await _check_engine(services)
-    await _check_firm(services, firm_id)
+    await _check_firm(services, user, firm_id)
     return _list_scope_limits(services, Scope.FIRM, firm_id)
 
 
 @router.put("/v1/firms/{firm_id}/limits/{symbol}", responses=SET)
 async def set_firm_limits(
     services: ServicesOf,
-    operator: OperatorOf,
+    user: Writer,
     firm_id: Identity,
     symbol: Symbol,
     body: ScopeLimitsBody,
@@ -145,28 +150,28 @@ async def set_firm_limits(
     Beside the limits of accounts and sessions: the strictest decides. Both null lifts it.
     """
     await _check_engine(services)
-    await _check_firm(services, firm_id)
+    await _check_firm(services, user, firm_id)
     limits = _parse_scope_limits(services, Scope.FIRM, firm_id, symbol, body)
     detail = {"symbol": symbol, **body.model_dump()}
-    entry = _entry(operator, "limits_ordered", f"firm:{firm_id}", detail)
+    entry = _entry(user, "limits_ordered", f"firm:{firm_id}", detail)
     await _order(services, entry, SetScopeLimits(limits))
     return _view_scope_limits(services, limits)
 
 
 @router.get("/v1/sessions/{session_id}/limits", responses=READ)
 async def list_session_limits(
-    services: ServicesOf, _operator: OperatorOf, session_id: Identity
+    services: ServicesOf, user: Reader, session_id: Identity
 ) -> ScopeLimitsPage:
-    """Return what an order that comes over the FIX session may not exceed. For operators."""
+    """Return what an order that comes over the FIX session may not exceed."""
     await _check_engine(services)
-    await _check_session(services, session_id)
+    await _check_session(services, user, session_id)
     return _list_scope_limits(services, Scope.SESSION, session_id)
 
 
 @router.put("/v1/sessions/{session_id}/limits/{symbol}", responses=SET)
 async def set_session_limits(
     services: ServicesOf,
-    operator: OperatorOf,
+    user: Writer,
     session_id: Identity,
     symbol: Symbol,
     body: ScopeLimitsBody,
@@ -176,10 +181,10 @@ async def set_session_limits(
     Beside the limits of the account and its firm: the strictest decides. Both null lifts it.
     """
     await _check_engine(services)
-    await _check_session(services, session_id)
+    await _check_session(services, user, session_id)
     limits = _parse_scope_limits(services, Scope.SESSION, session_id, symbol, body)
     entry = _entry(
-        operator, "limits_ordered", f"session:{session_id}", {"symbol": symbol, **dict(body)}
+        user, "limits_ordered", f"session:{session_id}", {"symbol": symbol, **dict(body)}
     )
     await _order(services, entry, SetScopeLimits(limits))
     return _view_scope_limits(services, limits)
@@ -191,20 +196,22 @@ async def _check_engine(services: Services) -> None:
         raise engine_away()
 
 
-def _check_account(services: Services, account_id: int) -> None:
-    if account_id not in services.engine.reference.accounts:
+def _check_account(services: Services, user: User, account_id: int) -> None:
+    account = services.engine.reference.accounts.get(AccountId(account_id))
+    if account is None or not user.sees_firm(account.firm_id):
         raise not_found(f"the exchange has no account {account_id}")
 
 
-async def _check_firm(services: Services, firm_id: int) -> None:
+async def _check_firm(services: Services, user: User, firm_id: int) -> None:
     async with services.database.transaction() as connection:
-        if await find_firm(connection, FirmId(firm_id)) is None:
+        firm = await find_firm(connection, FirmId(firm_id))
+        if firm is None or not user.sees_firm(firm.firm_id):
             raise not_found(f"no firm {firm_id}")
 
 
-async def _check_session(services: Services, session_id: int) -> None:
+async def _check_session(services: Services, user: User, session_id: int) -> None:
     async with services.database.transaction() as connection:
-        await get_session(connection, session_id)
+        await get_session(connection, session_id, user)
 
 
 def _get_instrument(services: Services, symbol: str) -> Instrument:
@@ -282,5 +289,5 @@ def _view_limits(limits: RiskLimits, instrument: Instrument) -> RiskLimitsView:
     )
 
 
-def _entry(operator: Operator, action: str, subject: str, detail: dict[str, Any]) -> AuditEntry:
-    return AuditEntry(operator.actor, action, subject, detail)
+def _entry(user: User, action: str, subject: str, detail: dict[str, Any]) -> AuditEntry:
+    return user.audit(action, subject, detail)

@@ -4,12 +4,15 @@ from http import HTTPStatus
 from typing import Annotated, Final
 
 import structlog
-from fastapi import APIRouter, Depends, HTTPException, Path, Query
+from fastapi import APIRouter, HTTPException, Path, Query
 
+from admin_api.auth.gate import allow
+from admin_api.auth.permissions import Permission
+from admin_api.auth.user import User
 from admin_api.reports import ReaderBusyError
 from admin_api.schemas.problem import Problem
 from admin_api.schemas.reports import ExecutionReportPage
-from admin_api.services import Services, ServicesOf, require_operator
+from admin_api.services import Services, ServicesOf
 from engine.runtime.feed import BEFORE_ALL, Position, parse_exec_id
 from engine.runtime.journal import JournalDamagedError, RecordsGoneError
 from engine.units import AccountId, Seq
@@ -18,9 +21,7 @@ LIMIT_MAX: Final = 1000
 SHOWN_MAX: Final = 64
 
 log = structlog.get_logger("admin")
-router = APIRouter(
-    prefix="/v1/accounts", tags=["accounts"], dependencies=[Depends(require_operator)]
-)
+router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
 
 
 @router.get(
@@ -40,6 +41,7 @@ router = APIRouter(
 )
 async def list_reports(
     services: ServicesOf,
+    user: Annotated[User, allow(Permission.ORDERS_READ)],
     account_id: Annotated[int, Path(description="The account's identity")],
     after_exec_id: Annotated[
         str | None,
@@ -56,14 +58,15 @@ async def list_reports(
     Of all sessions of the account, as FIX clients are sent them, with the same ExecID(17). Only
     what is durable. Orders that were refused at the FIX door (ExecIDs with a D) never reached the
     exchange and are not here. Ask with `next_after_exec_id` again until `has_more` is false; a
-    page may have few reports, or none, before that. For operators.
+    page may have few reports, or none, before that.
     """
     after = _parse_after(after_exec_id)
     is_engine_there = await services.engine.status() is not None
     durable_seq = services.engine.durable_seq
     if durable_seq is None:
         raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "the engine is away")
-    if account_id not in services.engine.reference.accounts:
+    account = services.engine.reference.accounts.get(AccountId(account_id))
+    if account is None or not user.sees_firm(account.firm_id):
         raise HTTPException(HTTPStatus.NOT_FOUND, f"no account {account_id}")
     if after.seq > durable_seq:
         raise _beyond_the_end(after, durable_seq, is_engine_there=is_engine_there)

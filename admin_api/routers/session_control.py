@@ -1,11 +1,14 @@
 """FIX sessions as they run: how they are, log a client out, begin the numbers anew."""
 
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import structlog
 from fastapi import APIRouter
 
+from admin_api.auth.gate import allow
+from admin_api.auth.permissions import Permission
+from admin_api.auth.user import User
 from admin_api.errors import conflict, engine_away
 from admin_api.gateway_control import Reached
 from admin_api.schemas.problem import Problem, Responses
@@ -15,12 +18,12 @@ from admin_api.schemas.sessions import (
     FixSessionStatus,
     SessionResetView,
 )
-from admin_api.services import OperatorOf, ServicesOf
+from admin_api.services import ServicesOf
 from admin_api.session_views import SessionPath, get_session, grant_fields
 from engine.commands import ResetSession
 from engine.events import SessionReset
 from engine.runtime.client import LinkClosedError
-from store.audit import AuditEntry, add_audit_entries
+from store.audit import add_audit_entries
 
 NOT_FOUND: Final[Responses] = {
     HTTPStatus.NOT_FOUND: {"model": Problem, "description": "No such session"}
@@ -37,17 +40,20 @@ UNTOLD: Final[dict[str, Any]] = {
     "throttle": None,
 }
 
+Reader = Annotated[User, allow(Permission.SESSIONS_READ)]
+Writer = Annotated[User, allow(Permission.SESSIONS_WRITE)]
+
 log = structlog.get_logger("admin")
 router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
 
 @router.get("/{session_id}/status", responses=NOT_FOUND)
 async def show_status(
-    services: ServicesOf, _operator: OperatorOf, session_id: SessionPath
+    services: ServicesOf, user: Reader, session_id: SessionPath
 ) -> FixSessionStatus:
-    """Return how a FIX session is at this moment, as its gateway process says. For operators."""
+    """Return how a FIX session is at this moment, as its gateway process says."""
     async with services.database.transaction() as connection:
-        row = await get_session(connection, session_id)
+        row = await get_session(connection, session_id, user)
     reached = await services.gateways.status()
     gateway, told = _find_told(reached, session_id)
     return FixSessionStatus(
@@ -63,19 +69,18 @@ async def show_status(
 @router.post("/{session_id}/disconnect", responses=NOT_FOUND)
 async def disconnect(
     services: ServicesOf,
-    operator: OperatorOf,
+    user: Writer,
     session_id: SessionPath,
     body: DisconnectBody | None = None,
 ) -> DisconnectView:
     """Log a session's client out. It may log on again: to keep it out, disable the session."""
     text = (body or DisconnectBody()).text
     async with services.database.transaction() as connection:
-        row = await get_session(connection, session_id)
+        row = await get_session(connection, session_id, user)
         await add_audit_entries(
             connection,
             [
-                AuditEntry(
-                    operator.actor,
+                user.audit(
                     "session_disconnect_ordered",
                     f"session:{row.session_id}",
                     {"text": text},
@@ -100,19 +105,19 @@ async def disconnect(
     },
 )
 async def reset_fix_session(
-    services: ServicesOf, operator: OperatorOf, session_id: SessionPath
+    services: ServicesOf, user: Writer, session_id: SessionPath
 ) -> SessionResetView:
-    """Begin both sequence numbers of a FIX session at 1 again. For operators.
+    """Begin both sequence numbers of a FIX session at 1 again.
 
     A client that is logged on is logged out. It must reset its own numbers too, or log on with
     ResetSeqNumFlag(141)=Y. Reports that it has not proven to have come again with 97=Y.
     """
     async with services.database.transaction() as connection:
-        row = await get_session(connection, session_id)
+        row = await get_session(connection, session_id, user)
         # Before the engine is asked: no change without the name of who wanted it.
         await add_audit_entries(
             connection,
-            [AuditEntry(operator.actor, "session_reset_ordered", f"session:{row.session_id}")],
+            [user.audit("session_reset_ordered", f"session:{row.session_id}")],
         )
     try:
         event = await services.engine.submit(ResetSession(row.session_id))

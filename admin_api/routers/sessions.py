@@ -4,24 +4,26 @@ from dataclasses import asdict, replace
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Response
 
-from admin_api.auth.tokens import Operator
+from admin_api.auth.gate import allow
+from admin_api.auth.permissions import Permission
+from admin_api.auth.user import User
 from admin_api.errors import conflict, invalid
+from admin_api.etags import IfMatch, check_if_match, etag_of
+from admin_api.idempotency import OnceOf
+from admin_api.paging import Cursor, Limit, Page, decode_cursor, make_page
 from admin_api.schemas.problem import Problem, Responses
 from admin_api.schemas.sessions import (
     FixSessionChange,
     FixSessionChanged,
-    FixSessionPage,
     FixSessionView,
     NewFixSessionBody,
     find_conflict,
 )
-from admin_api.services import OperatorOf, Services, ServicesOf
+from admin_api.services import Services, ServicesOf
 from admin_api.session_views import (
     SessionPath,
-    check_if_match,
-    etag_of,
     get_session,
     grant_fields,
     told_fields,
@@ -31,7 +33,7 @@ from engine.units import AccountId, FirmId
 from store.audit import AuditEntry, add_audit_entries
 from store.firms import find_account, find_firm
 from store.postgres import Connection
-from store.sessions import FixSessionRow, create_session, list_sessions, update_session
+from store.sessions import FixSessionRow, create_session, page_sessions, update_session
 
 NOT_FOUND: Final[Responses] = {
     HTTPStatus.NOT_FOUND: {"model": Problem, "description": "No such session"}
@@ -41,15 +43,24 @@ INVALID: Final[Responses] = {
 }
 DEFAULTS: Final = FixSessionChange().model_dump()
 
+Reader = Annotated[User, allow(Permission.SESSIONS_READ)]
+Writer = Annotated[User, allow(Permission.SESSIONS_WRITE)]
+
 router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
 
 @router.get("")
-async def list_fix_sessions(services: ServicesOf, _operator: OperatorOf) -> FixSessionPage:
-    """Return all FIX sessions with their present owners. For operators."""
+async def list_fix_sessions(
+    services: ServicesOf, user: Reader, cursor: Cursor = None, limit: Limit = 100
+) -> Page[FixSessionView]:
+    """Return FIX sessions with their present owners; to people of a firm, the firm's."""
     async with services.database.transaction() as connection:
-        rows = await list_sessions(connection)
-    return FixSessionPage(items=[view_session(row, services.engine) for row in rows])
+        rows = await page_sessions(
+            connection, firm_id=user.firm_id, after_id=decode_cursor(cursor, 0), limit=limit + 1
+        )
+    return make_page(
+        rows, limit, lambda row: view_session(row, services.engine), lambda row: row.session_id
+    )
 
 
 @router.post(
@@ -61,12 +72,17 @@ async def list_fix_sessions(services: ServicesOf, _operator: OperatorOf) -> FixS
     },
 )
 async def create_fix_session(
-    services: ServicesOf, operator: OperatorOf, response: Response, body: NewFixSessionBody
+    services: ServicesOf,
+    user: Writer,
+    response: Response,
+    once: OnceOf,
+    body: NewFixSessionBody,
 ) -> FixSessionChanged:
     """Set up a FIX session. It can be logged on to as soon as it has a credential."""
     values = body.model_dump(exclude_unset=True) | {"begin_string": body.begin_string}
     _check_settings({**DEFAULTS, **values})
     async with services.database.transaction() as connection:
+        await once.claim(connection, user)
         if await find_firm(connection, FirmId(body.firm_id)) is None:
             raise invalid(f"firm_id: no firm {body.firm_id}")
         await _check_account(connection, body.account_id, FirmId(body.firm_id))
@@ -74,18 +90,25 @@ async def create_fix_session(
         if row is None:
             raise conflict(f"there is a {body.begin_string} session {body.client_comp_id} already")
         detail = body.model_dump(mode="json", exclude_unset=True)
-        await add_audit_entries(connection, [_entry(operator, "session_created", row, detail)])
+        await add_audit_entries(connection, [_entry(user, "session_created", row, detail)])
+        made = FixSessionChanged(
+            **asdict(row),
+            **grant_fields(row, services.engine),
+            gateways_refreshed=0,
+            gateways_failed={},
+        )
+        await once.keep(connection, user, made)
     response.headers["Location"] = f"/v1/sessions/{row.session_id}"
     return await _tell(services, response, row)
 
 
 @router.get("/{session_id}", responses=NOT_FOUND)
 async def show_fix_session(
-    services: ServicesOf, _operator: OperatorOf, response: Response, session_id: SessionPath
+    services: ServicesOf, user: Reader, response: Response, session_id: SessionPath
 ) -> FixSessionView:
-    """Return a FIX session. For operators."""
+    """Return a FIX session."""
     async with services.database.transaction() as connection:
-        row = await get_session(connection, session_id)
+        row = await get_session(connection, session_id, user)
     response.headers["ETag"] = etag_of(row)
     return view_session(row, services.engine)
 
@@ -100,19 +123,17 @@ async def show_fix_session(
 )
 async def change_fix_session(
     services: ServicesOf,
-    operator: OperatorOf,
+    user: Writer,
     response: Response,
     session_id: SessionPath,
     body: FixSessionChange,
     *,
-    if_match: Annotated[
-        str | None, Header(description="The ETag of what you have read: 412 if it has changed")
-    ] = None,
+    if_match: IfMatch = None,
 ) -> FixSessionChanged:
     """Change settings of a FIX session; what is left out stays. Others are not touched."""
     values = body.model_dump(exclude_unset=True)
     async with services.database.transaction() as connection:
-        row = await get_session(connection, session_id, for_update=True)
+        row = await get_session(connection, session_id, user, for_update=True)
         check_if_match(row, if_match)
         _check_settings({**asdict(row), **values})
         if "account_id" in values:
@@ -121,30 +142,30 @@ async def change_fix_session(
             before = view_session(row, services.engine).model_dump(mode="json", include=set(values))
             row = await update_session(connection, row.session_id, values)
             after = body.model_dump(mode="json", exclude_unset=True)
-            entry = _entry(operator, "session_changed", row, {})
+            entry = _entry(user, "session_changed", row, {})
             await add_audit_entries(connection, [replace(entry, before=before, after=after)])
     return await _tell(services, response, row)
 
 
 @router.post("/{session_id}/disable", responses=NOT_FOUND)
 async def disable_fix_session(
-    services: ServicesOf, operator: OperatorOf, response: Response, session_id: SessionPath
+    services: ServicesOf, user: Writer, response: Response, session_id: SessionPath
 ) -> FixSessionChanged:
     """Let nobody log on to the session any more; a client that is logged on is logged out."""
-    return await _switch(services, operator, response, session_id, is_enabled=False)
+    return await _switch(services, user, response, session_id, is_enabled=False)
 
 
 @router.post("/{session_id}/enable", responses=NOT_FOUND)
 async def enable_fix_session(
-    services: ServicesOf, operator: OperatorOf, response: Response, session_id: SessionPath
+    services: ServicesOf, user: Writer, response: Response, session_id: SessionPath
 ) -> FixSessionChanged:
     """Let clients log on to the session again. Its sequence numbers go on."""
-    return await _switch(services, operator, response, session_id, is_enabled=True)
+    return await _switch(services, user, response, session_id, is_enabled=True)
 
 
 async def _switch(
     services: Services,
-    operator: Operator,
+    user: User,
     response: Response,
     session_id: int,
     *,
@@ -152,9 +173,9 @@ async def _switch(
 ) -> FixSessionChanged:
     action = "session_enabled" if is_enabled else "session_disabled"
     async with services.database.transaction() as connection:
-        row = await get_session(connection, session_id, for_update=True)
+        row = await get_session(connection, session_id, user, for_update=True)
         row = await update_session(connection, row.session_id, {"is_enabled": is_enabled})
-        await add_audit_entries(connection, [_entry(operator, action, row, {})])
+        await add_audit_entries(connection, [_entry(user, action, row, {})])
     return await _tell(services, response, row)
 
 
@@ -179,7 +200,5 @@ def _check_settings(values: dict[str, Any]) -> None:
         raise invalid(conflict_text)
 
 
-def _entry(
-    operator: Operator, action: str, row: FixSessionRow, detail: dict[str, Any]
-) -> AuditEntry:
-    return AuditEntry(operator.actor, action, f"session:{row.session_id}", detail)
+def _entry(user: User, action: str, row: FixSessionRow, detail: dict[str, Any]) -> AuditEntry:
+    return user.audit(action, f"session:{row.session_id}", detail)

@@ -25,12 +25,6 @@ class FirmView(BaseModel):
     created_at: datetime
 
 
-class FirmPage(BaseModel):
-    """All firms, by identity."""
-
-    items: list[FirmView]
-
-
 class NewAccountBody(RequestBody):
     """An account to be opened."""
 
@@ -48,9 +42,3 @@ class AccountView(BaseModel):
     is_open: bool = Field(
         description="Whether the exchange knows it; if not, ask for it once more by POST"
     )
-
-
-class AccountPage(BaseModel):
-    """All accounts, by identity."""
-
-    items: list[AccountView]

@@ -65,9 +65,3 @@ class CredentialMade(CredentialChanged):
     private_key: str | None = Field(
         description="PKCS #8, PEM, for the kind ed25519 if the client has brought no key"
     )
-
-
-class CredentialPage(BaseModel):
-    """All credentials of a session, the oldest first."""
-
-    items: list[CredentialView]

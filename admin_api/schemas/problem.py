@@ -1,5 +1,6 @@
 """Errors (RFC 9457)."""
 
+from http import HTTPStatus
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -12,7 +13,13 @@ class Problem(BaseModel):
     title: str = Field(examples=["Not Found"])
     status: int = Field(examples=[404])
     detail: str = Field(examples=["no account 99"])
+    code: str = Field(description="Never changes its meaning", examples=["not_found"])
 
 
 Responses = dict[int | str, dict[str, Any]]
 """Answers of an endpoint other than the good one, for its documentation."""
+
+
+def says(status: HTTPStatus, description: str) -> Responses:
+    """Return one answer of an endpoint that is a problem, for its documentation."""
+    return {status: {"model": Problem, "description": description}}

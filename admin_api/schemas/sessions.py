@@ -133,12 +133,6 @@ class FixSessionChanged(GatewaysTold, FixSessionView):
     """A FIX session as it is now, and whether the gateways know."""
 
 
-class FixSessionPage(BaseModel):
-    """All FIX sessions, by identity."""
-
-    items: list[FixSessionView]
-
-
 class SessionResetView(BaseModel):
     """The new beginning of a FIX session's numbers."""
 

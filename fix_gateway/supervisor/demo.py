@@ -27,7 +27,6 @@ from engine.runtime.client import EngineLink
 from engine.units import AccountId, AssetId, InstrumentId, Money, Price, Qty
 from store.audit import AuditEntry, add_audit_entries
 from store.firms import ensure_account, ensure_firm
-from store.operators import add_operator, find_operator
 from store.passwords import hash_password
 from store.postgres import Database
 from store.sessions import (
@@ -37,6 +36,7 @@ from store.sessions import (
     ensure_session,
     has_credential,
 )
+from store.users import NewUser, Role, add_user, find_user_named
 
 PASSWORD: Final = "demo-password"  # noqa: S105 - Everybody may know it.
 ADMIN: Final = "admin"
@@ -141,7 +141,7 @@ async def seed_database(url: str) -> list[Account]:
 
 
 async def ensure_admin(url: str, password_file: Path) -> str | None:
-    """Make the operator `admin` with a random password, which is kept in the file.
+    """Make the user `admin` with a random password, which is kept in the file.
 
     Returns the password when it was made now, None when the operator was there already.
     """
@@ -149,13 +149,13 @@ async def ensure_admin(url: str, password_file: Path) -> str | None:
     await database.open()
     try:
         async with database.transaction() as connection:
-            if await find_operator(connection, ADMIN) is not None:
+            if await find_user_named(connection, ADMIN) is not None:
                 return None
             # The file first: whoever is interrupted here takes the same password next time.
             password = _keep_password(password_file)
             password_hash = await asyncio.to_thread(hash_password, password)
-            await add_operator(connection, ADMIN, password_hash)
-            entry = AuditEntry("os:wcx", "operator_created", f"operator:{ADMIN}")
+            await add_user(connection, NewUser(ADMIN, Role.ADMIN, None, password_hash))
+            entry = AuditEntry("os:wcx", "user_created", f"user:{ADMIN}", {"role": "admin"})
             await add_audit_entries(connection, [entry])
         return password
     finally:

@@ -4,6 +4,7 @@ import http
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,13 +30,28 @@ class Answer:
 
 
 class RestClient:
-    """Calls the admin API as one operator. Logs in when that is needed. For one thread."""
+    """Calls the admin API as one user. Logs in when that is needed. For one thread.
 
-    def __init__(self, url: str, name: str, password: str) -> None:
+    `token` is what is shown: the access token, or from the start an API key, which needs no login.
+    `ask_code` is asked for a code of the second factor when the login needs one.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        password: str,
+        *,
+        token: str | None = None,
+        ask_code: Callable[[], str | None] = lambda: None,
+    ) -> None:
         self._url = url
         self._name = name
         self._password = password
-        self._token: str | None = None
+        self.token = token
+        self.refresh_token: str | None = None
+        self._ask_code = ask_code
+        self._can_log_in = token is None
 
     def call(
         self,
@@ -48,10 +64,11 @@ class RestClient:
 
         Raises RestError when the login is refused.
         """
-        if self._token is None:
+        if self.token is None:
             self._log_in()
         answer = self._ask(method, path, body, headers)
-        if answer.status == http.HTTPStatus.UNAUTHORIZED:  # The token has run out.
+        # The token has run out.
+        if answer.status == http.HTTPStatus.UNAUTHORIZED and self._can_log_in:
             self._log_in()
             answer = self._ask(method, path, body, headers)
         return answer
@@ -60,27 +77,46 @@ class RestClient:
         """Return what is there. Raises RestError when the answer is a refusal, OSError."""
         return self.order("GET", path)
 
-    def order(self, method: str, path: str, body: object | None = None) -> Any:
+    def get_all(self, path: str) -> list[Any]:
+        """Return the items of all pages there are. Raises as `get` does."""
+        glue = "&" if "?" in path else "?"
+        page = self.get(f"{path}{glue}limit=1000")
+        items: list[Any] = page["items"]
+        while page["next_cursor"] is not None:
+            page = self.get(f"{path}{glue}limit=1000&cursor={page['next_cursor']}")
+            items += page["items"]
+        return items
+
+    def order(
+        self,
+        method: str,
+        path: str,
+        body: object | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Any:
         """Return the body of a good answer. Raises RestError for any other, OSError."""
-        answer = self.call(method, path, body)
+        answer = self.call(method, path, body, headers)
         if not answer.is_good:
             raise RestError(_reason(answer))
         return answer.body
 
     def _log_in(self) -> None:
         credentials = {"name": self._name, "password": self._password}
-        self._token = None
+        self.token = None
         answer = self._ask("POST", "/v1/login", credentials, None)
+        if _code(answer) == "mfa_code_needed" and (code := self._ask_code()):
+            answer = self._ask("POST", "/v1/login", {**credentials, "code": code}, None)
         if not answer.is_good:
             raise RestError(f"cannot log in as {self._name}: {_reason(answer)}")
-        self._token = answer.body["access_token"]
+        self.token = answer.body["access_token"]
+        self.refresh_token = answer.body["refresh_token"]
 
     def _ask(
         self, method: str, path: str, body: object | None, headers: dict[str, str] | None
     ) -> Answer:
         request = urllib.request.Request(f"{self._url}{path}", method=method, headers=headers or {})
-        if self._token is not None:
-            request.add_header("Authorization", f"Bearer {self._token}")
+        if self.token is not None:
+            request.add_header("Authorization", f"Bearer {self.token}")
         data = None
         if body is not None:
             request.add_header("Content-Type", "application/json")
@@ -99,6 +135,10 @@ def _read(status: int, data: bytes, headers: dict[str, str]) -> Answer:
     except ValueError:
         raise RestError(f"status {status} and no JSON: is this the admin API?") from None
     return Answer(status, body, {key.lower(): value for key, value in headers.items()})
+
+
+def _code(answer: Answer) -> object:
+    return answer.body.get("code") if isinstance(answer.body, dict) else None
 
 
 def _reason(answer: Answer) -> str:

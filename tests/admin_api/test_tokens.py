@@ -16,8 +16,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from admin_api.auth.tokens import LIFETIME_S, Tokens, load_key, now_s
+from admin_api.auth.user import User
+from engine.units import FirmId
+from store.users import Role
 
 KEY = Ed25519PrivateKey.generate()
+ADMIN = User(1, "admin", Role.ADMIN, None, "login:0a")
 
 
 def claims(**changes: Any) -> dict[str, Any]:
@@ -26,6 +30,9 @@ def claims(**changes: Any) -> dict[str, Any]:
         "iss": "wcx",
         "aud": "wcx-admin-api",
         "sub": "admin",
+        "uid": 1,
+        "role": "admin",
+        "on": "login:0a",
         "iat": now_s(),
         "exp": now_s() + LIFETIME_S,
         "jti": "one",
@@ -34,7 +41,7 @@ def claims(**changes: Any) -> dict[str, Any]:
 
 
 def signed(content: dict[str, Any]) -> str:
-    return jwt.encode(content, KEY, algorithm="EdDSA")
+    return jwt.encode(content, KEY, algorithm="EdDSA", headers={"kid": Tokens(KEY).key_id})
 
 
 def unsigned(header: dict[str, str], content: dict[str, Any]) -> str:
@@ -44,15 +51,27 @@ def unsigned(header: dict[str, str], content: dict[str, Any]) -> str:
 
 
 def test_token_says_who_its_bearer_is() -> None:
-    """For 15 minutes, and each token is another one."""
+    """For 15 minutes, with all that is to be known of him; each token is another one."""
     tokens = Tokens(KEY)
-    first, second = (tokens.check(tokens.issue("admin", now_s=now_s())) for _ in range(2))
-    assert first is not None
-    assert second is not None
-    assert first.name == second.name == "admin"
-    assert first.actor == "operator:admin"
-    assert first.token_id != second.token_id
-    assert tokens.check(signed(claims())) is not None
+    texts = [tokens.issue(ADMIN, now_s=now_s()) for _ in range(2)]
+    assert texts[0] != texts[1]
+    assert [tokens.check(text) for text in texts] == [ADMIN, ADMIN]
+    assert tokens.check(signed(claims())) == ADMIN
+    trader = User(7, "tom", Role.TRADER, FirmId(3), "login:0b", mfa_at_s=17, must_enrol=True)
+    assert tokens.check(tokens.issue(trader, now_s=now_s())) == trader
+    assert [ADMIN.actor, trader.actor] == ["operator:admin", "user:tom"]
+
+
+def test_token_names_the_key_that_signed_it() -> None:
+    """Another key's token is not even looked at, whatever it was signed with."""
+    tokens = Tokens(KEY)
+    token = tokens.issue(ADMIN, now_s=now_s())
+    assert jwt.get_unverified_header(token) == {
+        "alg": "EdDSA", "kid": tokens.key_id, "typ": "JWT",
+    }  # fmt: skip
+    assert tokens.check(jwt.encode(claims(), KEY, algorithm="EdDSA")) is None
+    other = jwt.encode(claims(), KEY, algorithm="EdDSA", headers={"kid": "another"})
+    assert tokens.check(other) is None
 
 
 @pytest.mark.parametrize(
@@ -64,7 +83,8 @@ def test_token_says_who_its_bearer_is() -> None:
         {"iat": 2**40, "exp": 2**40 + 1},
         {"exp": 2**40},
         {"sub": 7},
-        *({name: None} for name in ("iss", "aud", "exp", "iat", "sub", "jti")),
+        {"role": "emperor"},
+        *({name: None} for name in ("iss", "aud", "exp", "iat", "sub", "jti", "uid", "role", "on")),
     ],
 )
 def test_claims_must_be_ours(changes: dict[str, Any]) -> None:
@@ -76,13 +96,14 @@ def test_signature_must_be_ours() -> None:
     """Of this key and by this algorithm, whatever the token says of itself."""
     tokens = Tokens(KEY)
     others = Ed25519PrivateKey.generate()
+    ours = {"kid": tokens.key_id}
     head, body, signature = signed(claims()).split(".")
     forged = [
-        jwt.encode(claims(), others, algorithm="EdDSA"),
-        jwt.encode(claims(), generate_private_key(SECP256R1()), algorithm="ES256"),
-        jwt.encode(claims(), b"0" * 32, algorithm="HS256"),
-        unsigned({"alg": "none", "typ": "JWT"}, claims()),
-        unsigned({"alg": "EdDSA", "typ": "JWT"}, claims()),
+        jwt.encode(claims(), others, algorithm="EdDSA", headers=ours),
+        jwt.encode(claims(), generate_private_key(SECP256R1()), algorithm="ES256", headers=ours),
+        jwt.encode(claims(), b"0" * 32, algorithm="HS256", headers=ours),
+        unsigned({"alg": "none", "typ": "JWT", **ours}, claims()),
+        unsigned({"alg": "EdDSA", "typ": "JWT", **ours}, claims()),
         f"{head}.{body}.{signature[:-4]}AAAA",
         "",
         "a.b.c",
@@ -94,7 +115,7 @@ def test_signature_must_be_ours() -> None:
 def test_key_is_made_once_and_for_nobody_else(tmp_path: Path) -> None:
     """The second start finds the first one's, so that tokens stay good over a restart."""
     path = tmp_path / "token-key.pem"
-    token = Tokens(load_key(path)).issue("admin", now_s=now_s())
+    token = Tokens(load_key(path)).issue(ADMIN, now_s=now_s())
     assert path.stat().st_mode & 0o777 == 0o600
     assert [found.name for found in tmp_path.iterdir()] == ["token-key.pem"]
     assert Tokens(load_key(path)).check(token) is not None

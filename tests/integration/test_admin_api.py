@@ -68,13 +68,17 @@ def test_operators_see_all_sessions(shared_venue: VenueProcess) -> None:
 def test_nobody_else_sees_anything(shared_venue: VenueProcess, token: str | None) -> None:
     """401 in the form of problem+json."""
     status, body = shared_venue.get("/v1/sessions", token=token)
+    detail = "an access token is needed: POST /v1/login gives one"
+    if token:
+        detail = "the token is not valid: it may have run out or been revoked"
     assert (status, json.loads(body)) == (
         401,
         {
             "type": "about:blank",
             "title": "Unauthorized",
             "status": 401,
-            "detail": "an access token is needed: POST /v1/login gives one for 15 minutes",
+            "detail": detail,
+            "code": "unauthenticated",
         },
     )
 

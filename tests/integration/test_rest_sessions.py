@@ -591,13 +591,13 @@ def test_printed_configuration_logs_a_quickfix_client_on(
 
 
 def test_commands_fail_in_one_line(provisioned: VenueProcess) -> None:
-    """Whatever is wrong; operators are made and disabled straight in the database."""
+    """Whatever is wrong; users are made and disabled straight in the database."""
     venue = provisioned
     bob = wcx(venue, "user", "add", "bob").stdout
     password = bob.strip().rpartition(" ")[2]
     as_bob = {"WCX_OPERATOR": "bob", "WCX_OPERATOR_PASSWORD": password}
     assert wcx(venue, "session", "list", **as_bob).code == 0
-    assert wcx(venue, "user", "disable", "bob").stdout == "operator bob is disabled\n"
+    assert wcx(venue, "user", "disable", "bob").stdout == "user bob is disabled\n"
     for result, words in (
         (
             wcx(venue, "session", "list", **as_bob),
@@ -620,8 +620,8 @@ def test_commands_fail_in_one_line(provisioned: VenueProcess) -> None:
             wcx(venue, "session", "set", "T02", "order_rate=0"),
             "order_rate: Input should be greater than or equal to 1",
         ),
-        (wcx(venue, "user", "add", "bob"), "there is an operator bob already"),
-        (wcx(venue, "user", "enable", "carl"), "there is no operator carl"),
+        (wcx(venue, "user", "add", "bob"), "there is a user bob already"),
+        (wcx(venue, "user", "enable", "carl"), "there is no user carl"),
     ):
         assert result == Ended(1, "", f"wcx: {words}\n")
     assert os.stat(venue.data_dir / "admin-password").st_mode & 0o777 == 0o600

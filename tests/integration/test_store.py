@@ -152,7 +152,7 @@ def test_two_upgrades_at_once_wait_for_each_other(
         assert [await upgrade.wait() for upgrade in upgrades] == [0, 0, 0]
         async with connection_to(fresh) as connection:
             cursor = await connection.execute("SELECT version_num FROM alembic_version")
-            assert await cursor.fetchall() == [("0002",)]
+            assert await cursor.fetchall() == [("0004",)]
 
     on_postgres(scenario)
 
