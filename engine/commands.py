@@ -6,6 +6,7 @@ written before it stay readable; a tag is never used again for another command.
 
 import msgspec
 
+from engine.controls import InstrumentRules, Level, Limit, Mode, Override
 from engine.instrument import Account, Asset, InstrumentDefinition
 from engine.ledger_commands import (
     RequestWithdrawal,
@@ -36,6 +37,7 @@ from engine.units import (
     Price,
     Qty,
     SessionId,
+    UserId,
 )
 
 
@@ -105,7 +107,9 @@ class NewOrder(msgspec.Struct, frozen=True, array_like=True, tag=10):
     known is answered with the state of its order instead of a refusal. Orders that come over no
     FIX session have `session_id` 0 and zeros for the three numbers that go with it.
     `orig_sent_at_ns` is when an order that is sent again was first sent, 0 for one that is not.
-    One that `outlives_connection` is spared when orders are cancelled on disconnect.
+    One that `outlives_connection` is spared when orders are cancelled on disconnect. It must be
+    entered by `valid_until_ns`, and `recv_window_ns` after `sent_at_ns`, when the client says that
+    it was sent; 0 says nothing. `user_id` is who sent it, 0 when that is not known.
     """
 
     session_id: SessionId
@@ -125,6 +129,10 @@ class NewOrder(msgspec.Struct, frozen=True, array_like=True, tag=10):
     orig_sent_at_ns: int = 0
     outlives_connection: bool = False
     terms: OrderTerms | None = None
+    sent_at_ns: int = 0
+    recv_window_ns: int = 0
+    valid_until_ns: int = 0
+    user_id: UserId = UserId(0)
 
 
 class CancelOrder(msgspec.Struct, frozen=True, array_like=True, tag=11):
@@ -171,6 +179,10 @@ class ReplaceOrder(msgspec.Struct, frozen=True, array_like=True, tag=12):
     received_at_ns: int = 0
     orig_sent_at_ns: int = 0
     time_in_force: TimeInForce | None = None
+    sent_at_ns: int = 0
+    recv_window_ns: int = 0
+    valid_until_ns: int = 0
+    user_id: UserId = UserId(0)
 
 
 class SetSelfTradeMode(msgspec.Struct, frozen=True, array_like=True, tag=27):
@@ -246,26 +258,82 @@ class SetAccountThrottle(msgspec.Struct, frozen=True, array_like=True, tag=26):
     burst: int | None = None
 
 
+class SetLimit(msgspec.Struct, frozen=True, array_like=True, tag=70):
+    """Set or take away one limit of a firm, an account, a user or a session. Effective at once.
+
+    Refused for a client's that is wider than what others have set for the same: clients tighten.
+    """
+
+    limit: Limit
+    actor: str = ""
+
+
+class SetInstrumentRules(msgspec.Struct, frozen=True, array_like=True, tag=71):
+    """Set what every order in an instrument must keep to. Effective at once."""
+
+    rules: InstrumentRules
+    actor: str = ""
+
+
+class SetReferencePrice(msgspec.Struct, frozen=True, array_like=True, tag=72):
+    """Say what an instrument is worth while nothing trades, None to say nothing any more."""
+
+    instrument_id: InstrumentId
+    price: Price | None
+    actor: str = ""
+
+
+class SetTradingMode(msgspec.Struct, frozen=True, array_like=True, tag=73):
+    """Say what a scope may still do, or that it may do everything again (`Mode.NORMAL`).
+
+    BLOCKED cancels all open orders of the scope too. A mode that a limit has led to is one of the
+    limit's level, and is lifted there.
+    """
+
+    scope: Scope
+    scope_id: int
+    level: Level
+    mode: Mode
+    reason: str
+    actor: str = ""
+
+
+class GrantOverride(msgspec.Struct, frozen=True, array_like=True, tag=74):
+    """Let one order, or the orders of one account, pass a limit for a while.
+
+    Refused unless two different people want it.
+    """
+
+    override: Override
+
+
 class PullKillSwitch(msgspec.Struct, frozen=True, array_like=True, tag=40):
     """Cancel all open orders of a scope and refuse new ones until `LiftKillSwitch`.
 
-    Cancels stay allowed. `scope_id` is the firm, account or session, 0 for everything. To `actor`,
-    who asks, the engine's process adds the operating system's user, whatever the door has said.
+    Cancels stay allowed. `scope_id` says which firm, account, session, user or instrument, 0 for
+    everything. To `actor`, who asks, the engine's process adds the operating system's user,
+    whatever the door has said. The operator, the firm and the client have a switch each.
     """
 
     scope: Scope
     scope_id: int
     reason: str
     actor: str = ""
+    level: Level = Level.OPERATOR
 
 
 class LiftKillSwitch(msgspec.Struct, frozen=True, array_like=True, tag=41):
-    """Take new orders of the scope again. Refused when its switch is not pulled."""
+    """Take new orders of the scope again, unless another switch stops them.
+
+    Refused when the level's switch is not pulled, and to the operator who has pulled it: another
+    has to look. A client lifts his own.
+    """
 
     scope: Scope
     scope_id: int
     reason: str
     actor: str = ""
+    level: Level = Level.OPERATOR
 
 
 class AdvanceTime(msgspec.Struct, frozen=True, array_like=True, tag=30):
@@ -321,6 +389,17 @@ LedgerCommand = (
 KillCommand = PullKillSwitch | LiftKillSwitch
 """What stops trading, and lets it go on."""
 
+LimitCommand = (
+    SetRiskLimits
+    | SetScopeLimits
+    | SetAccountThrottle
+    | SetLimit
+    | SetInstrumentRules
+    | SetReferencePrice
+    | GrantOverride
+)
+"""What sets limits, and what they are measured by."""
+
 Command = (
     OpenSession
     | ReleaseSession
@@ -354,4 +433,9 @@ Command = (
     | TransferFunds
     | SetCreditLine
     | SetTradingState
+    | SetLimit
+    | SetInstrumentRules
+    | SetReferencePrice
+    | SetTradingMode
+    | GrantOverride
 )

@@ -6,6 +6,7 @@ commands: flat arrays, new fields at the end with a default, tags never used aga
 
 import msgspec
 
+from engine.controls import InstrumentRules, Level, Limit, Override, RefusalDetail, TradingMode
 from engine.instrument import Account, Asset, InstrumentDefinition
 from engine.ledger_events import (
     CreditLineSet,
@@ -109,7 +110,7 @@ class OrderRejected(msgspec.Struct, frozen=True, array_like=True, tag=11):
     """The order was refused and left no trace.
 
     `limit` and `actual` explain the reason in its own unit: `engine.explain` puts them in words.
-    `scope` is whose limit or kill switch it was.
+    `scope` is whose limit or kill switch it was, `detail` what else there is to say of it.
     """
 
     order: OrderView
@@ -117,6 +118,7 @@ class OrderRejected(msgspec.Struct, frozen=True, array_like=True, tag=11):
     limit: int = 0
     actual: int = 0
     scope: Scope = Scope.ACCOUNT
+    detail: RefusalDetail | None = None
 
 
 class OrderStatusReported(msgspec.Struct, frozen=True, array_like=True, tag=12):
@@ -181,7 +183,8 @@ class OrderExpired(msgspec.Struct, frozen=True, array_like=True, tag=15):
 class CancelRejected(msgspec.Struct, frozen=True, array_like=True, tag=16):
     """A cancel request was refused. `order` is the order's true state, None when it is unknown.
 
-    `is_replace` when it was to be amended. `limit`, `actual` and `scope` as in `OrderRejected`.
+    `is_replace` when it was to be amended. `limit`, `actual`, `scope` and `detail` as in
+    `OrderRejected`.
     """
 
     session_id: SessionId
@@ -194,19 +197,22 @@ class CancelRejected(msgspec.Struct, frozen=True, array_like=True, tag=16):
     limit: int = 0
     actual: int = 0
     scope: Scope = Scope.ACCOUNT
+    detail: RefusalDetail | None = None
 
 
 class OrderReplaced(msgspec.Struct, frozen=True, array_like=True, tag=17):
     """The order was amended. If it now trades at once, it does so in the events that follow.
 
-    `orig_cl_ord_id` is the name it had before. It `keeps_priority` among the orders of its price,
-    or stands behind them from now on.
+    `orig_cl_ord_id` is the name it had before, `orig_order_qty` and `orig_price` what it was. It
+    `keeps_priority` among the orders of its price, or stands behind them from now on.
     """
 
     order: OrderView
     orig_cl_ord_id: ClOrdId
     request_session_id: SessionId
     keeps_priority: bool
+    orig_order_qty: Qty = Qty(0)
+    orig_price: Price | None = None
 
 
 class OrderRestated(msgspec.Struct, frozen=True, array_like=True, tag=18):
@@ -262,6 +268,42 @@ class SelfTradeModeSet(msgspec.Struct, frozen=True, array_like=True, tag=27):
     mode: SelfTradeMode | None
 
 
+class LimitSet(msgspec.Struct, frozen=True, array_like=True, tag=70):
+    """The limit that holds from now on, a value of None: none. `version` is that of all limits."""
+
+    limit: Limit
+    version: int
+    actor: str = ""
+
+
+class InstrumentRulesSet(msgspec.Struct, frozen=True, array_like=True, tag=71):
+    """What every order in the instrument must keep to from now on."""
+
+    rules: InstrumentRules
+    version: int
+    actor: str = ""
+
+
+class ReferencePriceSet(msgspec.Struct, frozen=True, array_like=True, tag=72):
+    """An operator's word for what an instrument is worth, None: not any more."""
+
+    instrument_id: InstrumentId
+    price: Price | None
+    actor: str = ""
+
+
+class TradingModeSet(msgspec.Struct, frozen=True, array_like=True, tag=73):
+    """What a scope may do from now on, and why: somebody wants it or a limit was passed."""
+
+    mode: TradingMode
+
+
+class OverrideGranted(msgspec.Struct, frozen=True, array_like=True, tag=74):
+    """One order, or the orders of one account, may pass a limit for a while."""
+
+    override: Override
+
+
 class BalanceAdjusted(msgspec.Struct, frozen=True, array_like=True, tag=24):
     """Money came in from outside or went out. `balance` is what the account has now."""
 
@@ -305,23 +347,32 @@ class KillSwitchPulled(msgspec.Struct, frozen=True, array_like=True, tag=40):
     scope_id: int
     reason: str
     actor: str
+    level: Level = Level.OPERATOR
 
 
 class KillSwitchLifted(msgspec.Struct, frozen=True, array_like=True, tag=41):
-    """New orders of the scope are taken again."""
+    """New orders of the scope are taken again, as far as this switch goes."""
 
     scope: Scope
     scope_id: int
     reason: str
     actor: str
+    level: Level = Level.OPERATOR
 
 
 class KillCompleted(msgspec.Struct, frozen=True, array_like=True, tag=42):
-    """No order of the scope is open any more: so many were cancelled."""
+    """No order of the scope is open any more: so many were cancelled.
+
+    `ended_count` more were open when the switch was pulled and have ended by themselves before they
+    were reached: filled, or cancelled by their owner. `left_count` is how many are open all the
+    same, found by looking again; it is 0.
+    """
 
     scope: Scope
     scope_id: int
     canceled_count: int
+    ended_count: int = 0
+    left_count: int = 0
 
 
 ExecutionEvent = (
@@ -381,6 +432,11 @@ Event = (
     | WithdrawalSettled
     | FundsTransferred
     | CreditLineSet
+    | LimitSet
+    | InstrumentRulesSet
+    | ReferencePriceSet
+    | TradingModeSet
+    | OverrideGranted
 )
 
 

@@ -15,8 +15,10 @@ from engine.commands import (
     Command,
     DefineAsset,
     DefineInstrument,
+    GrantOverride,
     KillCommand,
     LiftKillSwitch,
+    LimitCommand,
     LogOffSession,
     LogOnSession,
     NewOrder,
@@ -30,10 +32,14 @@ from engine.commands import (
     ResetSession,
     SessionCommand,
     SetAccountThrottle,
+    SetInstrumentRules,
+    SetLimit,
+    SetReferencePrice,
     SetRiskLimits,
     SetScopeLimits,
     SetSelfTradeMode,
     SetStorageLow,
+    SetTradingMode,
     SetTradingState,
 )
 from engine.events import (
@@ -43,8 +49,6 @@ from engine.events import (
     CommandRefused,
     Event,
     InstrumentDefined,
-    KillSwitchLifted,
-    KillSwitchPulled,
     ReferenceEvent,
     RiskLimitsSet,
     ScopeLimitsSet,
@@ -55,9 +59,9 @@ from engine.events import (
     StorageLowSet,
 )
 from engine.fees import FeeTable
-from engine.gate import RiskGate
+from engine.gate import Rejection, RiskGate
 from engine.kill_switches import KillSwitches
-from engine.ledger import Balance, Ledger
+from engine.ledger import VENUE_ACCOUNTS, Balance, Ledger
 from engine.ledger_commands import (
     RequestWithdrawal,
     SetCreditLine,
@@ -66,6 +70,7 @@ from engine.ledger_commands import (
     SettleWithdrawal,
     TransferFunds,
 )
+from engine.limit_desk import LimitDesk
 from engine.order import Order
 from engine.order_finder import OrderFinder
 from engine.ownership import Grant, Ownership
@@ -75,6 +80,7 @@ from engine.reference import Reference
 from engine.request_commands import MassCancel, ReportBalances, ReportOpenOrders, ReportOrder
 from engine.requests import Requests
 from engine.scope import Scope
+from engine.standing import Standing
 from engine.state import BalanceState, ExchangeState, GrantState, OrderState
 from engine.sweeper import Sweep, Sweeper
 from engine.trading import Trading
@@ -83,8 +89,6 @@ from engine.units import OrderId, Seq
 
 RULES_VERSION: Final = 1
 """Goes up with every change after which an old journal would give other events."""
-
-THROTTLE_MAX: Final = 1_000_000
 
 
 class Exchange:
@@ -109,6 +113,8 @@ class Exchange:
         )
         self._finder = OrderFinder(self.reference, self._ownership, self._trading.open_orders)
         self._sweeper = Sweeper(self._finder, self._trading)
+        self._standing = Standing(self._finder, gate, self._kill_switches, self._sweeper)
+        self._limit_desk = LimitDesk(self.reference, self._finder, gate)
         self._requests = Requests(
             self.reference, self._ledger, self._trading, self._finder, self._sweeper
         )
@@ -150,7 +156,16 @@ class Exchange:
         )
         exchange._trading.set_storage_low(is_low=state.is_storage_low)
         exchange._restore_controls(state)
+        exchange._restore_gate(state)
         return exchange
+
+    def _restore_gate(self, state: ExchangeState) -> None:
+        for line in state.balances:
+            if line.account_id not in VENUE_ACCOUNTS:
+                self._gate.add_balance(line.account_id, line.asset_id, line.balance)
+        for item in state.open_orders:
+            self._gate.add_open_order(item.order)
+        self._gate.restore(state.gate)
 
     def _restore_controls(self, state: ExchangeState) -> None:
         for limits in state.scope_limits:
@@ -178,6 +193,22 @@ class Exchange:
         A refusal is an event. Raises only when the exchange itself is broken: whoever calls must
         stop then, for the state can no longer be trusted.
         """
+        events = self._apply(seq, now_ns, command)
+        # Limits that these events pass: what they lead to cannot lead any further.
+        for mode in self._gate.learn(now_ns, events):
+            further = self._standing.enforce(seq, now_ns, mode)
+            self._gate.learn(now_ns, further)
+            events += further
+        return events
+
+    def find_refusal(self, now_ns: int, order: NewOrder) -> Rejection | None:
+        """Return why the order would be refused now, None if it would be let in.
+
+        Its place in its session is not looked at. Changes nothing.
+        """
+        return self._trading.find_refusal(now_ns, order)
+
+    def _apply(self, seq: Seq, now_ns: int, command: Command) -> list[Event]:
         match command:
             case (
                 NewOrder()
@@ -197,7 +228,16 @@ class Exchange:
                 return self._note_presence(now_ns, command)
             case DefineAsset() | DefineInstrument() | OpenAccount():
                 return [self._define(command)]
-            case SetRiskLimits() | SetScopeLimits() | SetAccountThrottle() | SetSelfTradeMode():
+            case (
+                SetRiskLimits()
+                | SetScopeLimits()
+                | SetAccountThrottle()
+                | SetLimit()
+                | SetInstrumentRules()
+                | SetReferencePrice()
+                | GrantOverride()
+                | SetSelfTradeMode()
+            ):
                 return [self._limit(now_ns, command)]
             case (
                 AdjustBalance()
@@ -211,7 +251,7 @@ class Exchange:
                 return [self._treasury.apply(seq, command)]
             case SetStorageLow():
                 return self._set_storage_low(command)
-            case PullKillSwitch() | LiftKillSwitch() | SetTradingState():
+            case PullKillSwitch() | LiftKillSwitch() | SetTradingMode() | SetTradingState():
                 return self._switch(seq, now_ns, command)
             case _:
                 assert_never(command)
@@ -281,6 +321,7 @@ class Exchange:
                     order.expires_at_ns,
                     outlives_connection=order.outlives_connection,
                     fees=order.fees,
+                    amend_count=order.amend_count,
                 )
                 for order in self._open_orders()
             ],
@@ -304,6 +345,7 @@ class Exchange:
             fee_tiers=self._fees.tiers(),
             withdrawals=self._ledger.withdrawals(),
             markets=[msgspec.structs.replace(book.market) for book in self._trading.books.values()],
+            gate=self._gate.state(),
         )
 
     def _apply_session_command(self, seq: Seq, now_ns: int, command: SessionCommand) -> list[Event]:
@@ -351,21 +393,12 @@ class Exchange:
             return [self._presence.log_on(now_ns, command)]
         return [*self._presence.log_off(now_ns, command)]
 
-    def _switch(self, seq: Seq, now_ns: int, command: KillCommand | SetTradingState) -> list[Event]:
+    def _switch(
+        self, seq: Seq, now_ns: int, command: KillCommand | SetTradingMode | SetTradingState
+    ) -> list[Event]:
         if isinstance(command, SetTradingState):
             return self._trading.phases.change(now_ns, command)
-        scope, scope_id = command.scope, command.scope_id
-        unknown = self._finder.unknown_scope(scope, scope_id)
-        if unknown is not None:
-            return [CommandRefused(unknown, actual=scope_id)]
-        if isinstance(command, LiftKillSwitch):
-            if not self._kill_switches.lift(scope, scope_id):
-                return [CommandRefused(RejectReason.NOT_KILLED, actual=scope_id)]
-            return [KillSwitchLifted(scope, scope_id, command.reason, command.actor)]
-        self._kill_switches.pull(now_ns, command)
-        self._sweeper.start(Sweep(scope, scope_id, CancelReason.KILLED, OrderId(seq)))
-        pulled = KillSwitchPulled(scope, scope_id, command.reason, command.actor)
-        return [pulled, *self._sweeper.go_on(now_ns)]
+        return self._standing.apply(seq, now_ns, command)
 
     def _define(self, command: DefineAsset | DefineInstrument | OpenAccount) -> Event:
         event: ReferenceEvent | CommandRefused
@@ -388,48 +421,18 @@ class Exchange:
                 self._trading.open_book(event.instrument)
             case AccountOpened():
                 self._ledger.open_account(event.account.account_id)
+                self._gate.add_account(event.account)
             case AssetDefined():
                 pass
         self.reference.learn(event)
+        if isinstance(event, InstrumentDefined):
+            instrument_id = event.instrument.instrument_id
+            self._gate.add_instrument(self.reference.instruments[instrument_id])
 
-    def _limit(
-        self,
-        now_ns: int,
-        command: SetRiskLimits | SetScopeLimits | SetAccountThrottle | SetSelfTradeMode,
-    ) -> Event:
-        match command:
-            case SetRiskLimits():
-                return self._set_limits(command)
-            case SetScopeLimits():
-                return self._set_scope_limits(command)
-            case SetAccountThrottle():
-                return self._set_throttle(now_ns, command)
-            case SetSelfTradeMode():
-                return self._set_self_trade_mode(command)
-
-    def _set_limits(self, command: SetRiskLimits) -> Event:
-        limits = command.limits
-        if limits.account_id not in self.reference.accounts:
-            return CommandRefused(RejectReason.ACCOUNT_UNKNOWN, actual=limits.account_id)
-        if limits.instrument_id not in self.reference.instruments:
-            return CommandRefused(RejectReason.SYMBOL_UNKNOWN, actual=limits.instrument_id)
-        if limits.order_qty_max < 0 or limits.notional_max < 0:
-            return CommandRefused(RejectReason.AMOUNT_INVALID)
-        self._gate.set_limits(limits)
-        return RiskLimitsSet(limits)
-
-    def _set_scope_limits(self, command: SetScopeLimits) -> Event:
-        limits = command.limits
-        if limits.scope not in (Scope.FIRM, Scope.SESSION):
-            return CommandRefused(RejectReason.UNSUPPORTED, actual=limits.scope.value)
-        if limits.scope_id <= 0:
-            return CommandRefused(RejectReason.AMOUNT_INVALID, actual=limits.scope_id)
-        if limits.instrument_id not in self.reference.instruments:
-            return CommandRefused(RejectReason.SYMBOL_UNKNOWN, actual=limits.instrument_id)
-        if (limits.order_qty_max or 0) < 0 or (limits.notional_max or 0) < 0:
-            return CommandRefused(RejectReason.AMOUNT_INVALID)
-        self._gate.set_scope_limits(limits)
-        return ScopeLimitsSet(limits)
+    def _limit(self, now_ns: int, command: LimitCommand | SetSelfTradeMode) -> Event:
+        if isinstance(command, SetSelfTradeMode):
+            return self._set_self_trade_mode(command)
+        return self._limit_desk.apply(now_ns, command)
 
     def _set_self_trade_mode(self, command: SetSelfTradeMode) -> Event:
         scope, scope_id = command.scope, command.scope_id
@@ -439,24 +442,6 @@ class Exchange:
             return CommandRefused(RejectReason.AMOUNT_INVALID, actual=scope_id)
         self._trading.self_trade.set(command)
         return SelfTradeModeSet(scope, scope_id, command.mode)
-
-    def _set_throttle(self, now_ns: int, command: SetAccountThrottle) -> Event:
-        account_id, rate, burst = command.account_id, command.rate, command.burst
-        if account_id not in self.reference.accounts:
-            return CommandRefused(RejectReason.ACCOUNT_UNKNOWN, actual=account_id)
-        if rate is None and burst is None:
-            self._gate.lift_throttle(account_id)
-            return AccountThrottleSet(account_id, None)
-        for value in (rate, burst):
-            if value is None or not 0 < value <= THROTTLE_MAX:
-                return CommandRefused(
-                    RejectReason.AMOUNT_INVALID, limit=THROTTLE_MAX, actual=value or 0
-                )
-        assert rate is not None
-        assert burst is not None
-        return AccountThrottleSet(
-            account_id, self._gate.change_throttle(account_id, rate, burst, now_ns)
-        )
 
     def _set_storage_low(self, command: SetStorageLow) -> list[Event]:
         if command.is_low == self._trading.is_storage_low:

@@ -1,25 +1,32 @@
 """What the exchange asks of pre-trade risk, before an order may touch the book."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from engine.book import OrderBook
 from engine.commands import NewOrder
-from engine.instrument import Instrument
+from engine.controls import InstrumentRules, Limit, Override, RefusalDetail, TradingMode
+from engine.events import Event
+from engine.gate_state import GateState
+from engine.instrument import Account, Instrument
 from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
+from engine.order import Order, OrderView
 from engine.reasons import RejectReason
 from engine.scope import Scope
-from engine.units import AccountId, FirmId, Money
+from engine.units import AccountId, AssetId, InstrumentId, Money, Price
 
 
 class Rejection(NamedTuple):
     """A refusal with its numbers: what was allowed and what was asked, in the reason's own unit.
 
-    `scope` is whose limit or kill switch it was.
+    `scope` is whose limit or kill switch it was, `detail` what else there is to say of it.
     """
 
     reason: RejectReason
     limit: int = 0
     actual: int = 0
     scope: Scope = Scope.ACCOUNT
+    detail: RefusalDetail | None = None
 
 
 class Funding(NamedTuple):
@@ -28,6 +35,19 @@ class Funding(NamedTuple):
     notional: Money
     needed: Money
     available: Money
+
+
+class Candidate(NamedTuple):
+    """An order as it would be let in, with what the exchange knows of it.
+
+    `replaced` is the order that it amends, as that stands, None for a new one.
+    """
+
+    order: NewOrder
+    funding: Funding
+    book: OrderBook
+    now_ns: int
+    replaced: Order | None = None
 
 
 class RiskGate(Protocol):
@@ -59,15 +79,56 @@ class RiskGate(Protocol):
     def throttles(self) -> list[AccountThrottle]:
         """Return those in force, with what has been used of them, by account."""
 
-    def check_new_order(
-        self,
-        order: NewOrder,
-        firm_id: FirmId,
-        instrument: Instrument,
-        funding: Funding,
-        now_ns: int,
-    ) -> Rejection | None:
-        """Return why the order is refused, None when it may go on.
+    def set_limit(self, limit: Limit) -> int:
+        """Let a limit hold from now on. Returns the version of all limits from then on."""
 
-        Counts the order against the account's rate, if there is one, and changes nothing else.
+    def tightest_above(self, limit: Limit) -> int | None:
+        """Return the tightest value that levels wider than the limit's have set for the same."""
+
+    def set_rules(self, rules: InstrumentRules) -> int:
+        """Replace the rules of an instrument. Returns the version of all limits from then on."""
+
+    def set_reference_price(
+        self, instrument_id: InstrumentId, price: Price | None, now_ns: int
+    ) -> None:
+        """Take an operator's word for an instrument's price, None: not any more."""
+
+    def set_mode(self, mode: TradingMode) -> None:
+        """Put a scope into a mode, at a level."""
+
+    def grant(self, override: Override, now_ns: int) -> None:
+        """Let through what would be refused, for a while. Forgets what has expired."""
+
+    def add_account(self, account: Account) -> None:
+        """An account exists."""
+
+    def add_instrument(self, instrument: Instrument) -> None:
+        """An instrument exists."""
+
+    def add_balance(self, account_id: AccountId, asset_id: AssetId, amount: Money) -> None:
+        """An account has so much of an asset, as restored."""
+
+    def add_open_order(self, order: OrderView) -> None:
+        """An order is open, as restored."""
+
+    def restore(self, state: GateState) -> None:
+        """Go on as the gate would whose state it is. Accounts and instruments are known."""
+
+    def state(self) -> GateState:
+        """Return what is remembered, in an order that depends on the commands alone."""
+
+    def check_trader(self, order: NewOrder, replaced: Order | None) -> Rejection | None:
+        """Return why the trader may not do this at all at present, None when he may.
+
+        Account and instrument exist. `replaced` is the order that is to be amended, None for a new
+        one. Changes nothing.
         """
+
+    def check_entry(self, entry: Candidate) -> Rejection | None:
+        """Return why an order that is well-formed is refused, None when it may go on.
+
+        Changes nothing: what is counted is counted when `learn` hears that it was let in.
+        """
+
+    def learn(self, now_ns: int, events: Sequence[Event]) -> Sequence[TradingMode]:
+        """Take in what has happened. Returns the modes that limits which were passed lead to."""

@@ -3,9 +3,10 @@
 import msgspec
 
 from engine.commands import PullKillSwitch
+from engine.controls import Level
 from engine.instrument import Account
 from engine.scope import Scope
-from engine.units import SessionId
+from engine.units import InstrumentId, SessionId, UserId
 
 
 class PulledSwitch(msgspec.Struct, frozen=True, array_like=True):
@@ -16,44 +17,63 @@ class PulledSwitch(msgspec.Struct, frozen=True, array_like=True):
     reason: str
     actor: str
     pulled_at_ns: int
+    level: Level = Level.OPERATOR
 
 
 class KillSwitches:
-    """The switches that are pulled. Belongs to the thread that applies commands."""
+    """The switches that are pulled. Belongs to the thread that applies commands.
+
+    Each scope has one for every level. They nest: while any is pulled, the scope is stopped.
+    """
 
     __slots__ = ("_pulled",)
 
     def __init__(self) -> None:
-        self._pulled: dict[tuple[Scope, int], PulledSwitch] = {}
+        self._pulled: dict[tuple[Scope, int, Level], PulledSwitch] = {}
 
     def pull(self, now_ns: int, command: PullKillSwitch) -> None:
         """Stop the scope, or stop it for another reason."""
         switch = PulledSwitch(
-            command.scope, command.scope_id, command.reason, command.actor, now_ns
+            command.scope,
+            command.scope_id,
+            command.reason,
+            command.actor,
+            now_ns,
+            command.level,
         )
         self.restore(switch)
 
-    def lift(self, scope: Scope, scope_id: int) -> bool:
-        """Let the scope go on. Returns False when it was not stopped."""
-        return self._pulled.pop((scope, scope_id), None) is not None
+    def lift(self, scope: Scope, scope_id: int, level: Level) -> None:
+        """Let the scope go on, as far as this switch goes. It is pulled."""
+        del self._pulled[(scope, scope_id, level)]
 
-    def find(self, session_id: SessionId, account: Account) -> Scope | None:
-        """Return the widest scope that stops the session or the account, None when none does."""
+    def find_pulled(self, scope: Scope, scope_id: int, level: Level) -> PulledSwitch | None:
+        """Return the switch, None when it is not pulled."""
+        return self._pulled.get((scope, scope_id, level))
+
+    def find(
+        self, session_id: SessionId, account: Account, user_id: UserId, instrument_id: InstrumentId
+    ) -> PulledSwitch | None:
+        """Return the widest switch that stops such an order, None when none does."""
         if not self._pulled:
             return None
         for scope, scope_id in (
             (Scope.EVERYTHING, 0),
+            (Scope.INSTRUMENT, instrument_id),
             (Scope.FIRM, account.firm_id),
             (Scope.ACCOUNT, account.account_id),
+            (Scope.USER, user_id),
             (Scope.SESSION, session_id),
         ):
-            if (scope, scope_id) in self._pulled:
-                return scope
+            for level in Level:
+                switch = self._pulled.get((scope, scope_id, level))
+                if switch is not None:
+                    return switch
         return None
 
     def restore(self, switch: PulledSwitch) -> None:
         """Put back a switch as it was pulled."""
-        self._pulled[(switch.scope, switch.scope_id)] = switch
+        self._pulled[(switch.scope, switch.scope_id, switch.level)] = switch
 
     def pulled(self) -> list[PulledSwitch]:
         """Return all that are pulled, in the order in which they were first pulled."""

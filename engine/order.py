@@ -2,12 +2,24 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from engine.fee_rates import FeeRates
-from engine.units import AccountId, ClOrdId, InstrumentId, Money, OrderId, Price, Qty, SessionId
+from engine.units import (
+    AccountId,
+    ClOrdId,
+    InstrumentId,
+    Money,
+    OrderId,
+    Price,
+    Qty,
+    SessionId,
+    UserId,
+)
+
+NO_USER: Final = UserId(0)
 
 
 class Side(Enum):
@@ -95,6 +107,7 @@ class OrderView(msgspec.Struct, frozen=True, array_like=True):
     cum_notional: Money
     ord_status: OrdStatus
     terms: OrderTerms | None = None
+    user_id: UserId = UserId(0)
 
 
 @dataclass(slots=True, eq=False)
@@ -104,8 +117,8 @@ class Order:
     Belongs to the thread that applies commands. `held` is the money reserved for what is still
     open; `expires_at_ns` is when the order ends by itself, 0 for never. One that
     `outlives_connection` is spared when orders are cancelled on disconnect. `fees` is what its
-    trades are charged, None for nothing. `level`, `ahead` and `behind` are its place in the book,
-    None while it has none.
+    trades are charged, None for nothing. It was amended `amend_count` times. `level`, `ahead` and
+    `behind` are its place in the book, None while it has none.
     """
 
     order_id: OrderId
@@ -127,6 +140,8 @@ class Order:
     outlives_connection: bool = False
     terms: OrderTerms | None = None
     fees: FeeRates | None = None
+    user_id: UserId = NO_USER
+    amend_count: int = 0
     level: Any = field(default=None, repr=False)  # The book's PriceLevel, a layer above.
     ahead: "Order | None" = field(default=None, repr=False)
     behind: "Order | None" = field(default=None, repr=False)
@@ -177,6 +192,7 @@ class Order:
             self.cum_notional,
             self.ord_status,
             self.terms,
+            self.user_id,
         )
 
 

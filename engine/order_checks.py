@@ -3,8 +3,9 @@
 from typing import Final
 
 from engine.commands import CancelOrder, NewOrder, ReplaceOrder
+from engine.controls import RefusalDetail
 from engine.floor import Floor, paid_asset, with_fee
-from engine.gate import Funding, Rejection, RiskGate
+from engine.gate import Candidate, Funding, Rejection, RiskGate
 from engine.instrument import Account, Instrument, fits_the_journal
 from engine.kill_switches import KillSwitches
 from engine.matching import Reach, find_reach, would_trade
@@ -23,7 +24,7 @@ RESTING_TIMES: Final = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD)
 
 
 class OrderChecks:
-    """Says why a request is refused. Changes nothing but the rates that the gate counts.
+    """Says why a request is refused. Changes nothing.
 
     Belongs to the thread that applies commands.
     """
@@ -58,8 +59,10 @@ class OrderChecks:
         if self.is_storage_low:
             return Rejection(RejectReason.STORAGE_LOW)
         rejection = (
-            self._untimely(command, account)
+            self._killed(command, account)
             or self._not_taken(command)
+            or self._gate.check_trader(command, None)
+            or self._untimely(command, now_ns)
             or _content_rejection(command, instrument)
             or _terms_rejection(command, instrument, now_ns)
             or self._post_only_rejection(command)
@@ -67,7 +70,8 @@ class OrderChecks:
         if rejection is not None:
             return rejection
         funding = self._funding(command, instrument)
-        return self._gate.check_new_order(command, account.firm_id, instrument, funding, now_ns)
+        book = self._floor.books[instrument.instrument_id]
+        return self._gate.check_entry(Candidate(command, funding, book, now_ns))
 
     def amend_refusal(
         self, command: ReplaceOrder, order: Order | None, now_ns: int
@@ -90,8 +94,10 @@ class OrderChecks:
         account = self._reference.accounts[order.account_id]
         amended = _as_entered(command, order)
         rejection = (
-            self._untimely(command, account)
+            self._killed(amended, account)
             or self._not_amendable(order)
+            or self._gate.check_trader(amended, order)
+            or self._untimely(command, now_ns)
             or _content_rejection(amended, instrument)
         )
         if rejection is not None or command.order_qty <= order.cum_qty:
@@ -100,7 +106,8 @@ class OrderChecks:
         if rejection is not None:
             return rejection
         funding = self._amended_funding(amended, order, instrument)
-        return self._gate.check_new_order(amended, account.firm_id, instrument, funding, now_ns)
+        book = self._floor.books[instrument.instrument_id]
+        return self._gate.check_entry(Candidate(amended, funding, book, now_ns, order))
 
     def cancel_refusal(
         self, command: CancelOrder | ReplaceOrder, order: Order | None
@@ -128,14 +135,27 @@ class OrderChecks:
             return None
         return order
 
-    def _untimely(self, command: NewOrder | ReplaceOrder, account: Account) -> Rejection | None:
-        """Refuse what must not be entered now, or not any more."""
-        scope = self._kill_switches.find(command.session_id, account)
-        if scope is not None:
-            return Rejection(RejectReason.KILLED, scope=scope)
+    def _killed(self, command: NewOrder, account: Account) -> Rejection | None:
+        """Refuse what a kill switch stops."""
+        switch = self._kill_switches.find(
+            command.session_id, account, command.user_id, command.instrument_id
+        )
+        if switch is None:
+            return None
+        detail = RefusalDetail(level=switch.level, scope_id=switch.scope_id)
+        return Rejection(RejectReason.KILLED, scope=switch.scope, detail=detail)
+
+    def _untimely(self, command: NewOrder | ReplaceOrder, now_ns: int) -> Rejection | None:
+        """Refuse what must not be entered any more."""
         stale_before_ns = self._presence.stale_before_ns(command.session_id)
         if 0 < command.orig_sent_at_ns <= stale_before_ns:
             return Rejection(RejectReason.STALE, stale_before_ns, command.orig_sent_at_ns)
+        if 0 < command.valid_until_ns < now_ns:
+            return Rejection(RejectReason.VALID_UNTIL_PASSED, command.valid_until_ns, now_ns)
+        window_ns = command.recv_window_ns
+        sent_at_ns = command.sent_at_ns or command.received_at_ns
+        if window_ns and now_ns - sent_at_ns > window_ns:
+            return Rejection(RejectReason.RECV_WINDOW_PASSED, window_ns, now_ns - sent_at_ns)
         return None
 
     def _not_taken(self, command: NewOrder) -> Rejection | None:
@@ -249,7 +269,10 @@ def _as_entered(command: ReplaceOrder, order: Order) -> NewOrder:
         time_in_force=order.time_in_force,
         order_qty=command.order_qty,
         price=command.price,
+        received_at_ns=command.received_at_ns,
         terms=order.terms,
+        sent_at_ns=command.sent_at_ns,
+        user_id=command.user_id,
     )
 
 

@@ -38,7 +38,10 @@ class OrderFinder:
         self._open_orders = open_orders
 
     def unknown_scope(self, scope: Scope, scope_id: int) -> RejectReason | None:
-        """Return why there is nobody of that name, None when there is somebody."""
+        """Return why there is nothing of that identity, None when there is.
+
+        Users are known to the doors alone: any number may be one.
+        """
         match scope:
             case Scope.EVERYTHING:
                 return None if scope_id == 0 else RejectReason.AMOUNT_INVALID
@@ -51,6 +54,11 @@ class OrderFinder:
             case Scope.SESSION:
                 is_known = self._ownership.knows(SessionId(scope_id))
                 return None if is_known else RejectReason.SESSION_UNKNOWN
+            case Scope.USER:
+                return None if scope_id > 0 else RejectReason.AMOUNT_INVALID
+            case Scope.INSTRUMENT:
+                is_known = InstrumentId(scope_id) in self._reference.instruments
+                return None if is_known else RejectReason.SYMBOL_UNKNOWN
 
     def find(self, selection: Selection) -> list[Order]:
         """Return the orders that are meant, the oldest first."""
@@ -72,12 +80,17 @@ class OrderFinder:
                 return self._open_orders.of_account(AccountId(scope_id))
             case Scope.FIRM:
                 accounts = self._reference.accounts_of(FirmId(scope_id))
-            case Scope.EVERYTHING:
+            case Scope.EVERYTHING | Scope.USER | Scope.INSTRUMENT:
                 accounts = list(self._reference.accounts.values())
             case _:
                 assert_never(scope)
-        return [
+        orders = [
             order
             for account in accounts
             for order in self._open_orders.of_account(account.account_id)
         ]
+        if scope is Scope.USER:
+            return [order for order in orders if order.user_id == scope_id]
+        if scope is Scope.INSTRUMENT:
+            return [order for order in orders if order.instrument_id == scope_id]
+        return orders

@@ -22,8 +22,9 @@ from engine.events import (
 from engine.explain import explain
 from engine.instrument import Instrument
 from engine.order import OrderTerms, OrdStatus
-from engine.reasons import CancelReason, RejectReason
+from engine.reasons import CancelReason
 from engine.reference import Reference
+from engine.reject_codes import ORD_REJ_CODES
 from engine.units import format_fixed
 
 NO_ORDER_ID: Final = "NONE"
@@ -44,34 +45,17 @@ EXEC_TYPES: Final[dict[type[ExecutionEvent], str]] = {
     OrderStatusReported: "I",
 }
 
-# OrdRejReason(103) as FIX 4.4 knows it. The precise reason is the code in front of Text(58).
 OTHER: Final = "99"
-ORD_REJ_REASONS: Final = {
-    RejectReason.SYMBOL_UNKNOWN: "1",
-    RejectReason.STORAGE_LOW: "2",  # Exchange closed, as far as new orders go.
-    RejectReason.MARKET_HALTED: "2",
-    RejectReason.MARKET_CANCEL_ONLY: "2",
-    RejectReason.MARKET_CLOSED: "2",
-    RejectReason.MARKET_POST_ONLY: "2",
-    RejectReason.MARKET_OPENING: "2",
-    RejectReason.NOT_WHILE_COLLECTING: "2",
-    RejectReason.MAX_ORDER_QTY: "3",
-    RejectReason.MAX_ORDER_NOTIONAL: "3",
-    RejectReason.DUPLICATE_CLORDID: "6",
-    RejectReason.STALE: "8",
-    RejectReason.UNSUPPORTED: "11",
-    RejectReason.ALL_OR_NONE_UNSUPPORTED: "11",
-    RejectReason.LOT_SIZE: "13",
-    RejectReason.ORDER_QTY_INVALID: "13",
-    RejectReason.ACCOUNT_UNKNOWN: "15",
-    RejectReason.INSUFFICIENT_BALANCE: "0",
-}
 # ExecRestatementReason(378) of cancels that nobody asked for. FIX 4.4 has no words of its own for
 # a lost connection and a Logout; 5.0 SP2 has 12 and 13.
 EXEC_RESTATEMENT_REASONS: Final = {
     CancelReason.DISCONNECTED: OTHER,
     CancelReason.LOGGED_OUT: OTHER,
     CancelReason.KILLED: OTHER,
+    CancelReason.EXECUTION_THROTTLE: OTHER,
+    CancelReason.SUSPENDED: OTHER,
+    CancelReason.EXECUTION_COLLAR: OTHER,
+    CancelReason.CIRCUIT_BREAKER: OTHER,
     CancelReason.SELF_TRADE: OTHER,
     CancelReason.CANCELED_BY_OPERATOR: OTHER,
 }
@@ -86,6 +70,10 @@ CANCEL_WORDS: Final = {
     CancelReason.DISCONNECTED: "the session was disconnected",
     CancelReason.LOGGED_OUT: "the session has logged out",
     CancelReason.KILLED: "trading was stopped by an operator",
+    CancelReason.EXECUTION_THROTTLE: "too much traded in too short a time",
+    CancelReason.SUSPENDED: "trading was suspended",
+    CancelReason.EXECUTION_COLLAR: "the next price was too far from the reference price",
+    CancelReason.CIRCUIT_BREAKER: "the next price was beyond the circuit breaker's band",
     CancelReason.CANCELED_BY_OPERATOR: "an operator has cancelled it",
 }
 
@@ -199,7 +187,7 @@ def _add_terms(report: Report, terms: OrderTerms, format_qty: Callable[[int], st
 
 
 def _add_reject(report: Report, event: OrderRejected, instrument: Instrument | None) -> None:
-    report.ord_rej_reason = ORD_REJ_REASONS.get(event.reason, OTHER)
+    report.ord_rej_reason = ORD_REJ_CODES[event.reason].fix44
     report.reason = event.reason.name
     report.text = explain(
         event.reason,
@@ -208,6 +196,7 @@ def _add_reject(report: Report, event: OrderRejected, instrument: Instrument | N
         instrument=instrument,
         side=event.order.side,
         scope=event.scope,
+        detail=event.detail,
     )
 
 

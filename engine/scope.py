@@ -4,9 +4,14 @@ from enum import Enum
 
 
 class Scope(Enum):
-    """Of whom. What goes with it is the identity of the firm, account or session."""
+    """Of whom, or of what. What goes with it is the identity: 0 for everything.
+
+    A user is a FIX session's Username(553) or a key of the REST API.
+    """
 
     EVERYTHING = 0
     FIRM = 1
     ACCOUNT = 2
     SESSION = 3
+    USER = 4
+    INSTRUMENT = 5

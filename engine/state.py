@@ -7,6 +7,7 @@ import msgspec
 from engine.fee_rates import FeeRates
 from engine.fees import FeeSchedule, FirmTier
 from engine.floor import with_fee
+from engine.gate_state import GateState
 from engine.instrument import Account, Asset, Instrument, InstrumentDefinition, make_instrument
 from engine.kill_switches import PulledSwitch
 from engine.ledger import VENUE_ACCOUNTS, Withdrawal
@@ -50,6 +51,7 @@ class OrderState(msgspec.Struct, frozen=True, array_like=True):
     closed_at_ns: int = 0
     outlives_connection: bool = False
     fees: FeeRates | None = None
+    amend_count: int = 0
 
     def make_order(self) -> Order:
         """Return the order itself, with no place in a book yet."""
@@ -74,6 +76,8 @@ class OrderState(msgspec.Struct, frozen=True, array_like=True):
             outlives_connection=self.outlives_connection,
             terms=view.terms,
             fees=self.fees,
+            user_id=view.user_id,
+            amend_count=self.amend_count,
         )
 
 
@@ -106,6 +110,7 @@ class ExchangeState(msgspec.Struct, frozen=True, array_like=True):
     fee_tiers: list[FirmTier] = []
     withdrawals: list[Withdrawal] = []
     markets: list[MarketState] = []
+    gate: GateState = GateState()
 
 
 def make_instruments(state: ExchangeState) -> dict[InstrumentId, Instrument]:

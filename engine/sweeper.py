@@ -15,7 +15,9 @@ from engine.trading import Trading
 from engine.units import AccountId, ClOrdId, FirmId, InstrumentId, OrderId, SessionId
 
 CANCELED_MAX: Final = 1000
+NOT_LOOKED: Final = -1
 GONE: Final = (CancelReason.DISCONNECTED, CancelReason.LOGGED_OUT)
+MASS_CANCELS: Final = (CancelReason.MASS_CANCELED, CancelReason.CANCELED_BY_OPERATOR)
 
 
 class Sweep(msgspec.Struct, array_like=True):
@@ -23,6 +25,7 @@ class Sweep(msgspec.Struct, array_like=True):
 
     A mass cancel may mean those of one instrument, side or firm alone, 0 and None being any.
     `account_id`, `session_id` and `cl_ord_id` say who has asked for it, and how he calls it.
+    `found_count` is how many were open when the sweep began.
     """
 
     scope: Scope
@@ -36,6 +39,7 @@ class Sweep(msgspec.Struct, array_like=True):
     account_id: AccountId = AccountId(0)
     session_id: SessionId = SessionId(0)
     cl_ord_id: ClOrdId = ClOrdId("")
+    found_count: int = NOT_LOOKED
 
 
 class Sweeper:
@@ -64,6 +68,8 @@ class Sweeper:
             sweep = self._sweeps[0]
             if self._orders is None:
                 self._orders = deque(self._find(sweep))
+                if sweep.found_count == NOT_LOOKED:
+                    sweep.found_count = len(self._orders)
             while self._orders and len(events) < CANCELED_MAX:
                 order = self._orders.popleft()
                 if order.is_open:
@@ -72,7 +78,7 @@ class Sweeper:
             if not self._orders:
                 self._sweeps.popleft()
                 self._orders = None
-                events += _end_of(sweep)
+                events += self._end(sweep)
         return events
 
     def sweeps(self) -> list[Sweep]:
@@ -101,12 +107,23 @@ class Sweeper:
             and not (spares_some and order.outlives_connection)
         ]
 
+    def _end(self, sweep: Sweep) -> list[Event]:
+        """Return how it is told that a sweep is over."""
+        if sweep.reason is not CancelReason.KILLED:
+            return _end_of(sweep)
+        return [
+            KillCompleted(
+                sweep.scope,
+                sweep.scope_id,
+                sweep.canceled_count,
+                ended_count=sweep.found_count - sweep.canceled_count,
+                left_count=len(self._find(sweep)),
+            )
+        ]
+
 
 def _end_of(sweep: Sweep) -> list[Event]:
-    """Return how it is told that a sweep is over."""
-    if sweep.reason is CancelReason.KILLED:
-        return [KillCompleted(sweep.scope, sweep.scope_id, sweep.canceled_count)]
-    if sweep.reason in GONE:
+    if sweep.reason not in MASS_CANCELS:
         return []
     return [
         MassCancelCompleted(

@@ -120,11 +120,16 @@ class Trading:
             leaves_qty=command.order_qty,
             outlives_connection=command.outlives_connection,
             terms=command.terms,
+            user_id=command.user_id,
         )
         self._floor.admit(order, instrument)
         events: list[Event] = [OrderAccepted(order.view())]
         self._execution.execute(order, instrument, now_ns, events)
         return events
+
+    def find_refusal(self, now_ns: int, command: NewOrder) -> Rejection | None:
+        """Return why the order would be refused now, None if it would be let in."""
+        return self._checks.entry_refusal(command, now_ns)
 
     def cancel(self, now_ns: int, command: CancelOrder) -> list[Event]:
         """Cancel what is open of an order, or say why not."""
@@ -152,14 +157,24 @@ class Trading:
         instrument = self._reference.instruments[order.instrument_id]
         orig_cl_ord_id = order.cl_ord_id
         keeps_priority = is_only_smaller(order, command.order_qty, command.price)
+        orig_cl_ord_id, orig_qty, orig_price = order.cl_ord_id, order.order_qty, order.price
+        keeps_priority = command.price == order.price and command.order_qty < order.order_qty
         if keeps_priority:
             self._floor.reduce(order, Qty(order.order_qty - command.order_qty))
         else:
             self._floor.lift(order)
             self._floor.change(order, instrument, command.order_qty, command.price)
         self.memory.rename(order, command.cl_ord_id, now_ns)
+        order.amend_count += 1
         events: list[Event] = [
-            OrderReplaced(order.view(), orig_cl_ord_id, command.session_id, keeps_priority)
+            OrderReplaced(
+                order.view(),
+                orig_cl_ord_id,
+                command.session_id,
+                keeps_priority,
+                orig_order_qty=orig_qty,
+                orig_price=orig_price,
+            )
         ]
         if not keeps_priority:
             self._execution.execute_again(order, instrument, now_ns, events)
@@ -242,6 +257,7 @@ def _cancel_rejected(
         limit=rejection.limit,
         actual=rejection.actual,
         scope=rejection.scope,
+        detail=rejection.detail,
     )
 
 
@@ -262,4 +278,5 @@ def _refused_view(command: NewOrder) -> OrderView:
         cum_notional=Money(0),
         ord_status=OrdStatus.REJECTED,
         terms=command.terms,
+        user_id=command.user_id,
     )

@@ -21,6 +21,7 @@ ClOrdId = NewType("ClOrdId", str)
 FirmId = NewType("FirmId", int)
 AccountId = NewType("AccountId", int)
 SessionId = NewType("SessionId", int)
+UserId = NewType("UserId", int)
 AssetId = NewType("AssetId", int)
 InstrumentId = NewType("InstrumentId", int)
 

@@ -1,8 +1,13 @@
 """The limits in force, by instrument and by whose they are."""
 
+from collections.abc import Iterator
+
+from engine.controls import Control, Level, Limit
+from engine.gate_state import UsageState
 from engine.limits import RiskLimits, ScopeLimits
 from engine.scope import Scope
-from engine.units import AccountId, InstrumentId
+from engine.units import AccountId, AssetId, InstrumentId
+from risk.windows import Repetition, RollingSum
 
 
 class LimitTable:
@@ -49,3 +54,142 @@ class ScopeLimitTable:
     def rows(self) -> list[ScopeLimits]:
         """Return all rows, in the order in which they were first set."""
         return list(self._rows.values())
+
+
+class LimitRow:
+    """One control for one of its scopes: what each level allows, and what was used of it.
+
+    `value` is the tightest of all levels, and `level` whose that is. `window` and `repetition` are
+    there for the controls that count over a time.
+    """
+
+    __slots__ = (
+        "asset_id",
+        "control",
+        "instrument_id",
+        "level",
+        "levels",
+        "repetition",
+        "scope",
+        "scope_id",
+        "value",
+        "window",
+        "window_ns",
+    )
+
+    def __init__(self, limit: Limit) -> None:
+        self.scope = limit.scope
+        self.scope_id = limit.scope_id
+        self.control = limit.control
+        self.instrument_id = limit.instrument_id
+        self.asset_id = limit.asset_id
+        self.window_ns = limit.window_ns
+        self.levels: dict[Level, int] = {}
+        self.value = 0
+        self.level = limit.level
+        self.window: RollingSum | None = None
+        self.repetition: Repetition | None = None
+        if self.control is Control.REPEATED_ORDERS:
+            self.repetition = Repetition(limit.window_ns)
+        elif limit.window_ns:
+            self.window = RollingSum(limit.window_ns)
+
+    def set(self, level: Level, value: int | None) -> None:
+        """Let another value hold at a level, none when it is None."""
+        self.levels.pop(level, None)
+        if value is not None:
+            self.levels[level] = value
+        if not self.levels:
+            return
+        if self.control is Control.RESTRICTED:
+            self.value = 0
+            for part in self.levels.values():
+                self.value |= part
+            self.level = min(self.levels, key=lambda known: known.value)
+        else:
+            by_value = sorted(self.levels.items(), key=lambda item: (item[1], item[0].value))
+            self.level, self.value = by_value[0]
+
+    def usage(self) -> UsageState:
+        """Return what was used, for `restore_usage` of a row like this one."""
+        if self.window is not None:
+            return UsageState(*self.window.state())
+        if self.repetition is not None:
+            known = self.repetition
+            return UsageState(0, [], list(known.signature), known.count, known.since_ns)
+        return UsageState()
+
+    def restore_usage(self, usage: UsageState) -> None:
+        """Put back what was used."""
+        if self.window is not None:
+            self.window.restore(usage.newest, usage.parts)
+        if self.repetition is not None:
+            self.repetition.signature = list(usage.signature)
+            self.repetition.count, self.repetition.since_ns = usage.count, usage.since_ns
+
+    def limits(self) -> list[Limit]:
+        """Return what each level has set, the widest level first."""
+        return [
+            Limit(
+                level,
+                self.scope,
+                self.scope_id,
+                self.control,
+                self.levels[level],
+                self.instrument_id,
+                self.asset_id,
+                self.window_ns,
+            )
+            for level in Level
+            if level in self.levels
+        ]
+
+
+class LimitRows:
+    """What `SetLimit` has set. Belongs to the thread that applies commands."""
+
+    __slots__ = ("_rows",)
+
+    def __init__(self) -> None:
+        # By whose they are, and then in the order in which they were first set.
+        self._rows: dict[tuple[Scope, int], dict[RowKey, LimitRow]] = {}
+
+    def set(self, limit: Limit) -> None:
+        """Let a limit hold from now on, or take it away. What was used of it stays used."""
+        row = self.find(limit)
+        if row is None and limit.value is None:
+            return
+        key, rows = _key_of(limit), self._rows.setdefault((limit.scope, limit.scope_id), {})
+        if row is None:
+            row = rows[key] = LimitRow(limit)
+        row.set(limit.level, limit.value)
+        if not row.levels:
+            del rows[key]
+        if not rows:
+            del self._rows[(limit.scope, limit.scope_id)]
+
+    def find(self, limit: Limit) -> LimitRow | None:
+        """Return the row to which the limit belongs, None when there is none yet."""
+        return self._rows.get((limit.scope, limit.scope_id), {}).get(_key_of(limit))
+
+    def of(
+        self, scope: Scope, scope_id: int, instrument_id: InstrumentId, assets: tuple[AssetId, ...]
+    ) -> list[LimitRow]:
+        """Return the rows of somebody that concern an instrument of these assets."""
+        return [
+            row
+            for row in self._rows.get((scope, scope_id), {}).values()
+            if row.instrument_id in (0, instrument_id) and row.asset_id in (0, *assets)
+        ]
+
+    def rows(self) -> Iterator[LimitRow]:
+        """Yield all rows, in an order that depends on the commands alone."""
+        for rows in self._rows.values():
+            yield from rows.values()
+
+
+RowKey = tuple[Control, InstrumentId, AssetId, int]
+
+
+def _key_of(limit: Limit) -> RowKey:
+    return (limit.control, limit.instrument_id, limit.asset_id, limit.window_ns)

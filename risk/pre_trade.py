@@ -1,32 +1,47 @@
 """The gate in front of the book: every check, in the order of precedence of their reasons."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Final
 
 from engine.commands import NewOrder
-from engine.gate import Funding, Rejection
-from engine.instrument import Instrument
+from engine.controls import Control, InstrumentRules, Limit, Override, TradingMode
+from engine.events import (
+    Event,
+    OrderAccepted,
+    OrderCanceled,
+    OrderExpired,
+    OrderReplaced,
+    OrderRestated,
+    Trade,
+)
+from engine.gate import Candidate, Rejection
+from engine.gate_state import GateState, PriceSource
+from engine.instrument import Account, Instrument
+from engine.ledger import postings_of
 from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
+from engine.order import Order, OrderView
 from engine.scope import Scope
-from engine.units import AccountId, FirmId
-from risk.checks import (
-    Candidate,
-    check_balance,
-    check_limits_exist,
-    check_notional,
-    check_order_qty,
-    check_rate,
-)
-from risk.limits import LimitTable, ScopeLimitTable
+from engine.units import AccountId, AssetId, InstrumentId, Money, Price, SessionId, UserId
+from risk.day_results import DayResults
+from risk.holdings import Holdings
+from risk.limits import LimitRow, LimitRows, LimitTable, ScopeLimitTable
+from risk.modes import Modes
+from risk.overrides import Overrides
+from risk.plans import Plan
+from risk.precedence import Checked
 from risk.rate_limiter import RateLimiter
+from risk.usage import feed_fill, feed_order, trips_of
 
-CHECKS: Final[tuple[Callable[[Candidate], Rejection | None], ...]] = (
-    check_rate,
-    check_limits_exist,
-    check_order_qty,
-    check_notional,
-    check_balance,
+PLANS_MAX: Final = 100_000
+NO_TRIPS: Final[tuple[TradingMode, ...]] = ()
+ORDER_EVENTS: Final = (
+    OrderAccepted,
+    OrderCanceled,
+    OrderExpired,
+    OrderReplaced,
+    OrderRestated,
 )
+OrderChange = OrderAccepted | OrderCanceled | OrderExpired | OrderReplaced | OrderRestated
 
 
 class PreTradeGate:
@@ -36,16 +51,26 @@ class PreTradeGate:
     that applies commands.
     """
 
-    __slots__ = ("_limits", "_scope_limits", "_throttles")
-
     def __init__(self) -> None:
         self._limits = LimitTable()
         self._scope_limits = ScopeLimitTable()
         self._throttles: dict[AccountId, RateLimiter] = {}
+        self._rows = LimitRows()
+        self._rules: dict[InstrumentId, InstrumentRules] = {}
+        self._sources: dict[InstrumentId, PriceSource] = {}
+        self._modes = Modes()
+        self._overrides = Overrides()
+        self._holdings = Holdings()
+        self._instruments: dict[InstrumentId, Instrument] = {}
+        self._day = DayResults(lambda instrument_id: self._sources[instrument_id].mark())
+        self._version = 0
+        # Thrown away whenever something changes that they were made of.
+        self._plans: dict[tuple[AccountId, InstrumentId, SessionId, UserId], Checked] = {}
 
     def set_limits(self, limits: RiskLimits) -> None:
         """Replace the limits of an account in an instrument."""
         self._limits.set(limits)
+        self._change()
 
     def limits(self) -> list[RiskLimits]:
         """Return all limits in force, in the order in which they were first set."""
@@ -54,6 +79,7 @@ class PreTradeGate:
     def set_scope_limits(self, limits: ScopeLimits) -> None:
         """Replace the limits of a firm or a session in an instrument."""
         self._scope_limits.set(limits)
+        self._change()
 
     def scope_limits(self) -> list[ScopeLimits]:
         """Return those in force, in the order in which they were first set."""
@@ -64,6 +90,7 @@ class PreTradeGate:
         self._throttles[throttle.account_id] = RateLimiter(
             throttle.rate, throttle.burst, debt=throttle.debt, at_ns=throttle.at_ns
         )
+        self._change()
 
     def change_throttle(
         self, account_id: AccountId, rate: int, burst: int, now_ns: int
@@ -74,47 +101,217 @@ class PreTradeGate:
             limiter = self._throttles[account_id] = RateLimiter(rate, burst, at_ns=now_ns)
         else:
             limiter.change(rate, burst, now_ns)
+        self._change()
         return _state_of(account_id, limiter)
 
     def lift_throttle(self, account_id: AccountId) -> None:
         """Let the account enter orders as often as it likes."""
         self._throttles.pop(account_id, None)
+        self._change()
 
     def throttles(self) -> list[AccountThrottle]:
         """Return those in force, with what has been used of them, by account."""
         return [_state_of(*item) for item in sorted(self._throttles.items())]
 
-    def check_new_order(
-        self,
-        order: NewOrder,
-        firm_id: FirmId,
-        instrument: Instrument,
-        funding: Funding,
-        now_ns: int,
-    ) -> Rejection | None:
-        """Return the first check's refusal, None when all let the order pass.
+    def set_limit(self, limit: Limit) -> int:
+        """Let a limit hold from now on. Returns the version of all limits from then on."""
+        self._rows.set(limit)
+        return self._change()
 
-        Counts the order against the account's rate, if there is one, and changes nothing else.
-        """
-        instrument_id = order.instrument_id
-        wider = (
-            self._scope_limits.find(Scope.FIRM, firm_id, instrument_id),
-            self._scope_limits.find(Scope.SESSION, order.session_id, instrument_id),
+    def tightest_above(self, limit: Limit) -> int | None:
+        """Return the tightest value that levels wider than the limit's have set for the same."""
+        row = self._rows.find(limit)
+        if row is None:
+            return None
+        wider = (value for level, value in row.levels.items() if level.value < limit.level.value)
+        return min(wider, default=None)
+
+    def set_rules(self, rules: InstrumentRules) -> int:
+        """Replace the rules of an instrument. Returns the version of all limits from then on."""
+        self._rules[rules.instrument_id] = rules
+        return self._change()
+
+    def set_reference_price(
+        self, instrument_id: InstrumentId, price: Price | None, now_ns: int
+    ) -> None:
+        """Take an operator's word for an instrument's price, None: not any more."""
+        source = self._sources[instrument_id]
+        source.operator_price = price or Price(0)
+        source.operator_at_ns = now_ns if price else 0
+
+    def set_mode(self, mode: TradingMode) -> None:
+        """Put a scope into a mode, at a level."""
+        self._modes.set(mode)
+        self._plans.clear()
+
+    def grant(self, override: Override, now_ns: int) -> None:
+        """Let through what would be refused, for a while. Forgets what has expired."""
+        self._overrides.grant(override, now_ns)
+
+    def add_account(self, account: Account) -> None:
+        """An account exists."""
+        self._holdings.add_account(account)
+
+    def add_instrument(self, instrument: Instrument) -> None:
+        """An instrument exists."""
+        instrument_id = instrument.instrument_id
+        self._instruments[instrument_id] = instrument
+        self._sources[instrument_id] = PriceSource(instrument_id)
+        self._holdings.add_instrument(instrument)
+
+    def add_balance(self, account_id: AccountId, asset_id: AssetId, amount: Money) -> None:
+        """An account has so much of an asset, as restored."""
+        self._holdings.add_balance(account_id, asset_id, amount)
+
+    def add_open_order(self, order: OrderView) -> None:
+        """An order is open, as restored."""
+        desk = self._holdings.desk(order.account_id, order.instrument_id)
+        desk.open(order, order.leaves_qty)
+
+    def restore(self, state: GateState) -> None:
+        """Go on as the gate would whose state it is. Accounts and instruments are known."""
+        for limit in state.limits:
+            self._rows.set(limit)
+        for row, usage in zip(self._rows.rows(), state.usages, strict=True):
+            row.restore_usage(usage)
+        self._rules = {rules.instrument_id: rules for rules in state.rules}
+        for source in state.sources:
+            self._sources[source.instrument_id] = _copy(source)
+        for mode in state.modes:
+            self._modes.set(mode)
+        for override in state.overrides:
+            self._overrides.grant(override, 0)
+        for result in state.day_results:
+            self._day.restore(result, self._instruments[result.instrument_id])
+        self._plans.clear()
+        self._version = state.version
+
+    def state(self) -> GateState:
+        """Return what is remembered, in an order that depends on the commands alone."""
+        return GateState(
+            version=self._version,
+            limits=[limit for row in self._rows.rows() for limit in row.limits()],
+            usages=[row.usage() for row in self._rows.rows()],
+            rules=list(self._rules.values()),
+            sources=[_copy(source) for source in self._sources.values()],
+            modes=self._modes.modes(),
+            overrides=self._overrides.granted(),
+            day_results=self._day.results(),
         )
-        candidate = Candidate(
-            order=order,
-            instrument=instrument,
-            funding=funding,
-            limits=self._limits.find(order.account_id, instrument_id),
-            wider_limits=[limits for limits in wider if limits is not None],
-            throttle=self._throttles.get(order.account_id),
-            now_ns=now_ns,
-        )
-        for check in CHECKS:
-            rejection = check(candidate)
+
+    def check_trader(self, order: NewOrder, replaced: Order | None) -> Rejection | None:
+        """Return why the trader may not do this at all at present, None when he may."""
+        found = self._find(order)
+        for check in found.trader_checks:
+            rejection = check(found.plan, order, replaced)
             if rejection is not None:
                 return rejection
         return None
+
+    def check_entry(self, entry: Candidate) -> Rejection | None:
+        """Return the first check's refusal, None when all let the order pass. Changes nothing."""
+        found = self._find(entry.order)
+        plan = found.plan
+        for check in found.entry_checks:
+            rejection = check(plan, entry)
+            if rejection is not None and not self._overrides.allow(
+                rejection, entry.order, entry.now_ns
+            ):
+                return rejection
+        return None
+
+    def learn(self, now_ns: int, events: Sequence[Event]) -> Sequence[TradingMode]:
+        """Take in what has happened. Returns the modes that limits which were passed lead to."""
+        trips: Sequence[TradingMode] = NO_TRIPS
+        for event in events:
+            if isinstance(event, Trade):
+                tripped = self._learn_trade(event, now_ns)
+                trips = [*trips, *tripped] if tripped else trips
+            elif isinstance(event, ORDER_EVENTS):
+                self._learn_order(event, now_ns)
+            else:
+                self._holdings.post(postings_of(event))
+        return trips
+
+    def _learn_order(self, event: OrderChange, now_ns: int) -> None:
+        order = event.order
+        desk = self._holdings.desk(order.account_id, order.instrument_id)
+        self._holdings.learn_order(event, desk)
+        self._sources[order.instrument_id].book_changed_at_ns = now_ns
+        if isinstance(event, OrderAccepted | OrderReplaced):
+            plan = self._find(order).plan
+            if plan.throttle is not None:
+                plan.throttle.take(now_ns)
+            if plan.fed_by_orders:
+                feed_order(plan, event, now_ns)
+
+    def _learn_trade(self, trade: Trade, now_ns: int) -> list[TradingMode]:
+        order = trade.order
+        plan = self._find(order).plan
+        self._holdings.learn_order(trade, plan.desk)
+        source = plan.source
+        source.trade_price = trade.price
+        source.trade_at_ns = source.book_changed_at_ns = now_ns
+        self._day.learn(trade, plan.instrument, now_ns)
+        if not plan.fed_by_fills and Control.DAY_LOSS not in plan.rows:
+            return []
+        feed_fill(plan, trade, now_ns)
+        trips = list(trips_of(plan, self._modes, now_ns))
+        for mode in trips:
+            self.set_mode(mode)
+        return trips
+
+    def _change(self) -> int:
+        self._plans.clear()
+        self._version += 1
+        return self._version
+
+    def _find(self, order: NewOrder | OrderView) -> Checked:
+        """Return the plan of such orders. Account and instrument exist."""
+        key = (order.account_id, order.instrument_id, order.session_id, order.user_id)
+        found = self._plans.get(key)
+        if found is None:
+            if len(self._plans) >= PLANS_MAX:
+                self._plans.clear()
+            found = self._plans[key] = Checked(self._make_plan(*key))
+        return found
+
+    def _make_plan(
+        self,
+        account_id: AccountId,
+        instrument_id: InstrumentId,
+        session_id: SessionId,
+        user_id: UserId,
+    ) -> Plan:
+        desk = self._holdings.desk(account_id, instrument_id)
+        account = self._holdings.accounts[account_id]
+        instrument = self._instruments[instrument_id]
+        plan = Plan(account, instrument, desk, self._sources[instrument_id], self._day)
+        plan.limits = self._limits.find(account_id, instrument_id)
+        traders: tuple[tuple[Scope, int], ...] = (
+            (Scope.FIRM, account.firm_id),
+            (Scope.ACCOUNT, account_id),
+            (Scope.USER, user_id),
+            (Scope.SESSION, session_id),
+        )
+        for scope, scope_id in traders:
+            limits = self._scope_limits.find(scope, scope_id, instrument_id)
+            if limits is not None:
+                plan.wider_limits.append(limits)
+        plan.rules = self._rules.get(instrument_id)
+        plan.throttle = self._throttles.get(account_id)
+        plan.mode = self._modes.strictest(account, session_id, user_id, instrument_id)
+        assets = (instrument.base.asset_id, instrument.quote.asset_id)
+        rows: list[LimitRow] = []
+        for scope, scope_id in traders:
+            if scope_id:
+                rows += self._rows.of(scope, scope_id, instrument_id, assets)
+        plan.add_rows(rows)
+        return plan
+
+
+def _copy(source: PriceSource) -> PriceSource:
+    return PriceSource(*(getattr(source, name) for name in source.__struct_fields__))
 
 
 def _state_of(account_id: AccountId, limiter: RateLimiter) -> AccountThrottle:

@@ -29,12 +29,15 @@ class RateLimiter:
 
     def take(self, now_ns: int) -> int:
         """Let a message through and return 0, or return the nanoseconds to wait, above 0."""
-        debt = self._debt_at(now_ns)
-        excess = debt + ONE - self.burst * ONE
-        if excess > 0:
-            return -(-excess // self.rate)
-        self._debt, self._at_ns = debt + ONE, now_ns
-        return 0
+        wait_ns = self.wait_ns(now_ns)
+        if not wait_ns:
+            self._debt, self._at_ns = self._debt_at(now_ns) + ONE, now_ns
+        return wait_ns
+
+    def wait_ns(self, now_ns: int) -> int:
+        """Return how long to wait until a message would be let through, 0 if now. Takes none."""
+        excess = self._debt_at(now_ns) + ONE - self.burst * ONE
+        return -(-excess // self.rate) if excess > 0 else 0
 
     def available(self, now_ns: int) -> int:
         """Return how many messages would be let through now, one straight after the other."""

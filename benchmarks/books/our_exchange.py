@@ -14,12 +14,13 @@ from engine.commands import (
     OpenAccount,
     SetRiskLimits,
 )
+from engine.controls import TradingMode
 from engine.events import Event, OrderCanceled, Trade
 from engine.exchange import Exchange
-from engine.gate import Funding, Rejection, RiskGate
-from engine.instrument import Account, Asset, Instrument, InstrumentDefinition
+from engine.gate import Candidate, Rejection, RiskGate
+from engine.instrument import Account, Asset, InstrumentDefinition
 from engine.limits import RiskLimits
-from engine.order import OrdType, Side, TimeInForce
+from engine.order import Order, OrdType, Side, TimeInForce
 from engine.units import (
     AccountId,
     AssetId,
@@ -47,16 +48,17 @@ class OpenGate(PreTradeGate):
 
     __slots__ = ()
 
-    def check_new_order(
-        self,
-        order: NewOrder,
-        firm_id: FirmId,
-        instrument: Instrument,
-        funding: Funding,
-        now_ns: int,
-    ) -> Rejection | None:
+    def check_trader(self, order: NewOrder, replaced: Order | None) -> Rejection | None:
         """Return None."""
         return None
+
+    def check_entry(self, entry: Candidate) -> Rejection | None:
+        """Return None."""
+        return None
+
+    def learn(self, now_ns: int, events: Sequence[Event]) -> Sequence[TradingMode]:
+        """Return nothing."""
+        return ()
 
 
 class OurExchange:

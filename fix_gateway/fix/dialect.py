@@ -12,7 +12,8 @@ from functools import cache
 from typing import Final, TypeVar
 
 from engine.reasons import CancelReason, RejectReason
-from engine.report import EXEC_RESTATEMENT_REASONS, ORD_REJ_REASONS, OTHER
+from engine.reject_codes import ORD_REJ_CODES
+from engine.report import EXEC_RESTATEMENT_REASONS, OTHER
 from fix_gateway.fix.dictionary import BEGIN_STRINGS, Version, load_version
 from fix_gateway.fix.fields import BusinessRejectReason, Tag
 
@@ -30,13 +31,9 @@ CXL_REJ_REASONS: Final = {
     RejectReason.UNKNOWN_ORDER: "1",
     RejectReason.DUPLICATE_CLORDID: "6",
 }
+ORD_REJ_REASONS: Final = {reason: code.fix44 for reason, code in ORD_REJ_CODES.items()}
 # What FIX 5.0 SP2 and its extension packs can say more precisely than FIX 4.4.
-FINER_ORD_REJ_REASONS: Final = {
-    RejectReason.TICK_SIZE: "18",
-    RejectReason.INSUFFICIENT_BALANCE: "25",
-    RejectReason.MAX_ORDER_QTY: "26",
-    RejectReason.MAX_ORDER_NOTIONAL: "27",
-}
+FINER_ORD_REJ_REASONS: Final = {reason: code.fix50 for reason, code in ORD_REJ_CODES.items()}
 FINER_CXL_REJ_REASONS: Final = {RejectReason.TICK_SIZE: "18"}
 FINER_RESTATEMENT_REASONS: Final = {
     CancelReason.DISCONNECTED: "12",

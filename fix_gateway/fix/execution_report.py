@@ -253,4 +253,5 @@ class ReportBuilder:
             instrument=instrument,
             side=None if order is None else order.side,
             scope=event.scope,
+            detail=event.detail,
         )

@@ -61,6 +61,8 @@ def test_only_a_smaller_quantity_keeps_the_place(
         ClOrdId("c1"),
         SessionId(0),
         keeps_priority,
+        orig_order_qty=Qty(10),
+        orig_price=Price(100),
     )
     assert bids(desk) == (["a1", "c2"] if keeps_priority else ["c2", "a1"])
     assert desk.balance(ALICE, USD)[1] == qty * price * NOTIONAL_FACTOR

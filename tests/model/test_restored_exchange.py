@@ -31,6 +31,7 @@ from engine.commands import (
     SetStorageLow,
     SetTradingState,
 )
+from engine.controls import Level
 from engine.exchange import Exchange
 from engine.fee_rates import FEE_PPM_MAX, FeeRates
 from engine.instrument import Account, Asset, InstrumentDefinition
@@ -66,6 +67,7 @@ from engine.units import (
 )
 from risk.pre_trade import PreTradeGate
 from tests.exchange_desk import START_NS
+from tests.model.scribbled_controls import scribble_control
 
 COMMANDS_MAX = 400
 UNIT = 100_000_000
@@ -109,8 +111,9 @@ class Scribbler:
             return rng.choice(rare)
         if pick < 0.89:
             return self._presence()
-        if pick < 0.94:
-            return self._about_money()
+        if pick < 0.95:
+            is_about_money = rng.random() < 0.6
+            return self._about_money() if is_about_money else scribble_control(rng, START_NS)
         return self._definition()
 
     def _about_money(self) -> Command:
@@ -167,9 +170,10 @@ class Scribbler:
         rng = self._rng
         scope = rng.choice(list(Scope))
         scope_id = 0 if scope is Scope.EVERYTHING else rng.randint(1, 3)
+        actor, level = rng.choice(["ann", "ben", ""]), rng.choice(list(Level))
         if rng.random() < 0.4:
-            return PullKillSwitch(scope, scope_id, "trouble", "somebody")
-        return LiftKillSwitch(scope, scope_id, "all is well", "somebody")
+            return PullKillSwitch(scope, scope_id, "trouble", actor, level)
+        return LiftKillSwitch(scope, scope_id, "all is well", actor, level)
 
     def _trading_state(self) -> SetTradingState:
         rng = self._rng

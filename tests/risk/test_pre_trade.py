@@ -19,7 +19,7 @@ from engine.order import Side
 from engine.reasons import RejectReason
 from engine.scope import Scope
 from engine.units import AccountId, Money, Price, Qty, SessionId
-from risk.pre_trade import CHECKS
+from risk.precedence import CHECKS, TRADER_CHECKS
 from tests.exchange_desk import (
     ALICE,
     BTC_USD,
@@ -30,10 +30,30 @@ from tests.exchange_desk import (
 )
 
 PRECEDENCE = [
+    "check_rights",
+    "check_mode",
+    "check_clock",
     "check_rate",
     "check_limits_exist",
+    "check_price_range",
+    "check_qty_range",
+    "check_repetition",
     "check_order_qty",
     "check_notional",
+    "check_firm_qty",
+    "check_firm_value",
+    "check_asset",
+    "check_reference",
+    "check_notional_range",
+    "check_collar",
+    "check_band",
+    "check_open_orders",
+    "check_open_orders_per_side",
+    "check_amendments",
+    "check_unfilled",
+    "check_position",
+    "check_exposure",
+    "check_loss",
     "check_balance",
 ]
 
@@ -47,7 +67,8 @@ def desk() -> Desk:
 
 def test_order_of_checks_is_the_documented_precedence() -> None:
     """The first check that refuses gives the reason, so their order is part of the contract."""
-    assert [check.__name__ for check in CHECKS] == PRECEDENCE
+    checks = [*(stage.check for stage in TRADER_CHECKS), *(stage.check for stage in CHECKS)]
+    assert [check.__name__ for check in checks] == PRECEDENCE
 
 
 @pytest.mark.parametrize(
@@ -86,6 +107,7 @@ def test_account_without_limits_may_not_trade() -> None:
     assert {row.account_id for row in gate_rows} == {ALICE, AccountId(2)}
     fresh = Desk()
     fresh.exchange._gate._limits._rows.clear()  # type: ignore[attr-defined]  # The real gate.
+    fresh.exchange._gate._change()  # type: ignore[attr-defined]
     (event,) = fresh.apply(new_order(ALICE, Side.BUY, 1, 1, cl_ord_id="a"))
     assert isinstance(event, OrderRejected)
     assert event.reason is RejectReason.NO_RISK_LIMITS

@@ -1,0 +1,48 @@
+"""Refusals that are not made for a while, because two operators have agreed that it be so."""
+
+from engine.commands import NewOrder
+from engine.controls import Override
+from engine.gate import Rejection
+
+Key = tuple[int, int, str, int]
+
+
+class Overrides:
+    """What was granted and has not expired. Belongs to the thread that applies commands."""
+
+    __slots__ = ("_granted",)
+
+    def __init__(self) -> None:
+        self._granted: dict[Key, Override] = {}
+
+    def grant(self, override: Override, now_ns: int) -> None:
+        """Let through what would be refused. Forgets what has expired by now."""
+        expired = [key for key, known in self._granted.items() if known.expires_at_ns <= now_ns]
+        for key in expired:
+            del self._granted[key]
+        self._granted[_key_of(override)] = override
+
+    def allow(self, rejection: Rejection, order: NewOrder, now_ns: int) -> bool:
+        """Return whether the order is let through all the same."""
+        if not self._granted:
+            return False
+        reason = rejection.reason.value
+        for cl_ord_id in (order.cl_ord_id, ""):
+            for instrument_id in (order.instrument_id, 0):
+                known = self._granted.get((order.account_id, reason, cl_ord_id, instrument_id))
+                if known and now_ns < known.expires_at_ns and rejection.actual <= known.value:
+                    return True
+        return False
+
+    def granted(self) -> list[Override]:
+        """Return all that are known, in the order in which they were first granted."""
+        return list(self._granted.values())
+
+
+def _key_of(override: Override) -> Key:
+    return (
+        override.account_id,
+        override.reason.value,
+        override.cl_ord_id,
+        override.instrument_id,
+    )

@@ -1,0 +1,41 @@
+"""What a price is measured from: the last trade, the mid of a fresh book, the operator's price."""
+
+from typing import NamedTuple
+
+from engine.book import OrderBook
+from engine.controls import InstrumentRules
+from engine.gate_state import PriceSource
+from engine.units import Price
+
+
+class ReferencePrice(NamedTuple):
+    """A price and of when it is."""
+
+    price: Price
+    at_ns: int
+
+
+def find_reference(
+    source: PriceSource, rules: InstrumentRules, book: OrderBook, now_ns: int
+) -> ReferencePrice | None:
+    """Return what prices are measured from now, None when nothing is fresh enough.
+
+    The first that there is of: the last trade, the mid of the book (rounded down), the operator's
+    price. An age of 0 in the rules is any age.
+    """
+    if source.trade_price and _is_fresh(source.trade_at_ns, rules.trade_age_max_ns, now_ns):
+        return ReferencePrice(source.trade_price, source.trade_at_ns)
+    bid, ask = book.bids.best, book.asks.best
+    if bid is not None and ask is not None and bid.price < ask.price:
+        changed_at_ns = source.book_changed_at_ns
+        if _is_fresh(changed_at_ns, rules.book_age_max_ns, now_ns):
+            return ReferencePrice(Price((bid.price + ask.price) // 2), changed_at_ns)
+    if source.operator_price and _is_fresh(
+        source.operator_at_ns, rules.operator_age_max_ns, now_ns
+    ):
+        return ReferencePrice(source.operator_price, source.operator_at_ns)
+    return None
+
+
+def _is_fresh(at_ns: int, age_max_ns: int, now_ns: int) -> bool:
+    return not age_max_ns or now_ns - at_ns <= age_max_ns
