@@ -4,6 +4,7 @@ Every check is made for every Logon, also for names that do not exist. The clien
 learns nothing; the operator finds the true cause in the audit log.
 """
 
+import asyncio
 import base64
 import binascii
 import time
@@ -70,6 +71,14 @@ class LogonWindow:
     ahead_ns: int
 
 
+class _Turn:
+    """Whose turn it is to be authenticated, of those who want the same name from one address."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.user_count = 0
+
+
 class LogonAuthenticator:
     """The `fix.entrance.Authenticator` of a gateway. Belongs to its one thread.
 
@@ -92,7 +101,7 @@ class LogonAuthenticator:
         self._window = window
         self._clock_ns = clock_ns
         self._verifier = PasswordVerifier()
-        self._being_tried: set[tuple[str, str]] = set()
+        self._turns: dict[tuple[str, str], _Turn] = {}
 
     def close(self) -> None:
         """Let the worker threads end."""
@@ -171,12 +180,28 @@ class LogonAuthenticator:
     async def _judge(
         self, row: FixSessionRow | None, logon: Logon, arrival: Arrival
     ) -> Authentic | Refusal:
-        name = logon.client_comp_id
-        key = (name, arrival.host)
+        key = (logon.client_comp_id, arrival.host)
         # One at a time: otherwise many guesses would pass before the first is known to be wrong.
-        if key in self._being_tried or await self._lockout.wait_s(name, arrival.host) > 0:
+        # A client whose connection broke as it logged on, and who is back at once, waits for that.
+        turn = self._turns.setdefault(key, _Turn())
+        turn.user_count += 1
+        try:
+            async with turn.lock:
+                outcome = await self._try(row, logon, arrival)
+        finally:
+            turn.user_count -= 1
+            if not turn.user_count:
+                del self._turns[key]
+        if isinstance(outcome, Refusal):
+            return outcome
+        return await self._check_freshness(logon) or await self._accept(logon, outcome)
+
+    async def _try(
+        self, row: FixSessionRow | None, logon: Logon, arrival: Arrival
+    ) -> CredentialRow | Refusal:
+        name = logon.client_comp_id
+        if await self._lockout.wait_s(name, arrival.host) > 0:
             return Refusal(REFUSED, Cause.LOCKED_OUT)
-        self._being_tried.add(key)
         try:
             credential = await self._find_proof(row, logon)
             cause = self._find_fault(row, credential, arrival)
@@ -186,9 +211,7 @@ class LogonAuthenticator:
             await self._lockout.note_success(name, arrival.host)
         except (StoreError, VerifierBusyError) as error:
             raise AuthenticationUnavailableError(repr(error)) from error
-        finally:
-            self._being_tried.discard(key)
-        return await self._check_freshness(logon) or await self._accept(logon, credential)
+        return credential
 
     async def _find_proof(self, row: FixSessionRow | None, logon: Logon) -> CredentialRow | None:
         """Return the credential that the Logon proves to have, None when there is none."""

@@ -131,6 +131,10 @@ class SessionAcceptor:
         """Expect this number of the client next. Only while logged off."""
         self._session.setNextTargetMsgSeqNum(msg_seq_num)
 
+    def pass_over(self, count: int) -> None:
+        """Leave out so many numbers of ours. Only while logged off."""
+        self._session.setNextSenderMsgSeqNum(self.next_sender_msg_seq_num + count)
+
     def refresh(self) -> None:
         """Read numbers and messages from the store's files again. Only while logged off."""
         self._session.refresh()

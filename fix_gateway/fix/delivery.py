@@ -83,6 +83,12 @@ class Delivery:
             self._marks.sent = Position(sent.seq, sent.event_index - 1)
         self.rewind()
 
+    def go_back(self) -> None:
+        """Send again, marked as repeats, what the client has not proven to have."""
+        self._marks.go_back()
+        self._file.save()
+        self.rewind()
+
     def rewind(self) -> None:
         """Go on from where the marks stand now."""
         self._outbox.rewind_to(self._marks.sent)

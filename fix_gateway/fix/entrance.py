@@ -7,6 +7,7 @@ the words nor from the time. What an authentic client did wrong it is told preci
 import asyncio
 import math
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -33,6 +34,7 @@ REFUSED: Final = "logon refused"
 PASSWORD_INCORRECT: Final = "the password is not correct"  # noqa: S105 - What a client is told.
 PROBE_POLL_S: Final = 0.02
 PENDING_PER_NAME_MAX: Final = 4
+REFUSED_REMEMBERED_MAX: Final = 10_000
 
 LIFE_QUESTION: Final = join_fields(
     [(Tag.MSG_TYPE, MsgType.TEST_REQUEST), (Tag.TEST_REQ_ID, "LIFE")]
@@ -133,7 +135,13 @@ class EntranceLimits:
 
 
 class Entrance:
-    """Decides about Logons. Belongs to the gateway's one thread."""
+    """Decides about Logons. Belongs to the gateway's one thread.
+
+    It counts the Logons that it refuses, by session and address: a client on QuickFIX counts the
+    Logout that answers one, whatever its number, and would then pass over as many messages that it
+    has not received. When it is let in, so many numbers are left out, and it is told again what it
+    has not proven to have.
+    """
 
     def __init__(
         self,
@@ -150,6 +158,7 @@ class Entrance:
         self._limits = limits
         self._metrics = metrics
         self._pending: dict[tuple[str, str], int] = {}
+        self._refused: OrderedDict[tuple[tuple[str, str], str], int] = OrderedDict()
         self.why_closed: Callable[[FixSessionRow], str | None] = lambda _row: None
         """Says in words why no client of a session may be logged on now, None if it may."""
 
@@ -164,13 +173,18 @@ class Entrance:
             return GaveUp("too many connections try to log on to this session")
         self._pending[name] = self._pending.get(name, 0) + 1
         try:
-            return await self._consider(logon, arrival)
+            outcome = await self._consider(logon, arrival)
         except (AuthenticationUnavailableError, LinkClosedError, TimeoutError) as error:
             return GaveUp(f"not available now: {error!r}")
         finally:
             self._pending[name] -= 1
             if not self._pending[name]:
                 del self._pending[name]
+        if isinstance(outcome, Refusal) and self.serves(name):
+            self._refused[(name, arrival.host)] = self._refused.get((name, arrival.host), 0) + 1
+            if len(self._refused) > REFUSED_REMEMBERED_MAX:
+                self._refused.popitem(last=False)
+        return outcome
 
     async def _consider(self, logon: Logon, arrival: Arrival) -> Outcome:
         came_at_s = time.monotonic()
@@ -202,11 +216,11 @@ class Entrance:
                     "the new password was refused",
                     SessionStatus.NEW_PASSWORD_DOES_NOT_COMPLY_WITH_POLICY,
                 )
-        return await self._enter(
-            session, logon, Admission.of(logon, arrival.peer, proof.credential_id)
-        )
+        return await self._enter(session, logon, arrival, proof.credential_id)
 
-    async def _enter(self, session: FixSession, logon: Logon, admission: Admission) -> Outcome:
+    async def _enter(
+        self, session: FixSession, logon: Logon, arrival: Arrival, credential_id: int
+    ) -> Outcome:
         if not await self._make_room(session):
             # Without a message: the numbers of the live session are not this newcomer's to use.
             return GaveUp("the session is logged on already")
@@ -223,7 +237,10 @@ class Entrance:
             return GaveUp("the session was logged on meanwhile")
         if not session.is_granted:
             return GaveUp("not available now: the session has been given up meanwhile")
-        return Entry(session, admission)
+        refused = self._refused.pop(((logon.begin_string, logon.client_comp_id), arrival.host), 0)
+        return Entry(
+            session, Admission.of(logon, arrival.peer, credential_id, refused_before=refused)
+        )
 
     async def _make_room(self, session: FixSession) -> bool:
         """Let go of a predecessor who does not answer. Returns False when one does.

@@ -79,6 +79,8 @@ class Admission:
 
     `cancel_on_disconnect` is CancelOrdersOnDisconnect(8013) and `cancel_on_internal_loss`
     CancelOrdersOnInternalDisconnect(8014) of the Logon, None where it says nothing.
+    `refused_before` is how many Logons in the session's name were refused at its address since it
+    was logged on last.
     """
 
     logon: bytes
@@ -86,9 +88,10 @@ class Admission:
     credential_id: int
     cancel_on_disconnect: str | None = None
     cancel_on_internal_loss: str | None = None
+    refused_before: int = 0
 
     @classmethod
-    def of(cls, logon: Logon, peer: str, credential_id: int) -> "Admission":
+    def of(cls, logon: Logon, peer: str, credential_id: int, *, refused_before: int) -> "Admission":
         """Return the admission of an authentic Logon."""
         return cls(
             logon.without_secrets,
@@ -96,6 +99,7 @@ class Admission:
             credential_id,
             logon.cancel_on_disconnect,
             logon.cancel_on_internal_loss,
+            refused_before,
         )
 
 
@@ -157,8 +161,8 @@ def build_refusal(
 ) -> bytes:
     """Return the Logout(5) that answers a Logon which never became a session.
 
-    It bears MsgSeqNum(34)=1 and is counted by nobody: a refused stranger must not move the numbers
-    of the session that he names.
+    It bears MsgSeqNum(34)=1 and is not counted: a refused stranger must not move the numbers of the
+    session that he names. A client on QuickFIX counts it all the same: see `Entrance`.
     """
     begin_string = logon.begin_string
     is_fixt = begin_string == FIXT

@@ -44,6 +44,10 @@ class Marks:
     def start_epoch(self) -> None:
         """Go back to what is proven: the client starts anew and may have missed the rest."""
         self.epoch = NO_EPOCH
+        self.go_back()
+
+    def go_back(self) -> None:
+        """Go back to what is proven: what follows it goes out again with PossResend(97)=Y."""
         self.poss_resend = max(self.poss_resend, self.sent)
         self.sent = self.proven
         self.sender_msg_seq_num = 0

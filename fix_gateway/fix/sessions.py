@@ -17,12 +17,7 @@ from fix_gateway.fix.message_store import SessionIdentity, SessionStore, store_d
 from fix_gateway.fix.position import NO_EPOCH, PositionFile
 from fix_gateway.fix.presence import Presence
 from fix_gateway.fix.refusals import RefusalLog
-from fix_gateway.fix.resend import (
-    Resendee,
-    Resender,
-    build_refusal,
-    parse_resend_request,
-)
+from fix_gateway.fix.resend import Resendee, Resender, build_refusal, parse_resend_request
 from fix_gateway.fix.session_tools import Outlet, SessionTools
 from fix_gateway.fix.throttle import SessionThrottle
 from store.sessions import FixSessionRow
@@ -298,6 +293,9 @@ class FixSession:
             # QuickFIX does so too when it reads 141=Y; but that may have been an earlier Logon,
             # whose connection was given up meanwhile.
             self._acceptor.reset()
+        elif admission.refused_before:
+            self._acceptor.pass_over(admission.refused_before)
+            self._delivery.go_back()
         self._acceptor.connect()
         self._is_authenticated = True
         try:

@@ -27,11 +27,14 @@ class RawClient:
         *,
         tls: ssl.SSLContext | None = None,
         begin_string: str = "FIX.4.4",
+        source: str = "127.0.0.1",
     ) -> None:
         self.comp_id = comp_id
         self.begin_string = begin_string
         self.next_seq = 1
-        self._socket = socket.create_connection(("127.0.0.1", port), WAIT_S)
+        self._socket = socket.create_connection(
+            ("127.0.0.1", port), WAIT_S, source_address=(source, 0)
+        )
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls is not None:
             self._socket = tls.wrap_socket(self._socket, server_hostname="localhost")

@@ -272,3 +272,36 @@ def test_order_consumed_but_never_journaled_is_asked_for_again(
         )
     ]
     assert sum(isinstance(command, NewOrder) for command in commands) == 1
+
+
+@pytest.mark.parametrize("counted", [0, 2])
+def test_refused_logons_cost_no_report(venue: VenueProcess, counted: int) -> None:
+    """QuickFIX counts every Logout, whatever its number: what it passes over so comes again."""
+    client = RawClient(venue.fix_port, "T03")
+    client.log_on()
+    client.send_bytes(b"".join(client.order(f"o{number}") for number in range(3)))
+    wait_for_orders(venue, 3)
+    client.cut()
+    for _ in range(2):
+        with RawClient(venue.fix_port, "T03") as refused:
+            refused.send_bytes(refused.logon_message(is_reset=False, password="wrong"))
+            (answer,) = refused.receive_all_until_closed()
+            assert answer[Tag.TEXT] == "logon refused"
+    with RawClient(venue.fix_port, "T03") as again:
+        again.next_seq = client.next_seq
+        logon = again.log_on(is_reset=False)
+        # Reports 2 to 4 were lost with the connection, 5 and 6 are the two that some have counted.
+        assert logon[Tag.MSG_SEQ_NUM] == "7"
+        again.send("2", (Tag.BEGIN_SEQ_NO, str(2 + counted)), (Tag.END_SEQ_NO, "0"))
+        told = [again.receive() for _ in range(7 - counted)]
+    assert [(m[34], m.get(Tag.CL_ORD_ID), m.get(Tag.NEW_SEQ_NO)) for m in told] == [
+        ("8", "o0", None),
+        ("9", "o1", None),
+        ("10", "o2", None),
+        *[("2", "o0", None), ("3", "o1", None), ("4", "o2", None)][counted:],
+        ("5", None, "8"),
+    ]
+    assert [(m.get(Tag.POSS_RESEND), m.get(Tag.POSS_DUP_FLAG)) for m in told] == [
+        *[("Y", None)] * 3,
+        *[(None, "Y")] * (4 - counted),
+    ]

@@ -81,7 +81,7 @@ def test_refused_logon_does_not_touch_the_numbers(shared_venue: VenueProcess) ->
         assert client.receive()[Tag.MSG_SEQ_NUM] == "2"
         client.send(MsgType.LOGOUT)
         assert client.receive()[Tag.MSG_SEQ_NUM] == "3"
-    with RawClient(shared_venue.fix_port, "T06") as stranger:
+    with RawClient(shared_venue.fix_port, "T06", source="127.0.0.2") as stranger:
         stranger.send_bytes(stranger.logon_message(password="guess"))
         stranger.receive_all_until_closed()
     with RawClient(shared_venue.fix_port, "T06") as client:
