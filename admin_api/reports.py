@@ -1,9 +1,7 @@
 """What was reported of an account, read from the journal files on worker threads."""
 
 import asyncio
-import dataclasses
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -12,12 +10,13 @@ from engine.reference import Reference
 from engine.report import Report, make_report
 from engine.runtime.feed import Position, read_account_events
 from engine.units import AccountId, Seq
+from store.projector.order_rows import describe_report
+from store.projector.times import format_time
 
 READS_AT_ONCE: Final = 2
 READS_WAITING_MAX: Final = 32
 # Some tenths of a second of work. A page that ends for it says that there may be more.
 RECORDS_PER_PAGE_MAX: Final = 50_000
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ReaderBusyError(Exception):
@@ -82,16 +81,4 @@ class ReportReader:
 
 
 def _view(report: Report, happened_at_ns: int) -> ExecutionReportView:
-    values = dataclasses.asdict(report)
-    expires_at_ns = values.pop("expires_at_ns")
-    return ExecutionReportView(
-        **values,
-        expires_at=None if expires_at_ns is None else _format_time(expires_at_ns),
-        transact_time=_format_time(happened_at_ns),
-    )
-
-
-def _format_time(time_ns: int) -> str:
-    """Return a time as RFC 3339 has it, with the six decimals that FIX clients are sent."""
-    moment = EPOCH + timedelta(microseconds=time_ns // 1000)
-    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z"
+    return ExecutionReportView(**describe_report(report), transact_time=format_time(happened_at_ns))

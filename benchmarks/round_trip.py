@@ -130,6 +130,7 @@ def venue() -> Iterator[Counterparty]:
             "WCX_REST__PORT": str(_free_port()),
             "WCX_FIX__METRICS_PORT": "0",
             "WCX_ENGINE__METRICS_PORT": "0",
+            "WCX_PROJECTOR__METRICS_PORT": "0",
             "WCX_LOG__LEVEL": "warning",
             # What is measured is the way of an order, not a limit.
             "WCX_FIX__ORDER_RATE": "1000000",

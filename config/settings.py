@@ -70,6 +70,12 @@ class SnapshotSettings(Section):
     kept_max: Annotated[int, Field(ge=1)] = 3
 
 
+class ProjectorSettings(Section):
+    """The projector, which keeps the read model in PostgreSQL true to the journal."""
+
+    metrics_port: Port = 9104
+
+
 class FixSettings(Section):
     """The FIX gateway.
 
@@ -193,6 +199,7 @@ class Settings(BaseSettings):
     snapshot: SnapshotSettings = SnapshotSettings()
     fix: FixSettings = FixSettings()
     rest: RestSettings = RestSettings()
+    projector: ProjectorSettings = ProjectorSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
     log: LogSettings = LogSettings()
 
@@ -218,6 +225,11 @@ class Settings(BaseSettings):
     def snapshots_dir(self) -> Path:
         """Where the engine keeps its snapshots."""
         return self.data_dir / "snapshots"
+
+    @property
+    def projector_position_file(self) -> Path:
+        """How far the projector has read the journal."""
+        return self.data_dir / "projector-position"
 
     @property
     def fix_store_dir(self) -> Path:

@@ -17,7 +17,7 @@ from config.settings import Settings
 from engine.runtime.client import ask_status
 from engine.runtime.feed import find_first_unread
 from engine.runtime.journal import JournalDamagedError
-from fix_gateway import audit_cli, break_glass, fix_cli, session_cli, user_cli
+from fix_gateway import audit_cli, break_glass, fix_cli, projector_cli, session_cli, user_cli
 from fix_gateway.control_requests import PlanMaintenance, ask_every_process
 from fix_gateway.fix.position import read_proven
 from fix_gateway.supervisor.child import LINE_BYTES_MAX
@@ -27,6 +27,7 @@ from fix_gateway.supervisor.service import StartError
 from fix_gateway.supervisor.valkey import NoValkeyError
 from fix_gateway.supervisor.venue import Venue, VenueConfig, VenueInUseError
 from store.postgres import StoreError
+from store.projector.position_file import read_position_file
 
 START_ERRORS = (
     StartError, VenueInUseError, NoPostgresError, NoValkeyError, DemoConflictError, StoreError,
@@ -46,6 +47,7 @@ app.add_typer(session_cli.app, name="session")
 app.add_typer(user_cli.app, name="user")
 app.add_typer(audit_cli.app, name="audit")
 app.add_typer(fix_cli.app, name="fix")
+app.add_typer(projector_cli.app, name="projector")
 break_glass.add_to(app)
 
 
@@ -228,19 +230,23 @@ def compact(
         bool, typer.Option("--dry-run", help="Only say what would be archived.")
     ] = False,
 ) -> None:
-    """Compress and archive what a snapshot covers and no FIX session can ask for any more.
+    """Compress and archive what a snapshot covers and neither FIX sessions nor projector ask for.
 
     Archived records stay readable. Safe while the venue runs, and when it is stopped half-way.
     """
     settings = Settings()
     try:
         unread = find_first_unread(settings.journal_dir, read_proven(settings.fix_store_dir))
+        projected_seq = read_position_file(settings.projector_position_file)
     except JournalDamagedError as error:
         print(f"wcx: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
     if unread.session_id:
         print(f"session {unread.session_id} has not confirmed to have record {unread.seq}")
-    _run_engine("compact", "--below", unread.seq, "--dry-run", dry_run)
+    if projected_seq + 1 < unread.seq:
+        print(f"the projector has not written record {projected_seq + 1} to the read model")
+    below = min(unread.seq, projected_seq + 1)
+    _run_engine("compact", "--below", below, "--dry-run", dry_run)
 
 
 def _run_engine(verb: str, *options: str | int | bool | None) -> None:
@@ -307,7 +313,8 @@ def _how_to_connect(settings: Settings, *, is_demo: bool) -> str:
         f"FIX.4.2, FIX.4.4, FIXT.1.1, TargetCompID {fix.comp_id}",
         f"REST     http://{rest.host}:{rest.port}/docs  operators log in: wcx user --help",
         f"metrics  http://127.0.0.1:{fix.metrics_port}/metrics (gateway), "
-        f"http://127.0.0.1:{settings.engine.metrics_port}/metrics (engine)",
+        f"http://127.0.0.1:{settings.engine.metrics_port}/metrics (engine), "
+        f"http://127.0.0.1:{settings.projector.metrics_port}/metrics (projector)",
         f"journal  every batch {'flushed' if settings.journal.durability == 'fsync' else 'left'} "
         "to the disk before it is answered",
     ]

@@ -63,6 +63,11 @@ EPOCH_POINTS: Final = (
 )
 ADOPTION_POINTS: Final = ("adoption.before_wipe", "adoption.after_wipe", "adoption.adopted")
 """In a gateway that starts."""
+PROJECTOR_POINTS: Final = (
+    "projector.amid_batch",
+    "projector.before_commit",
+    "projector.after_commit",
+)
 POINTS: Final = frozenset(
     (
         *JOURNAL_POINTS,
@@ -72,6 +77,7 @@ POINTS: Final = frozenset(
         *GATEWAY_POINTS,
         *EPOCH_POINTS,
         *ADOPTION_POINTS,
+        *PROJECTOR_POINTS,
     )
 )
 

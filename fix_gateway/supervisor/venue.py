@@ -26,6 +26,7 @@ from store.postgres import ensure_database, wait_until_reachable
 DATABASE_NAME: Final = "wcx"
 DATABASE_WAIT_S: Final = 30.0
 STATUS_S: Final = 1.0
+WATCHER_RETRY_S: Final = 5.0
 T = TypeVar("T")
 
 
@@ -74,6 +75,7 @@ class Venue:
         self._postgres: EmbeddedPostgres | None = None
         self._valkey: EmbeddedValkey | None = None
         self._snapshots: asyncio.Task[None] | None = None
+        self._watchers: list[asyncio.Task[None]] = []
         # Of the operator `admin`, if this start has made it: to be shown once.
         self.new_admin_password: str | None = None
 
@@ -129,6 +131,9 @@ class Venue:
         await _all_of(
             self._start_gateways(environment),
             self._start_module("admin_api", ["admin_api"], environment),
+        )
+        self._watchers.append(
+            asyncio.create_task(self._start_watcher("projector", ["store"], environment))
         )
         if self._config.snapshot_interval_s:
             records_min = str(self._config.snapshot_records_min)
@@ -200,15 +205,34 @@ class Venue:
         spec = ChildSpec(name, [sys.executable, "-m", *arguments], environment)
         await self._start_service(spec, notified)
 
+    async def _start_watcher(
+        self, name: str, arguments: list[str], environment: dict[str, str]
+    ) -> None:
+        """Start a part that only watches: the venue neither waits for it nor fails with it."""
+        while True:
+            try:
+                await self._start_module(name, arguments, environment)
+            except StartError as error:
+                self._say("wcx", f"{error}: the venue goes on without {name}")
+                await asyncio.sleep(WATCHER_RETRY_S)
+            else:
+                return
+
     async def _start_service(self, spec: ChildSpec, readiness: Readiness) -> None:
         service = Service(spec, readiness, self._say)
         self._services.append(service)
-        await service.start()
+        try:
+            await service.start()
+        except StartError:
+            self._services.remove(service)
+            readiness.close()
+            raise
 
     async def _stop(self) -> None:
-        if self._snapshots is not None:
-            self._snapshots.cancel()
-            await asyncio.gather(self._snapshots, return_exceptions=True)
+        tasks = [task for task in (self._snapshots, *self._watchers) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for service in reversed(self._services):
             await service.stop()
 

@@ -52,6 +52,7 @@ class Installation:
             "WCX_DATA_DIR": str(self.data_dir),
             "WCX_RUNTIME_DIR": str(self.sockets_dir),
             "WCX_ENGINE__METRICS_PORT": "0",
+            "WCX_PROJECTOR__METRICS_PORT": "0",
         }
 
     def wcx(self, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -20,6 +20,7 @@ from engine.runtime.faults import (
     JOURNAL_POINTS,
     KILL,
     POWER_LOSS_POINT,
+    PROJECTOR_POINTS,
     RECOVERY_POINTS,
     SEGMENT_POINTS,
     FaultOrder,
@@ -29,8 +30,8 @@ from fix_gateway.tools.chaos.client import ChaosClient
 from fix_gateway.tools.chaos.venue import VenueProcess
 
 ENGINE, GATEWAY, ADMIN_API = "engine", "gateway", "admin_api"
-POSTGRES, VALKEY = "postgres", "valkey"
-PARTS: Final = (ENGINE, GATEWAY, ADMIN_API, POSTGRES, VALKEY)
+POSTGRES, VALKEY, PROJECTOR = "postgres", "valkey", "projector"
+PARTS: Final = (ENGINE, GATEWAY, ADMIN_API, POSTGRES, VALKEY, PROJECTOR)
 VISITS_MAX: Final = 12
 ORDERS_OPEN_MAX: Final = 6
 ORDER_LIFE_FAULTS: Final = 5
@@ -130,7 +131,7 @@ class Injector:
     # What goes wrong.
 
     def _kill_one(self) -> None:
-        (part,) = self._rng.choices(PARTS, (8, 8, 2, 2, 2))
+        (part,) = self._rng.choices(PARTS, (8, 8, 2, 2, 2, 3))
         self._kill(part)
 
     def _kill_two(self) -> None:
@@ -139,7 +140,7 @@ class Injector:
         self._later(self._rng.uniform(0, SECOND_KILL_S), lambda: self._kill(second))
 
     def _kill_at_a_point(self) -> None:
-        points = (*JOURNAL_POINTS, *GATEWAY_POINTS)
+        points = (*JOURNAL_POINTS, *GATEWAY_POINTS, *PROJECTOR_POINTS)
         point = self._rng.choice((*points, *points, *SEGMENT_POINTS))
         visit = 1 if point in SEGMENT_POINTS else self._rng.randint(1, VISITS_MAX)
         delay_s = self._rng.choice((0.0, BEFORE_DEATH_S)) if point in JOURNAL_POINTS else 0.0

@@ -65,6 +65,7 @@ class VenueProcess:
             "WCX_REST__PORT": str(self.rest_port),
             "WCX_FIX__METRICS_PORT": "0",
             "WCX_ENGINE__METRICS_PORT": "0",
+            "WCX_PROJECTOR__METRICS_PORT": "0",
             **settings,
         }
         self.printed: list[str] = []

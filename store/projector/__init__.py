@@ -1,0 +1,1 @@
+"""The read model's writer: from the journal's records to rows in PostgreSQL, exactly once."""
