@@ -28,6 +28,7 @@ from fix_gateway.audit_trail import AuditTrail
 from fix_gateway.authentication import LogonAuthenticator, LogonWindow
 from fix_gateway.control import ControlServer
 from fix_gateway.fix.connection import Connection
+from fix_gateway.fix.dictionary import BEGIN_STRINGS
 from fix_gateway.fix.edge import Edge, EdgeLimits
 from fix_gateway.fix.engine_link import GatewayLink
 from fix_gateway.fix.entrance import Arrival, Entrance, EntranceLimits
@@ -91,9 +92,14 @@ class Gateway:
         tools = SessionTools(
             engine=self._link,
             reference=self._reference,
-            translator=Translator(
-                self._reference, resend_order_age_max_ns=config.resend_order_age_max_ns
-            ),
+            translators={
+                begin_string: Translator(
+                    self._reference,
+                    version,
+                    resend_order_age_max_ns=config.resend_order_age_max_ns,
+                )
+                for begin_string, version in BEGIN_STRINGS.items()
+            },
             metrics=self.metrics,
             gateway_comp_id=config.comp_id,
             store_dir=config.store_dir,

@@ -71,7 +71,7 @@ class Intake:
     ) -> None:
         self.entered_msg_seq_num = 0
         self._engine = tools.engine
-        self._translator = tools.translator
+        self._translator = tools.translators[builder.dialect.begin_string]
         self._builder = builder
         self._metrics = tools.metrics
         self._refusals = refusals

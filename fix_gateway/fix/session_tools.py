@@ -54,12 +54,13 @@ class Engine(Protocol):
 class SessionTools:
     """What all sessions of a gateway share.
 
-    `worker` is the number of the process. Acceptors of sessions that it has given up are kept.
+    `translators` go by BeginString(8), `worker` is the number of the process. Acceptors of sessions
+    that it has given up are kept.
     """
 
     engine: Engine
     reference: Reference
-    translator: Translator
+    translators: dict[str, Translator]
     metrics: GatewayMetrics
     gateway_comp_id: str
     store_dir: Path

@@ -25,6 +25,8 @@ from engine.units import (
     is_cl_ord_id,
 )
 from fix_gateway.fix.fields import Fields, MsgType, Tag, parse_utc_timestamp, printable
+from fix_gateway.fix.order_terms import parse_terms
+from fix_gateway.fix.request_rules import load_request_rules
 
 SIDES: Final = {"1": Side.BUY, "2": Side.SELL}
 ORD_TYPES: Final = {"1": OrdType.MARKET, "2": OrdType.LIMIT}
@@ -33,28 +35,13 @@ TIMES_IN_FORCE: Final = {
     "1": TimeInForce.GTC,
     "3": TimeInForce.IOC,
     "4": TimeInForce.FOK,
+    "6": TimeInForce.GTD,
 }
 # FIX 4.4 vol. 6, TimeInForce(59): "Absence of this field is interpreted as DAY."
 DEFAULT_TIME_IN_FORCE: Final = "0"
-# What these ask for would be lost if the order were entered without it.
-UNSUPPORTED_TAGS: Final = {
-    Tag.EXEC_INST: "ExecInst(18)",
-    Tag.STOP_PX: "StopPx(99)",
-    Tag.MIN_QTY: "MinQty(110)",
-    Tag.MAX_FLOOR: "MaxFloor(111)",
-    Tag.EXPIRE_TIME: "ExpireTime(126)",
-    Tag.CASH_ORDER_QTY: "CashOrderQty(152)",
-    Tag.EFFECTIVE_TIME: "EffectiveTime(168)",
-    Tag.MAX_SHOW: "MaxShow(210)",
-    Tag.EXPIRE_DATE: "ExpireDate(432)",
-    Tag.ORDER_PERCENT: "OrderPercent(516)",
-    Tag.DISPLAY_QTY: "DisplayQty(1138)",
-}
 ORDER_ID_DIGITS_MAX: Final = 18
 YES: Final = "Y"
-NO: Final = "N"
 GOOD_TILL_CANCEL: Final = "1"
-LIMIT: Final = "2"
 ALL_OR_NONE: Final = "G"
 NOT_RESENT: Final = 0
 
@@ -77,12 +64,12 @@ class SessionContext(NamedTuple):
 
 
 class Translator:
-    """Turns one session's messages into commands.
+    """Turns messages of one version of FIX into commands.
 
     `resend_order_age_max_ns` is how old a resent order may be. Belongs to the gateway's thread.
     """
 
-    def __init__(self, reference: Reference, *, resend_order_age_max_ns: int) -> None:
+    def __init__(self, reference: Reference, version: str, *, resend_order_age_max_ns: int) -> None:
         self._reference = reference
         self._resend_order_age_max_ns = resend_order_age_max_ns
         self._translations: dict[
@@ -91,6 +78,9 @@ class Translator:
             MsgType.NEW_ORDER_SINGLE: self._translate_new_order,
             MsgType.ORDER_CANCEL_REQUEST: self._translate_cancel,
             MsgType.ORDER_CANCEL_REPLACE_REQUEST: self._translate_replace,
+        }
+        self._rules = {
+            msg_type: load_request_rules(version, msg_type) for msg_type in self._translations
         }
 
     def translate(
@@ -117,7 +107,9 @@ class Translator:
         if not is_cl_ord_id(fields[Tag.CL_ORD_ID]):
             return _refuse(RejectReason.CLORDID_INVALID)
         sent_ns = _orig_sending_time_ns(fields, now_ns)
-        refusal = self._staleness(sent_ns, now_ns) or _unsupported(fields)
+        refusal = (
+            self._staleness(sent_ns, now_ns) or self._unsupported(fields) or _outliving(fields)
+        )
         if refusal is not None:
             return refusal
         qty = _parse_qty(fields, instrument)
@@ -126,6 +118,9 @@ class Translator:
         price = _parse_price(fields, instrument)
         if isinstance(price, Refusal):
             return price
+        terms = parse_terms(fields, instrument)
+        if isinstance(terms, str):
+            return _refuse(RejectReason.UNSUPPORTED, terms)
         return NewOrder(
             session_id=context.session_id,
             generation=context.generation,
@@ -143,11 +138,18 @@ class Translator:
             received_at_ns=now_ns,
             orig_sent_at_ns=sent_ns or 0,
             outlives_connection=Tag.CANCEL_ORDERS_ON_DISCONNECT in fields,
+            terms=terms,
         )
 
     def _translate_cancel(
         self, fields: Fields, context: SessionContext, now_ns: int
     ) -> CancelOrder | Refusal:
+        return self._unsupported(fields) or self._name_order(fields, context, now_ns)
+
+    def _name_order(
+        self, fields: Fields, context: SessionContext, now_ns: int
+    ) -> CancelOrder | Refusal:
+        """Return which order a request is about, as the request to cancel it."""
         account_id = self._find_account(fields, context)
         if account_id is None:
             return _refuse(RejectReason.ACCOUNT_UNKNOWN)
@@ -187,14 +189,14 @@ class Translator:
         self, fields: Fields, context: SessionContext, now_ns: int
     ) -> ReplaceOrder | Refusal:
         """The order is named as in a cancel; the rest is said as in a new order."""
-        named = self._translate_cancel(fields, context, now_ns)
+        named = self._name_order(fields, context, now_ns)
         if isinstance(named, Refusal):
             return named
         instrument = self._reference.instruments_by_symbol.get(fields.get(Tag.SYMBOL, ""))
         if instrument is None:
             return _refuse(RejectReason.UNKNOWN_ORDER)
         sent_ns = _orig_sending_time_ns(fields, now_ns)
-        refusal = self._staleness(sent_ns, now_ns) or _unsupported(fields) or _not_amendable(fields)
+        refusal = self._staleness(sent_ns, now_ns) or self._unsupported(fields)
         if refusal is not None:
             return refusal
         qty = _parse_qty(fields, instrument)
@@ -221,6 +223,13 @@ class Translator:
             orig_sent_at_ns=sent_ns or 0,
             time_in_force=TIMES_IN_FORCE.get(fields.get(Tag.TIME_IN_FORCE, "")),
         )
+
+    def _unsupported(self, fields: Fields) -> Refusal | None:
+        """Refuse what would be lost if the message were taken without it."""
+        if ALL_OR_NONE in fields.get(Tag.EXEC_INST, "").split():
+            return _refuse(RejectReason.ALL_OR_NONE_UNSUPPORTED)
+        words = self._rules[fields[Tag.MSG_TYPE]].find_unsupported(fields)
+        return None if words is None else _refuse(RejectReason.UNSUPPORTED, words)
 
     def _find_account(self, fields: Fields, context: SessionContext) -> AccountId | None:
         """Return the account that the message names, of the session's own firm."""
@@ -266,37 +275,16 @@ def _orig_sending_time_ns(fields: Fields, now_ns: int) -> int | None:
     return min(sent_ns, now_ns - age_ns)
 
 
-def _unsupported(fields: Fields) -> Refusal | None:
-    outlives_text = fields.get(Tag.CANCEL_ORDERS_ON_DISCONNECT)
-    if outlives_text is not None and (
-        outlives_text != NO or fields.get(Tag.TIME_IN_FORCE) != GOOD_TILL_CANCEL
-    ):
-        return _refuse(
-            RejectReason.UNSUPPORTED,
-            "CancelOrdersOnDisconnect(8013) of an order must be N, and the order GTC",
-        )
-    if ALL_OR_NONE in fields.get(Tag.EXEC_INST, "").split():
-        return _refuse(RejectReason.ALL_OR_NONE_UNSUPPORTED)
-    for tag, name in UNSUPPORTED_TAGS.items():
-        if tag in fields:
-            return _refuse(RejectReason.UNSUPPORTED, f"{name} is not supported")
-    for tag, name, known in (
-        (Tag.SIDE, "Side(54)", SIDES),
-        (Tag.ORD_TYPE, "OrdType(40)", ORD_TYPES),
-        (Tag.TIME_IN_FORCE, "TimeInForce(59)", TIMES_IN_FORCE),
-    ):
-        value = fields.get(tag)
-        if value is not None and value not in known:
-            return _refuse(RejectReason.UNSUPPORTED, f"{name} {printable(value)} is not supported")
-    return None
-
-
-def _not_amendable(fields: Fields) -> Refusal | None:
-    if fields[Tag.ORD_TYPE] != LIMIT:
-        return _refuse(RejectReason.UNSUPPORTED, "OrdType(40) of an order that rests is 2")
-    if Tag.CANCEL_ORDERS_ON_DISCONNECT in fields:
-        return _refuse(RejectReason.UNSUPPORTED, "CancelOrdersOnDisconnect(8013) cannot be amended")
-    return None
+def _outliving(fields: Fields) -> Refusal | None:
+    """Refuse to spare an order of a disconnect that is not one to stay until it is cancelled."""
+    if Tag.CANCEL_ORDERS_ON_DISCONNECT not in fields:
+        return None
+    if fields.get(Tag.TIME_IN_FORCE) == GOOD_TILL_CANCEL:
+        return None
+    return _refuse(
+        RejectReason.UNSUPPORTED,
+        "CancelOrdersOnDisconnect(8013) of an order must be N, and the order GTC",
+    )
 
 
 def _parse_qty(fields: Fields, instrument: Instrument) -> Qty | Refusal:

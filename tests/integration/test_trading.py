@@ -92,7 +92,12 @@ REFUSED = [
         "INSUFFICIENT_BALANCE: needs 1000001.00000000 USD, available 1000000.00000000 USD",
         id="funds",
     ),
-    pytest.param({"18": "6"}, "11", "UNSUPPORTED: ExecInst(18) is not supported", id="ExecInst"),
+    pytest.param({"18": "E"}, "11", "UNSUPPORTED: ExecInst(18) E is not supported", id="ExecInst"),
+    pytest.param(
+        {"152": "5"}, "11",
+        "UNSUPPORTED: CashOrderQty(152) is not supported: quantities are of the base asset",
+        id="CashOrderQty",
+    ),
     pytest.param(
         {"18": "G"},
         "11",
