@@ -80,7 +80,8 @@ def test_rules_are_about_fields_of_the_version(version: Version) -> None:
 @every_version
 def test_code_knows_every_value_that_the_rules_have(version: Version) -> None:
     """A value that is accepted and not known would be an order of another kind."""
-    order = load_request_rules(version.key, MsgType.NEW_ORDER_SINGLE).accepted
+    rules = load_request_rules(version.key, MsgType.NEW_ORDER_SINGLE)
+    order = rules.usual | rules.accepted
     assert order[Tag.SIDE] == SIDES.keys()
     assert order[Tag.ORD_TYPE] == ORD_TYPES.keys()
     assert order[Tag.TIME_IN_FORCE] == TIMES_IN_FORCE.keys()
