@@ -165,6 +165,24 @@ class RestSettings(Section):
     login_lifetime_s: Annotated[int, Field(ge=900, le=30 * 86400)] = 12 * 3600
 
 
+class MarketDataSettings(Section):
+    """The market data publisher and the MQTT broker that it publishes to.
+
+    Depth is published at each of the speeds `depth_intervals_ms`. A snapshot holds at most
+    `snapshot_levels_max` levels a side. The embedded broker listens on `mqtt_port` of the loopback
+    address, 0 for a free one.
+    """
+
+    enabled: bool = True
+    metrics_port: Port = 9103
+    mqtt_port: Port = 0
+    depth_intervals_ms: Annotated[
+        list[Annotated[int, Field(ge=10, le=60_000)]], Field(min_length=1, max_length=8)
+    ] = [20, 100, 1000]
+    snapshot_interval_s: Annotated[float, Field(ge=0.1, le=60)] = 1.0
+    snapshot_levels_max: Annotated[int, Field(ge=1, le=50_000)] = 1000
+
+
 class EmbeddedSettings(Section):
     """The servers that `wcx up` starts itself.
 
@@ -193,6 +211,7 @@ class Settings(BaseSettings):
     runtime_dir: Path | None = None
     database_url: SecretStr | None = None
     redis_url: SecretStr | None = None
+    mqtt_url: SecretStr | None = None
     fault_dir: Path | None = None  # For tests only: processes fail there on command.
     engine: EngineSettings = EngineSettings()
     journal: JournalSettings = JournalSettings()
@@ -200,6 +219,7 @@ class Settings(BaseSettings):
     fix: FixSettings = FixSettings()
     rest: RestSettings = RestSettings()
     projector: ProjectorSettings = ProjectorSettings()
+    market_data: MarketDataSettings = MarketDataSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
     log: LogSettings = LogSettings()
 
@@ -235,6 +255,11 @@ class Settings(BaseSettings):
     def fix_store_dir(self) -> Path:
         """Where each FIX session has its message store and its position."""
         return self.data_dir / "fix"
+
+    @property
+    def market_data_dir(self) -> Path:
+        """Where the market data publisher keeps what it goes on from."""
+        return self.data_dir / "market-data"
 
     @property
     def self_signed_file(self) -> Path:

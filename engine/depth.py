@@ -52,6 +52,10 @@ class _Place(NamedTuple):
     qty: Qty
 
 
+SavedPlace = tuple[OrderId, InstrumentId, Side, Price, Qty]
+"""An order and where it is counted."""
+
+
 class _Level:
     __slots__ = ("order_count", "qty")
 
@@ -106,6 +110,19 @@ class DepthReader:
             DepthLevel(Price(sign * key), Qty(level.qty), level.order_count)
             for (key, level), _ in zip(levels.items(), range(level_count_max), strict=False)
         ]
+
+    def save(self) -> list[SavedPlace]:
+        """Return where every order stands, for `restore`."""
+        return [(order_id, *place) for order_id, place in self._places.items()]
+
+    @classmethod
+    def restore(cls, saved: Iterable[SavedPlace]) -> "DepthReader":
+        """Return the reader that was saved."""
+        reader = cls()
+        for order_id, instrument_id, side, price, qty in saved:
+            place = reader._places[order_id] = _Place(instrument_id, side, price, qty)
+            reader._count(place, qty, 1)
+        return reader
 
     def _line(self, instrument_id: InstrumentId, side: Side, price: Price) -> tuple[int, int]:
         levels: Mapping[int, _Level] = self._levels.get((instrument_id, side), {})

@@ -17,11 +17,20 @@ from config.settings import Settings
 from engine.runtime.client import ask_status
 from engine.runtime.feed import find_first_unread
 from engine.runtime.journal import JournalDamagedError
-from fix_gateway import audit_cli, break_glass, fix_cli, projector_cli, session_cli, user_cli
+from fix_gateway import (
+    audit_cli,
+    break_glass,
+    fix_cli,
+    market_data_cli,
+    projector_cli,
+    session_cli,
+    user_cli,
+)
 from fix_gateway.control_requests import PlanMaintenance, ask_every_process
 from fix_gateway.fix.position import read_proven
 from fix_gateway.supervisor.child import LINE_BYTES_MAX
 from fix_gateway.supervisor.demo import PASSWORD, DemoConflictError
+from fix_gateway.supervisor.mqtt import NoBrokerError
 from fix_gateway.supervisor.postgres import NoPostgresError
 from fix_gateway.supervisor.service import StartError
 from fix_gateway.supervisor.valkey import NoValkeyError
@@ -30,8 +39,8 @@ from store.postgres import StoreError
 from store.projector.position_file import read_position_file
 
 START_ERRORS = (
-    StartError, VenueInUseError, NoPostgresError, NoValkeyError, DemoConflictError, StoreError,
-    PermissionError, TimeoutError,
+    StartError, VenueInUseError, NoPostgresError, NoValkeyError, NoBrokerError, DemoConflictError,
+    StoreError, PermissionError, TimeoutError,
 )  # fmt: skip
 
 app = typer.Typer(
@@ -48,6 +57,7 @@ app.add_typer(user_cli.app, name="user")
 app.add_typer(audit_cli.app, name="audit")
 app.add_typer(fix_cli.app, name="fix")
 app.add_typer(projector_cli.app, name="projector")
+app.add_typer(market_data_cli.app, name="market-data")
 break_glass.add_to(app)
 
 
@@ -90,6 +100,11 @@ def status() -> None:
         print(f"database   embedded PostgreSQL, data in {found['postgres_data_dir']}")
     if found["valkey_data_dir"] is not None:
         print(f"redis      embedded Valkey, data in {found['valkey_data_dir']}")
+    if found["mqtt_port"] is not None:
+        print(
+            f"mqtt       embedded broker on 127.0.0.1:{found['mqtt_port']}, "
+            f"data in {found['mqtt_data_dir']}"
+        )
     for service in found["services"]:
         state = f"pid {service['pid']}" if service["pid"] else "starting"
         line = f"{service['name']:<10} {state}, started again {service['restart_count']} times"
@@ -265,7 +280,7 @@ def _run_engine(verb: str, *options: str | int | bool | None) -> None:
 
 
 async def _run_venue(settings: Settings, *, is_demo: bool) -> None:
-    url, redis_url = settings.database_url, settings.redis_url
+    url, redis_url, mqtt_url = settings.database_url, settings.redis_url, settings.mqtt_url
     config = VenueConfig(
         data_dir=settings.data_dir.resolve(),
         sockets_dir=settings.sockets_dir,
@@ -274,6 +289,9 @@ async def _run_venue(settings: Settings, *, is_demo: bool) -> None:
         admin_password_file=settings.admin_password_file.resolve(),
         database_url=None if url is None else url.get_secret_value(),
         redis_url=None if redis_url is None else redis_url.get_secret_value(),
+        mqtt_url=None if mqtt_url is None else mqtt_url.get_secret_value(),
+        mqtt_port=settings.market_data.mqtt_port,
+        has_market_data=settings.market_data.enabled,
         fix_host=settings.fix.host,
         fix_port=settings.fix.port,
         fix_tls_host=settings.fix.tls_host,
@@ -288,7 +306,7 @@ async def _run_venue(settings: Settings, *, is_demo: bool) -> None:
     venue = Venue(config, _forward)
 
     def on_ready() -> None:
-        print(_how_to_connect(settings, is_demo=is_demo))
+        print(_how_to_connect(settings, is_demo=is_demo, mqtt_port=venue.mqtt_port))
         if venue.new_admin_password is not None:
             print(
                 f"operator admin, password {venue.new_admin_password} (shown this once, kept in "
@@ -305,7 +323,7 @@ def _forward(name: str, line: str) -> None:
     print(f"{name:<9} | {line}", file=sys.stderr, flush=True)
 
 
-def _how_to_connect(settings: Settings, *, is_demo: bool) -> str:
+def _how_to_connect(settings: Settings, *, is_demo: bool, mqtt_port: int | None) -> str:
     fix, rest = settings.fix, settings.rest
     lines = [
         "",
@@ -318,6 +336,11 @@ def _how_to_connect(settings: Settings, *, is_demo: bool) -> str:
         f"journal  every batch {'flushed' if settings.journal.durability == 'fsync' else 'left'} "
         "to the disk before it is answered",
     ]
+    if mqtt_port is not None:
+        password = PASSWORD if is_demo else f"in {settings.data_dir}/mqtt/subscriber-password"
+        lines.append(
+            f"MQTT     127.0.0.1:{mqtt_port}, wcx/v1/md/#  user subscriber, password {password}"
+        )
     if is_demo:
         lines.append(
             "demo     SenderCompID and Username DEMO1, DEMO2, T01 to T20 (FIX.4.4), DEMO3, "

@@ -15,7 +15,8 @@ from typing import Final, Literal, TypeVar, cast
 
 from engine.instrument import Account
 from fix_gateway.supervisor.child import ChildSpec, Notified, Probed, Readiness
-from fix_gateway.supervisor.demo import ensure_admin, seed_database, seed_engine
+from fix_gateway.supervisor.demo import PASSWORD, ensure_admin, seed_database, seed_engine
+from fix_gateway.supervisor.mqtt import EmbeddedBroker, find_nats_server, is_worth_telling
 from fix_gateway.supervisor.postgres import EmbeddedPostgres, OtherUser, find_binaries, place
 from fix_gateway.supervisor.service import Service, StartError
 from fix_gateway.supervisor.snapshots import make_snapshots
@@ -45,6 +46,9 @@ class VenueConfig:
     admin_password_file: Path
     database_url: str | None
     redis_url: str | None
+    mqtt_url: str | None
+    mqtt_port: int
+    has_market_data: bool
     fix_host: str
     fix_port: int
     fix_tls_host: str
@@ -74,10 +78,16 @@ class Venue:
         self._services: list[Service] = []
         self._postgres: EmbeddedPostgres | None = None
         self._valkey: EmbeddedValkey | None = None
+        self._broker: EmbeddedBroker | None = None
         self._snapshots: asyncio.Task[None] | None = None
         self._watchers: list[asyncio.Task[None]] = []
         # Of the operator `admin`, if this start has made it: to be shown once.
         self.new_admin_password: str | None = None
+
+    @property
+    def mqtt_port(self) -> int | None:
+        """Where the embedded broker listens, None without one."""
+        return None if self._broker is None else self._broker.port
 
     async def run(self, stopped: asyncio.Event, on_ready: Callable[[], None]) -> None:
         """Start everything, call `on_ready`, and stop everything once `stopped` is set.
@@ -131,10 +141,9 @@ class Venue:
         await _all_of(
             self._start_gateways(environment),
             self._start_module("admin_api", ["admin_api"], environment),
+            self._start_market_data(environment, stores.demo_accounts),
         )
-        self._watchers.append(
-            asyncio.create_task(self._start_watcher("projector", ["store"], environment))
-        )
+        self._watch("projector", ["store"], environment)
         if self._config.snapshot_interval_s:
             records_min = str(self._config.snapshot_records_min)
             argv = [sys.executable, "-m", "engine", "snapshot", "--records-min", records_min]
@@ -181,6 +190,29 @@ class Venue:
         await self._start_service(self._valkey.server_spec(), Probed(self._valkey.wait_until_ready))
         return self._valkey.url
 
+    async def _start_market_data(
+        self, environment: dict[str, str], demo_accounts: list[Account]
+    ) -> None:
+        """Start a broker, if none is named; nobody waits for the publisher."""
+        config = self._config
+        if not config.has_market_data:
+            return
+        url = config.mqtt_url
+        if url is None:
+            broker = EmbeddedBroker(config.data_dir, find_nats_server(), config.mqtt_port)
+            firms = dict.fromkeys(account.firm_id for account in demo_accounts)
+            broker.prepare(PASSWORD if config.is_demo else None, firms)
+            self._broker = broker
+            await self._start_service(
+                broker.server_spec(), Probed(broker.wait_until_ready), self._say_if_wrong
+            )
+            url = broker.url
+        self._watch("publisher", ["fix_gateway.market_data"], environment | {"WCX_MQTT_URL": url})
+
+    def _say_if_wrong(self, name: str, line: str) -> None:
+        if is_worth_telling(line):
+            self._say(name, line)
+
     async def _start_postgres(self) -> str:
         config = self._config
         if config.database_url is not None:
@@ -205,6 +237,10 @@ class Venue:
         spec = ChildSpec(name, [sys.executable, "-m", *arguments], environment)
         await self._start_service(spec, notified)
 
+    def _watch(self, name: str, arguments: list[str], environment: dict[str, str]) -> None:
+        starting = self._start_watcher(name, arguments, environment)
+        self._watchers.append(asyncio.create_task(starting))
+
     async def _start_watcher(
         self, name: str, arguments: list[str], environment: dict[str, str]
     ) -> None:
@@ -218,8 +254,13 @@ class Venue:
             else:
                 return
 
-    async def _start_service(self, spec: ChildSpec, readiness: Readiness) -> None:
-        service = Service(spec, readiness, self._say)
+    async def _start_service(
+        self,
+        spec: ChildSpec,
+        readiness: Readiness,
+        on_line: Callable[[str, str], None] | None = None,
+    ) -> None:
+        service = Service(spec, readiness, on_line or self._say)
         self._services.append(service)
         try:
             await service.start()
@@ -253,6 +294,8 @@ class Venue:
             if self._postgres is None
             else str(self._postgres.placement.socket_dir),
             "valkey_data_dir": None if self._valkey is None else str(self._valkey.data_dir),
+            "mqtt_port": None if self._broker is None else self._broker.port,
+            "mqtt_data_dir": None if self._broker is None else str(self._broker.data_dir),
         }
         draft = self._config.status_file.with_suffix(".new")
         draft.write_text(json.dumps(status))

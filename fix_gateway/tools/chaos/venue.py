@@ -66,6 +66,9 @@ class VenueProcess:
             "WCX_FIX__METRICS_PORT": "0",
             "WCX_ENGINE__METRICS_PORT": "0",
             "WCX_PROJECTOR__METRICS_PORT": "0",
+            "WCX_MARKET_DATA__METRICS_PORT": "0",
+            # Few tests need it, and it starts two more processes.
+            "WCX_MARKET_DATA__ENABLED": "false",
             **settings,
         }
         self.printed: list[str] = []
