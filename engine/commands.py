@@ -26,6 +26,7 @@ from engine.request_commands import (
     RequestCommand,
 )
 from engine.scope import Scope
+from engine.trade_commands import BustTrade, CorrectTrade
 from engine.trading_state import TradingState
 from engine.units import (
     AccountId,
@@ -438,4 +439,6 @@ Command = (
     | SetReferencePrice
     | SetTradingMode
     | GrantOverride
+    | BustTrade
+    | CorrectTrade
 )

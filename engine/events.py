@@ -26,6 +26,7 @@ from engine.request_events import (
     OrderStatusRefused,
 )
 from engine.scope import Scope
+from engine.trade_events import TradeBusted, TradeCorrected
 from engine.trading_state import TradingState
 from engine.units import (
     AccountId,
@@ -384,6 +385,8 @@ ExecutionEvent = (
     | OrderExpired
     | OrderReplaced
     | OrderRestated
+    | TradeBusted
+    | TradeCorrected
 )
 """Events that are told by ExecutionReport(8)."""
 
@@ -437,6 +440,8 @@ Event = (
     | ReferencePriceSet
     | TradingModeSet
     | OverrideGranted
+    | TradeBusted
+    | TradeCorrected
 )
 
 
@@ -458,7 +463,15 @@ def recipients(event: Event) -> tuple[SessionId, ...]:
             sessions = (event.order.session_id, event.request_session_id)
         case OrderStatusReported():
             sessions = (event.request_session_id,)
-        case OrderAccepted() | OrderRejected() | Trade() | OrderExpired() | OrderRestated():
+        case (
+            OrderAccepted()
+            | OrderRejected()
+            | Trade()
+            | OrderExpired()
+            | OrderRestated()
+            | TradeBusted()
+            | TradeCorrected()
+        ):
             sessions = (event.order.session_id,)
         case _:
             sessions = ()

@@ -9,7 +9,6 @@ from typing import Final, assert_never
 import msgspec
 
 from engine.commands import (
-    AdjustBalance,
     AdvanceTime,
     CancelOrder,
     Command,
@@ -62,14 +61,6 @@ from engine.fees import FeeTable
 from engine.gate import Rejection, RiskGate
 from engine.kill_switches import KillSwitches
 from engine.ledger import VENUE_ACCOUNTS, Balance, Ledger
-from engine.ledger_commands import (
-    RequestWithdrawal,
-    SetCreditLine,
-    SetFees,
-    SetFirmFeeTier,
-    SettleWithdrawal,
-    TransferFunds,
-)
 from engine.limit_desk import LimitDesk
 from engine.order import Order
 from engine.order_finder import OrderFinder
@@ -77,12 +68,13 @@ from engine.ownership import Grant, Ownership
 from engine.presence import Attendance, Presence
 from engine.reasons import CancelReason, RejectReason
 from engine.reference import Reference
-from engine.request_commands import MassCancel, ReportBalances, ReportOpenOrders, ReportOrder
 from engine.requests import Requests
 from engine.scope import Scope
 from engine.standing import Standing
 from engine.state import BalanceState, ExchangeState, GrantState, OrderState
 from engine.sweeper import Sweep, Sweeper
+from engine.trade_amendments import TradeAmendments
+from engine.trade_commands import BustTrade, CorrectTrade
 from engine.trading import Trading
 from engine.treasury import Treasury
 from engine.units import OrderId, Seq
@@ -112,6 +104,7 @@ class Exchange:
             self._kill_switches,
         )
         self._finder = OrderFinder(self.reference, self._ownership, self._trading.open_orders)
+        self._trade_amendments = TradeAmendments(self.reference, self._ledger, self._trading)
         self._sweeper = Sweeper(self._finder, self._trading)
         self._standing = Standing(self._finder, gate, self._kill_switches, self._sweeper)
         self._limit_desk = LimitDesk(self.reference, self._finder, gate)
@@ -148,6 +141,8 @@ class Exchange:
         exchange._fees.restore(state.fee_schedules, state.fee_tiers)
         for withdrawal in state.withdrawals:
             exchange._ledger.restore_withdrawal(withdrawal)
+        for amended in state.amended_trades:
+            exchange._trade_amendments.restore(amended)
         exchange._trading.restore(
             [item.make_order() for item in state.open_orders],
             [(item.closed_at_ns, item.make_order()) for item in state.closed_orders],
@@ -209,17 +204,9 @@ class Exchange:
         return self._trading.find_refusal(now_ns, order)
 
     def _apply(self, seq: Seq, now_ns: int, command: Command) -> list[Event]:
+        if isinstance(command, SessionCommand):
+            return self._apply_session_command(seq, now_ns, command)
         match command:
-            case (
-                NewOrder()
-                | CancelOrder()
-                | ReplaceOrder()
-                | MassCancel()
-                | ReportOrder()
-                | ReportOpenOrders()
-                | ReportBalances()
-            ):
-                return self._apply_session_command(seq, now_ns, command)
             case AdvanceTime():
                 return self._let_time_pass(seq, now_ns)
             case OpenSession() | ReleaseSession() | ReleaseAllSessions() | ResetSession():
@@ -239,22 +226,14 @@ class Exchange:
                 | SetSelfTradeMode()
             ):
                 return [self._limit(now_ns, command)]
-            case (
-                AdjustBalance()
-                | SetFees()
-                | SetFirmFeeTier()
-                | RequestWithdrawal()
-                | SettleWithdrawal()
-                | TransferFunds()
-                | SetCreditLine()
-            ):
-                return [self._treasury.apply(seq, command)]
             case SetStorageLow():
                 return self._set_storage_low(command)
             case PullKillSwitch() | LiftKillSwitch() | SetTradingMode() | SetTradingState():
                 return self._switch(seq, now_ns, command)
+            case BustTrade() | CorrectTrade():
+                return self._trade_amendments.apply(command)
             case _:
-                assert_never(command)
+                return [self._treasury.apply(seq, command)]
 
     @property
     def is_storage_low(self) -> bool:
@@ -346,6 +325,7 @@ class Exchange:
             withdrawals=self._ledger.withdrawals(),
             markets=[msgspec.structs.replace(book.market) for book in self._trading.books.values()],
             gate=self._gate.state(),
+            amended_trades=self._trade_amendments.amended(),
         )
 
     def _apply_session_command(self, seq: Seq, now_ns: int, command: SessionCommand) -> list[Event]:

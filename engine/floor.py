@@ -80,6 +80,7 @@ class Floor:
     def admit(self, order: Order, instrument: Instrument) -> None:
         """Remember a new order and reserve what it may cost. It has been checked."""
         self.memory.add(order)
+        order.fees = self.fees.find(order.account_id, order.instrument_id)
         self._hold(order, instrument)
 
     def rest(self, order: Order, instrument: Instrument, now_ns: int) -> None:
@@ -125,6 +126,8 @@ class Floor:
         order.order_qty = qty
         order.leaves_qty = Qty(qty - order.cum_qty)
         order.price = price
+        order.fees = self.fees.find(order.account_id, order.instrument_id)
+        self.ledger.release(order.account_id, paid_asset(order.side, instrument), order.held)
         self._hold(order, instrument)
 
     def reduce(self, order: Order, qty: Qty) -> None:
@@ -164,12 +167,8 @@ class Floor:
         return OrderCanceled(order.view(), reason, canceled_qty, cl_ord_id, request_session_id)
 
     def _hold(self, order: Order, instrument: Instrument) -> None:
-        """Hold what the order may cost by the fees of this moment, instead of what it holds."""
-        asset_id = paid_asset(order.side, instrument)
-        self.ledger.release(order.account_id, asset_id, order.held)
-        order.fees = self.fees.find(order.account_id, order.instrument_id)
         order.held = hold_amount(order, instrument, order.leaves_qty)
-        self.ledger.hold(order.account_id, asset_id, order.held)
+        self.ledger.hold(order.account_id, paid_asset(order.side, instrument), order.held)
 
 
 def paid_asset(side: Side, instrument: Instrument) -> AssetId:
@@ -179,16 +178,17 @@ def paid_asset(side: Side, instrument: Instrument) -> AssetId:
 
 def hold_amount(order: Order, instrument: Instrument, qty: Qty) -> Money:
     """Return what must be reserved for `qty` of the order, 0 for one that settles at once."""
-    if order.price is None:
+    if order.price is None or not qty:
         return Money(0)
-    if order.side is BUY:
-        return with_fee(instrument.notional(order.price, qty), order.fees)
-    return instrument.base_amount(qty)
+    if order.side is not BUY:
+        return instrument.base_amount(qty)
+    notional = instrument.notional(order.price, qty)
+    return notional if order.fees is None else with_fee(notional, order.fees)
 
 
-def with_fee(notional: Money, fees: FeeRates | None) -> Money:
+def with_fee(notional: Money, fees: FeeRates) -> Money:
     """Return what a buyer may have to pay in all. A seller's fee comes out of what he is paid."""
-    return notional if fees is None else Money(notional + fees.worst_fee(notional))
+    return Money(notional + fees.worst_fee(notional))
 
 
 def _day_end_ns(instrument: Instrument, now_ns: int) -> int:

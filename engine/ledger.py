@@ -15,6 +15,7 @@ import msgspec
 from engine.events import BalanceAdjusted, Event, Trade
 from engine.ledger_events import CreditLineSet, FundsTransferred, WithdrawalSettled
 from engine.order import Side
+from engine.trade_events import TradeBusted, TradeCorrected
 from engine.units import AccountId, AssetId, Money
 
 EXTERNAL: Final = AccountId(0)
@@ -128,11 +129,16 @@ class Ledger:
         """Whether a transfer of that name has been made on the account."""
         return (account_id, reference) in self._references
 
-    def book(self, event: BalanceAdjusted | FundsTransferred | WithdrawalSettled) -> None:
-        """Let money come, go or change hands. The caller has checked that it is there."""
+    def post(self, event: Event) -> None:
+        """Move what the event says. The caller has checked that it is there."""
         for posting in postings_of(event):
-            balance = self.get_balance(posting.account_id, posting.asset_id)
-            balance.balance = Money(balance.balance + posting.amount)
+            if posting.account_id != CLEARING:  # It is flat again after the other side.
+                balance = self.get_balance(posting.account_id, posting.asset_id)
+                balance.balance = Money(balance.balance + posting.amount)
+
+    def book(self, event: BalanceAdjusted | FundsTransferred | WithdrawalSettled) -> None:
+        """Let money come, go or change hands, and remember the client's name for that."""
+        self.post(event)
         assert self.get_balance(event.account_id, event.asset_id).balance == event.balance
         self._references[(event.account_id, event.reference)] = None
 
@@ -207,7 +213,20 @@ def postings_of(event: Event) -> tuple[Posting, ...]:
     """Return what the event moved, () for an event that moves no money. Sums to zero per asset."""
     match event:
         case Trade():
-            return _trade_postings(event)
+            after = _settlement(event.order.side, event.base_amount, event.notional, event.fee)
+            return _settlement_postings(event, after, _Settlement())
+        case TradeBusted():
+            before = _settlement(event.order.side, event.base_amount, event.notional, event.fee)
+            return _settlement_postings(event, _Settlement(), before)
+        case TradeCorrected():
+            side = event.order.side
+            return _settlement_postings(
+                event,
+                _settlement(side, event.base_amount, event.notional, event.fee),
+                _settlement(
+                    side, event.former_base_amount, event.former_notional, event.former_fee
+                ),
+            )
         case BalanceAdjusted():
             return (
                 Posting(event.account_id, event.asset_id, event.amount),
@@ -227,21 +246,36 @@ def postings_of(event: Event) -> tuple[Posting, ...]:
             return ()
 
 
-def _trade_postings(trade: Trade) -> tuple[Posting, ...]:
-    account_id = trade.order.account_id
-    sign = 1 if trade.order.side is BUY else -1
-    base = Money(sign * trade.base_amount)
-    quote = Money(-sign * trade.notional)
+class _Settlement(NamedTuple):
+    """What one side of a match gets of the base asset and of the quote asset, and what it pays."""
+
+    base: int = 0
+    quote: int = 0
+    fee: int = 0
+
+
+def _settlement(side: Side, base_amount: int, notional: int, fee: int) -> _Settlement:
+    sign = 1 if side is BUY else -1
+    return _Settlement(sign * base_amount, -sign * notional, fee)
+
+
+def _settlement_postings(
+    event: Trade | TradeBusted | TradeCorrected, after: _Settlement, before: _Settlement
+) -> tuple[Posting, ...]:
+    account_id = event.order.account_id
+    base, quote = Money(after.base - before.base), Money(after.quote - before.quote)
+    fee = Money(after.fee - before.fee)
     postings = (
-        Posting(account_id, trade.base_asset_id, base),
-        Posting(CLEARING, trade.base_asset_id, Money(-base)),
-        Posting(account_id, trade.quote_asset_id, quote),
-        Posting(CLEARING, trade.quote_asset_id, Money(-quote)),
+        Posting(account_id, event.base_asset_id, base),
+        Posting(CLEARING, event.base_asset_id, Money(-base)),
+        Posting(account_id, event.quote_asset_id, quote),
+        Posting(CLEARING, event.quote_asset_id, Money(-quote)),
     )
-    if not trade.fee:
+    if not fee:
         return postings
+    # Fees are charged in the quote asset.
     return (
         *postings,
-        Posting(account_id, trade.fee_asset_id, Money(-trade.fee)),
-        Posting(FEES, trade.fee_asset_id, trade.fee),
+        Posting(account_id, event.quote_asset_id, Money(-fee)),
+        Posting(FEES, event.quote_asset_id, fee),
     )

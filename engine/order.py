@@ -110,6 +110,28 @@ class OrderView(msgspec.Struct, frozen=True, array_like=True):
     user_id: UserId = UserId(0)
 
 
+def without_fill(view: OrderView, qty: Qty, notional: Money) -> OrderView:
+    """Return the order without `qty` of what was filled. What was open of it stays open, no more.
+
+    One that is open gets smaller. One that had ended filled has ended with something not filled.
+    """
+    cum_qty = Qty(view.cum_qty - qty)
+    status = view.ord_status
+    order_qty = view.order_qty
+    if view.leaves_qty:
+        order_qty = Qty(order_qty - qty)
+        status = PARTIALLY_FILLED if cum_qty else OrdStatus.NEW
+    elif status is FILLED and qty:
+        status = OrdStatus.CANCELED
+    return msgspec.structs.replace(
+        view,
+        order_qty=order_qty,
+        cum_qty=cum_qty,
+        cum_notional=Money(view.cum_notional - notional),
+        ord_status=status,
+    )
+
+
 @dataclass(slots=True, eq=False)
 class Order:
     """A live order, or one that ended a short while ago.

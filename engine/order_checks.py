@@ -225,7 +225,7 @@ class OrderChecks:
             notional = self._reach(command, command.order_qty, guard).notional
         if command.side is BUY:
             fees = self._floor.fees.find(command.account_id, command.instrument_id)
-            needed = with_fee(notional, fees)
+            needed = notional if fees is None else with_fee(notional, fees)
         else:
             needed = instrument.base_amount(command.order_qty)
         asset_id = paid_asset(command.side, instrument)
@@ -243,7 +243,9 @@ class OrderChecks:
             fees = order.fees
             if not is_only_smaller(order, amended.order_qty, amended.price):
                 fees = self._floor.fees.find(order.account_id, order.instrument_id)
-            needed = with_fee(instrument.notional(amended.price, open_qty), fees)
+            needed = instrument.notional(amended.price, open_qty)
+            if fees is not None:
+                needed = with_fee(needed, fees)
         asset_id = paid_asset(order.side, instrument)
         available = self._floor.ledger.get_balance(order.account_id, asset_id).available
         return Funding(notional, needed, Money(available + order.held))

@@ -97,6 +97,7 @@ class RejectReason(Enum):
     # Funds.
     INSUFFICIENT_BALANCE = 801
     CREDIT_IN_USE = 821
+    TRADE_NOT_COVERED = 822
     # The book.
     POST_ONLY_WOULD_TRADE = 901
     SELF_TRADE = 902
@@ -104,6 +105,9 @@ class RejectReason(Enum):
     UNKNOWN_ORDER = 1001
     TOO_LATE_TO_CANCEL = 1002
     ORIG_CLORDID_REPLACED = 1003
+    # Trades that have happened.
+    TRADE_UNKNOWN = 1011
+    TRADE_BUSTED = 1012
 
 
 class CancelReason(Enum):

@@ -110,9 +110,12 @@ ORD_REJ_CODES: Final[dict[RejectReason, OrdRejCode]] = {
     RejectReason.NOT_TIGHTER: OTHER,
     RejectReason.INSUFFICIENT_BALANCE: CREDIT,
     RejectReason.CREDIT_IN_USE: OTHER,
+    RejectReason.TRADE_NOT_COVERED: OTHER,
     RejectReason.POST_ONLY_WOULD_TRADE: OTHER,
     RejectReason.SELF_TRADE: OTHER,
     RejectReason.UNKNOWN_ORDER: OTHER,
     RejectReason.TOO_LATE_TO_CANCEL: OTHER,
     RejectReason.ORIG_CLORDID_REPLACED: OTHER,
+    RejectReason.TRADE_UNKNOWN: OTHER,
+    RejectReason.TRADE_BUSTED: OTHER,
 }

@@ -25,6 +25,7 @@ from engine.order import OrderTerms, OrdStatus
 from engine.reasons import CancelReason
 from engine.reference import Reference
 from engine.reject_codes import ORD_REJ_CODES
+from engine.trade_events import TradeBusted, TradeCorrected
 from engine.units import format_fixed
 
 NO_ORDER_ID: Final = "NONE"
@@ -42,6 +43,8 @@ EXEC_TYPES: Final[dict[type[ExecutionEvent], str]] = {
     OrderReplaced: "5",
     OrderRestated: "D",
     Trade: "F",
+    TradeBusted: "H",
+    TradeCorrected: "G",
     OrderStatusReported: "I",
 }
 
@@ -84,8 +87,9 @@ class Report:
 
     Numbers are decimal text in the instrument's decimals. None is a field that does not apply.
     `reason` is the code of a refusal or of a cancel, `trade_id` is the same on both sides. `fee` is
-    what the fill cost in `fee_asset`, with a minus what it earned.
-    `expires_at_ns` is ExpireTime(126), which each door writes in its own form.
+    what the fill cost in `fee_asset`, with a minus what it earned. `exec_ref_id` is the report of
+    the fill that was undone or corrected. `expires_at_ns` is ExpireTime(126), which each door
+    writes in its own form.
     """
 
     exec_id: str
@@ -108,6 +112,7 @@ class Report:
     last_px: str | None = None
     trade_id: str | None = None
     last_liquidity_ind: str | None = None
+    exec_ref_id: str | None = None
     fee: str | None = None
     fee_asset: str | None = None
     ord_rej_reason: str | None = None
@@ -155,15 +160,8 @@ def make_report(event: ExecutionEvent, exec_id: str, reference: Reference) -> Re
             _add_reject(report, event, instrument)
         case OrderCanceled():
             _add_cancel(report, event)
-        case Trade():
-            report.last_qty = format_qty(event.qty)
-            report.last_px = format_price(event.price)
-            report.trade_id = str(event.trade_id)
-            report.last_liquidity_ind = _liquidity_of(event)
-            fee_asset = reference.assets.get(event.fee_asset_id)
-            if fee_asset is not None:
-                report.fee = format_fixed(event.fee, fee_asset.decimals)
-                report.fee_asset = fee_asset.symbol
+        case Trade() | TradeBusted() | TradeCorrected():
+            _add_fill(report, event, instrument, reference)
         case OrderRestated():
             report.exec_restatement_reason = PARTIAL_DECLINE
             report.reason = event.reason.name
@@ -198,6 +196,28 @@ def _add_reject(report: Report, event: OrderRejected, instrument: Instrument | N
         scope=event.scope,
         detail=event.detail,
     )
+
+
+def _add_fill(
+    report: Report,
+    event: Trade | TradeBusted | TradeCorrected,
+    instrument: Instrument | None,
+    reference: Reference,
+) -> None:
+    assert instrument is not None
+    report.last_qty = instrument.format_qty(event.qty)
+    report.last_px = instrument.format_price(event.price)
+    report.trade_id = str(event.trade_id)
+    if isinstance(event, Trade):
+        report.last_liquidity_ind = _liquidity_of(event)
+        fee_asset = reference.assets.get(event.fee_asset_id)
+    else:
+        report.exec_ref_id = f"{event.trade_seq}.{event.event_index}"
+        report.text = event.reason or None
+        fee_asset = reference.assets[event.quote_asset_id] if event.fee else None
+    if fee_asset is not None:
+        report.fee = format_fixed(event.fee, fee_asset.decimals)
+        report.fee_asset = fee_asset.symbol
 
 
 def _liquidity_of(trade: Trade) -> str:

@@ -12,12 +12,13 @@ from engine.instrument import Account, Asset, Instrument, InstrumentDefinition, 
 from engine.kill_switches import PulledSwitch
 from engine.ledger import VENUE_ACCOUNTS, Withdrawal
 from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
-from engine.order import Order, OrderView, Side
+from engine.order import Order, OrderView, OrdStatus, Side
 from engine.order_memory import FormerName
 from engine.presence import Attendance
 from engine.self_trade import SelfTradeDefault
 from engine.status_reports import StatusRequest
 from engine.sweeper import Sweep
+from engine.trade_amendments import AmendedTrade
 from engine.trading_state import MarketState
 from engine.units import AccountId, AssetId, InstrumentId, Money, SessionId, TradeId
 
@@ -111,6 +112,7 @@ class ExchangeState(msgspec.Struct, frozen=True, array_like=True):
     withdrawals: list[Withdrawal] = []
     markets: list[MarketState] = []
     gate: GateState = GateState()
+    amended_trades: list[AmendedTrade] = []
 
 
 def make_instruments(state: ExchangeState) -> dict[InstrumentId, Instrument]:
@@ -154,7 +156,9 @@ def _wrong_holds(state: ExchangeState) -> list[str]:
         instrument = instruments[order.instrument_id]
         assert order.price is not None
         if order.side is Side.BUY:
-            amount = with_fee(instrument.notional(order.price, order.leaves_qty), item.fees)
+            amount = instrument.notional(order.price, order.leaves_qty)
+            if item.fees is not None:
+                amount = with_fee(amount, item.fees)
             needed[(order.account_id, instrument.quote.asset_id)] += amount
         else:
             amount = instrument.base_amount(order.leaves_qty)
@@ -191,6 +195,12 @@ def _wrong_orders(state: ExchangeState) -> list[str]:
         f"ended order {item.order.order_id} still has LeavesQty or a hold"
         for item in state.closed_orders
         if item.order.leaves_qty or item.held
+    )
+    faults.extend(
+        f"order {item.order.order_id} counts as filled with {item.order.cum_qty} of "
+        f"{item.order.order_qty}"
+        for item in state.closed_orders
+        if item.order.ord_status is OrdStatus.FILLED and item.order.cum_qty != item.order.order_qty
     )
     return faults
 

@@ -11,7 +11,8 @@ class ExecutionReportView(BaseModel):
 
     exec_id: str = Field(description="ExecID(17), the same as over FIX", examples=["1042.1"])
     exec_type: str = Field(
-        description="ExecType(150): 0 new, F trade, 4 canceled, C expired, 8 rejected, I status"
+        description="ExecType(150): 0 new, F trade, 4 canceled, C expired, 8 rejected, I status, "
+        "H trade undone, G trade corrected"
     )
     ord_status: str = Field(
         description="OrdStatus(39): 0 new, 1 partly filled, 2 filled, 4 canceled, 8 rejected, "
@@ -35,6 +36,9 @@ class ExecutionReportView(BaseModel):
     trade_id: str | None = Field(description="SecondaryExecID(527), the same on both sides")
     last_liquidity_ind: str | None = Field(
         description="LastLiquidityInd(851): 1 added liquidity, 2 removed it"
+    )
+    exec_ref_id: str | None = Field(
+        description="ExecRefID(19): the fill that was undone or corrected"
     )
     fee: str | None = Field(
         description="MiscFeeAmt(137): what the fill cost, below 0 what it earned",

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from engine.events import Event, ExecutionEvent, recipients
+from engine.events import Event, ExecutionEvent, Trade, recipients
 from engine.runtime.codec import Record
 from engine.runtime.journal import (
     Segment,
@@ -22,7 +22,8 @@ from engine.runtime.journal import (
     read_records,
     read_segment,
 )
-from engine.units import AccountId, SessionId
+from engine.trade_commands import BookedTrade, TradeSide
+from engine.units import AccountId, SessionId, TradeId
 
 INDEX_SUFFIX: Final = ".idx"
 
@@ -56,6 +57,28 @@ class SessionEvent(NamedTuple):
     position: Position
     happened_at_ns: int
     event: Event
+
+
+def find_trade(record: Record, trade_id: TradeId) -> BookedTrade | None:
+    """Return what a record tells of a trade, None when there is no such trade in it."""
+    sides = [
+        (index, event)
+        for index, event in enumerate(record.events())
+        if isinstance(event, Trade) and event.trade_id == trade_id
+    ]
+    if not sides:
+        return None
+    aggressor, resting = (TradeSide(event.order, index, event.fee) for index, event in sides)
+    event = sides[0][1]
+    return BookedTrade(
+        trade_id=trade_id,
+        trade_seq=record.seq,
+        instrument_id=event.order.instrument_id,
+        qty=event.qty,
+        price=event.price,
+        aggressor=aggressor,
+        resting=resting,
+    )
 
 
 class AccountEvent(NamedTuple):

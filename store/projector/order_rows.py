@@ -25,6 +25,7 @@ from engine.instrument import Instrument
 from engine.order import OrderTerms, OrderView
 from engine.reference import Reference
 from engine.report import ORD_STATUS_TEXT, Report, make_report
+from engine.trade_events import TradeBusted, TradeCorrected
 from engine.units import Seq
 from store.projector.rows import OrderRow, Row
 from store.projector.times import format_time
@@ -39,6 +40,8 @@ KINDS: Final[dict[type[OrderEvent], str]] = {
     OrderReplaced: "replaced",
     OrderRestated: "restated",
     CancelRejected: "cancel_rejected",
+    TradeBusted: "trade_busted",
+    TradeCorrected: "trade_corrected",
 }
 
 

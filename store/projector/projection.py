@@ -62,6 +62,7 @@ from engine.request_events import (
     OrderStatusRefused,
 )
 from engine.runtime.codec import Record
+from engine.trade_events import TradeBusted, TradeCorrected
 from engine.units import AccountId, AssetId, Money, format_fixed
 from store.projector.order_rows import (
     Place,
@@ -76,8 +77,17 @@ VERSION: Final = 1
 """Of what rows say. A read model of another version is built anew from the journal's beginning."""
 
 Balances = dict[tuple[AccountId, AssetId], Money]
-MoneyEvent = Trade | BalanceAdjusted | WithdrawalSettled | FundsTransferred
+SettledEvent = Trade | TradeBusted | TradeCorrected
+MoneyEvent = SettledEvent | BalanceAdjusted | WithdrawalSettled | FundsTransferred
 
+BOOKING_KINDS: Final[dict[type[MoneyEvent], str]] = {
+    Trade: "trade",
+    TradeBusted: "bust",
+    TradeCorrected: "correction",
+    BalanceAdjusted: "adjustment",
+    WithdrawalSettled: "withdrawal",
+    FundsTransferred: "transfer",
+}
 # Those of the exchange of base for quote; what follows them is the fee.
 EXCHANGE_POSTINGS: Final = 4
 FEE: Final = "fee"
@@ -144,13 +154,14 @@ class Projection:
             case CancelRejected():
                 row = make_cancel_reject_row(place, event, self._reference)
                 self.batch.order_events.append(row)
-            case BalanceAdjusted():
-                self._book(place, event, Booking("adjustment", event.reference))
-            case WithdrawalSettled():
-                # One that was not paid out moves nothing.
-                self._book(place, event, Booking("withdrawal", event.reference))
-            case FundsTransferred():
-                self._book(place, event, Booking("transfer", event.reference))
+            case TradeBusted() | TradeCorrected():
+                # The trade's own row stays: it tells what happened then.
+                self._note_order(place, event)
+                kind = BOOKING_KINDS[type(event)]
+                self._book(place, event, Booking(kind, str(event.trade_id), event.order.order_id))
+            case BalanceAdjusted() | WithdrawalSettled() | FundsTransferred():
+                # A withdrawal that was not paid out moves nothing.
+                self._book(place, event, Booking(BOOKING_KINDS[type(event)], event.reference))
             case AssetDefined() | InstrumentDefined() | AccountOpened():
                 self._learn(event)
             case (
@@ -206,7 +217,7 @@ class Projection:
         | OrderExpired
         | OrderReplaced
         | OrderRestated
-        | Trade,
+        | SettledEvent,
     ) -> None:
         row, report = make_event_row(place, event, self._reference)
         self.batch.order_events.append(row)
@@ -218,7 +229,7 @@ class Projection:
 
     def _note_trade(self, place: Place, trade: Trade) -> None:
         self._note_order(place, trade)
-        booking = Booking("trade", str(trade.trade_id), trade.order.order_id)
+        booking = Booking(BOOKING_KINDS[Trade], str(trade.trade_id), trade.order.order_id)
         self._book(place, trade, booking)
         first = self._first_side
         if first is None:
@@ -259,7 +270,7 @@ class Projection:
             key = (posting.account_id, posting.asset_id)
             balance = Money(self._balances.get(key, 0) + posting.amount)
             self._balances[key] = balance
-            is_fee = isinstance(event, Trade) and posting_index >= EXCHANGE_POSTINGS
+            is_fee = isinstance(event, SettledEvent) and posting_index >= EXCHANGE_POSTINGS
             asset = self._reference.assets[posting.asset_id]
             balance_text = format_fixed(balance, asset.decimals)
             self.batch.balances[key] = (*key, asset.symbol, balance_text, place.seq)

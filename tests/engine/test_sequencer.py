@@ -177,7 +177,7 @@ def test_replay_refuses_other_rules() -> None:
 
 
 GOLDEN = Path(__file__).parent / "golden" / "rules-1"
-GOLDEN_STATE = "fb893176be3177dfc121e8d146f24247b66ae77abd6c31248baee5b11f12b0de"
+GOLDEN_STATE = "02b228433db40685e69991300180317c1274403fa7e8f16e305c22165bf6d490"
 
 
 def golden_commands() -> list[Command]:

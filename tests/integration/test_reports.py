@@ -82,6 +82,8 @@ def as_rest_has_it(fields: Fields) -> dict[str, Any]:
 def same_time(report: dict[str, Any]) -> dict[str, Any]:
     """Return a report of REST's with FIX 4.4's time, and without what FIX has in Text."""
     report = dict(report)
+    for name in ("fee", "fee_asset", "exec_ref_id"):  # Trades cost nothing here, and stay.
+        assert report.pop(name) is None
     reason = report.pop("reason")
     assert reason in (None, "REQUESTED") or report["text"].startswith(f"{reason}: ")
     since_1970 = datetime.fromisoformat(report["transact_time"]) - datetime(1970, 1, 1, tzinfo=UTC)

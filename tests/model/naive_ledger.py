@@ -4,7 +4,8 @@ It is told which orders came, traded and went, and works out by itself what that
 code with the engine.
 """
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 OUTSIDE = 0
@@ -22,6 +23,24 @@ class NaiveHold:
     price: int | None
     open_qty: int
     rates: Rates
+
+
+@dataclass(frozen=True)
+class NaiveSide:
+    """One side of a trade, as it was settled."""
+
+    account_id: int
+    is_buy: bool
+    fee: int
+
+
+@dataclass(frozen=True)
+class NaiveTrade:
+    """A trade as it stands: aggressor first. One that was undone has no quantity."""
+
+    qty: int
+    price: int
+    sides: tuple[NaiveSide, NaiveSide]
 
 
 @dataclass(frozen=True)
@@ -90,6 +109,45 @@ class NaiveLedger:
             return order.open_qty * self._base_factor
         value = order.price * order.open_qty * self._notional_factor
         return value + share(value, max(0, *order.rates))
+
+    def settlement(self, trade: NaiveTrade) -> list[tuple[int, str, int]]:
+        """Return what the trade moves."""
+        value = trade.price * trade.qty * self._notional_factor
+        base = trade.qty * self._base_factor
+        moves = []
+        for side in trade.sides:
+            sign = 1 if side.is_buy else -1
+            moves += [
+                (side.account_id, "quote", -sign * value - side.fee),
+                (side.account_id, "base", sign * base),
+                (VENUE, "quote", side.fee),
+            ]
+        return moves
+
+    def change(self, trade: NaiveTrade, qty: int, price: int) -> NaiveTrade:
+        """Return the trade at other figures, its fees in proportion to its value."""
+        ratio = Fraction(qty * price, trade.qty * trade.price)
+        first, second = trade.sides
+        return NaiveTrade(
+            qty,
+            price,
+            (
+                replace(first, fee=int(first.fee * ratio)),
+                replace(second, fee=int(second.fee * ratio)),
+            ),
+        )
+
+    def shortages(self, moves: list[tuple[int, str, int]]) -> dict[tuple[int, str], int]:
+        """Return which accounts would have less available than nothing, and by how much."""
+        after: Counter[tuple[int, str]] = Counter()
+        for account_id, asset, amount in moves:
+            if account_id != VENUE:
+                after[(account_id, asset)] += amount
+        return {
+            key: -(self.available(*key) + amount)
+            for key, amount in after.items()
+            if self.available(*key) + amount < 0
+        }
 
     def fill(self, order_id: int, qty: int, price: int, *, is_resting: bool) -> int:
         """Settle one side of a trade. Returns the fee."""

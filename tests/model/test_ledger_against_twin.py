@@ -1,6 +1,7 @@
 """Random money: the ledger and its slow twin must agree on every balance, hold and fee."""
 
 from collections import Counter
+from dataclasses import replace
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from engine.events import (
     OrderReplaced,
     Trade,
 )
-from engine.exchange import Exchange
+from engine.exchange import RULES_VERSION, Exchange
 from engine.fee_rates import FeeRates
 from engine.instrument import Account
 from engine.ledger import CLEARING, postings_of
@@ -40,7 +41,11 @@ from engine.ledger_events import (
 from engine.limits import RiskLimits
 from engine.order import Side, TimeInForce
 from engine.reasons import RejectReason
-from engine.units import AccountId, FirmId, Money, Qty
+from engine.runtime.codec import Record, encode_events
+from engine.runtime.feed import find_trade
+from engine.trade_commands import BookedTrade, BustTrade, CorrectTrade, TradeCommand
+from engine.trade_events import TradeBusted, TradeCorrected
+from engine.units import AccountId, FirmId, Money, Price, Qty, Seq
 from risk.pre_trade import PreTradeGate
 from tests.exchange_desk import (
     ALICE,
@@ -52,7 +57,15 @@ from tests.exchange_desk import (
     USD,
     Desk,
 )
-from tests.model.naive_ledger import OUTSIDE, VENUE, NaiveHold, NaiveLedger, NaivePayout
+from tests.model.naive_ledger import (
+    OUTSIDE,
+    VENUE,
+    NaiveHold,
+    NaiveLedger,
+    NaivePayout,
+    NaiveSide,
+    NaiveTrade,
+)
 
 ALICE_2 = AccountId(3)
 FIRMS: dict[int, int] = {ALICE: 1, ALICE_2: 1, BOB: 2}
@@ -83,6 +96,7 @@ class LedgerAgainstTwin(RuleBasedStateMachine):
                 self.posted[(account_id, asset_id)] += FUNDS[asset_id]
                 self.posted[(OUTSIDE, asset_id)] -= FUNDS[asset_id]
         self.names: dict[int, str] = {}
+        self.trades: dict[int, tuple[BookedTrade, NaiveTrade]] = {}
         self.count = 0
 
     def note(self, events: list[Event]) -> None:
@@ -116,6 +130,23 @@ class LedgerAgainstTwin(RuleBasedStateMachine):
                     self.names[order.order_id] = order.cl_ord_id
                 case OrderCanceled(order):
                     del self.twin.orders[order.order_id]
+        self.note_trades(events)
+
+    def note_trades(self, events: list[Event]) -> None:
+        """Keep the trades, as the journal would."""
+        record = Record(
+            Seq(self.desk.seq), self.desk.now_ns, RULES_VERSION, 0, b"", encode_events(events)
+        )
+        for event in events:
+            if isinstance(event, Trade) and not event.is_resting:
+                booked = find_trade(record, event.trade_id)
+                assert booked is not None
+                taker, maker = (
+                    NaiveSide(side.order.account_id, side.order.side is Side.BUY, side.fee)
+                    for side in (booked.aggressor, booked.resting)
+                )
+                trade = NaiveTrade(event.qty, event.price, (taker, maker))
+                self.trades[event.trade_id] = (booked, trade)
 
     @rule(
         account_id=ACCOUNTS,
@@ -226,6 +257,49 @@ class LedgerAgainstTwin(RuleBasedStateMachine):
         if isinstance(event, CreditLineSet):
             self.twin.credit[(account_id, asset)] = limit
 
+    @rule(data=st.data(), is_forced=st.booleans(), is_correction=st.booleans())
+    def amend_trade(self, data: st.DataObject, is_forced: bool, is_correction: bool) -> None:
+        if not self.trades:
+            return
+        trade_id = data.draw(st.sampled_from(sorted(self.trades)))
+        booked, trade = self.trades[trade_id]
+        command: TradeCommand = BustTrade(booked, "x", "carol", is_forced)
+        qty, price = data.draw(st.integers(0, booked.qty)), data.draw(st.integers(90, 110))
+        if is_correction:
+            command = CorrectTrade(booked, Qty(qty), Price(price), "x", "carol", is_forced)
+        events = self.desk.apply(command)
+        if not trade.qty:
+            assert events == [CommandRefused(RejectReason.TRADE_BUSTED, actual=trade_id)]
+            return
+        after = NaiveTrade(0, 0, (replace(trade.sides[0], fee=0), replace(trade.sides[1], fee=0)))
+        if is_correction:
+            if not 0 < qty <= trade.qty or (qty, price) == (trade.qty, trade.price):
+                assert isinstance(events[0], CommandRefused)
+                return
+            after = self.twin.change(trade, qty, price)
+        undone = [(who, asset, -amount) for who, asset, amount in self.twin.settlement(trade)]
+        moves = undone + self.twin.settlement(after)
+        short = self.twin.shortages(moves)
+        if short and not is_forced:
+            (refused,) = events
+            assert isinstance(refused, CommandRefused)
+            assert refused.reason is RejectReason.TRADE_NOT_COVERED
+            return
+        lines = [event for event in events if isinstance(event, CreditLineSet)]
+        for key, amount in short.items():
+            self.twin.credit[key] = self.twin.credit.get(key, 0) + amount
+        assert {(line.account_id, line.asset_id, line.limit) for line in lines} == {
+            (who, ASSET_IDS[asset], self.twin.credit[(who, asset)]) for who, asset in short
+        }
+        self.twin.moves += moves
+        self.trades[trade_id] = (booked, after)
+        sides = [event for event in events if isinstance(event, TradeBusted | TradeCorrected)]
+        assert len(sides) == 2
+        for event in sides:
+            hold = self.twin.orders.get(event.order.order_id)
+            assert event.order.leaves_qty == (0 if hold is None else hold.open_qty)
+        self.note(events)
+
     @rule(tier=st.integers(0, 2), rates=st.none() | st.tuples(PPM, PPM))
     def set_fees(self, tier: int, rates: tuple[int, int] | None) -> None:
         command = SetFees(BTC_USD, tier, None if rates is None else FeeRates(*rates))
@@ -263,7 +337,7 @@ class LedgerAgainstTwin(RuleBasedStateMachine):
 
 TestLedgerAgainstTwin = LedgerAgainstTwin.TestCase
 TestLedgerAgainstTwin.settings = settings(
-    max_examples=60,
+    max_examples=40,
     stateful_step_count=60,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -1,6 +1,7 @@
 """An exchange that was put back from its state goes on like the one the state was taken of."""
 
 import random
+from itertools import chain
 
 import msgspec
 from hypothesis import given, settings
@@ -32,6 +33,7 @@ from engine.commands import (
     SetTradingState,
 )
 from engine.controls import Level
+from engine.events import Event, Trade
 from engine.exchange import Exchange
 from engine.fee_rates import FEE_PPM_MAX, FeeRates
 from engine.instrument import Account, Asset, InstrumentDefinition
@@ -51,6 +53,7 @@ from engine.runtime.codec import encode_events
 from engine.runtime.replay import hash_state
 from engine.scope import Scope
 from engine.state import ExchangeState, find_faults
+from engine.trade_commands import BookedTrade, BustTrade, CorrectTrade, TradeSide
 from engine.trading_state import TradingState
 from engine.units import (
     AccountId,
@@ -79,6 +82,33 @@ class Scribbler:
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self._msg_seq_num = 0
+        self._trades: list[BookedTrade] = []
+
+    def note(self, seq: int, events: list[Event]) -> None:
+        """Take in what came of the last command: its trades can be undone."""
+        trades = [(index, event) for index, event in enumerate(events) if isinstance(event, Trade)]
+        for (index, taker), (_, maker) in zip(trades[::2], trades[1::2], strict=True):
+            self._trades.append(
+                BookedTrade(
+                    taker.trade_id,
+                    seq,
+                    taker.order.instrument_id,
+                    taker.qty,
+                    taker.price,
+                    TradeSide(taker.order, index, taker.fee),
+                    TradeSide(maker.order, index + 1, maker.fee),
+                )
+            )
+
+    def _amend_trade(self) -> Command:
+        rng = self._rng
+        if not self._trades:
+            return AdvanceTime()
+        trade, is_forced = rng.choice(self._trades), rng.random() < 0.3
+        if rng.random() < 0.5:
+            return BustTrade(trade, "mistake", "carol", is_forced)
+        qty, price = Qty(rng.randint(0, trade.qty)), Price(rng.randint(90, 110))
+        return CorrectTrade(trade, qty, price, "mistake", "carol", is_forced)
 
     def command(self) -> Command:
         """Return the next command."""
@@ -107,6 +137,7 @@ class Scribbler:
                 self._request(),
                 self._trading_state(),
                 self._trading_state(),
+                self._amend_trade(),
             ]
             return rng.choice(rare)
         if pick < 0.89:
@@ -358,7 +389,7 @@ def test_restored_exchange_decides_alike(seed: int, cut: int) -> None:
     exchange = Exchange(PreTradeGate())
     copy: Exchange | None = None
     now_ns = START_NS
-    commands = [*opening(rng), *(scribbler.command() for _ in range(COMMANDS_MAX))]
+    commands = chain(opening(rng), (scribbler.command() for _ in range(COMMANDS_MAX)))
     for seq, command in enumerate(commands, start=1):
         now_ns += rng.choice([1, 10**9, CLOSED_AGE_MAX_NS // 12])
         if seq == cut:
@@ -368,6 +399,7 @@ def test_restored_exchange_decides_alike(seed: int, cut: int) -> None:
             assert copy.session_events() == exchange.session_events()
             assert copy.reference.events() == exchange.reference.events()
         events = exchange.apply(Seq(seq), now_ns, command)
+        scribbler.note(seq, events)
         if copy is not None:
             assert encode_events(copy.apply(Seq(seq), now_ns, command)) == encode_events(events)
     assert find_faults(exchange.state()) == []

@@ -8,7 +8,9 @@ from engine.fee_rates import FeeRates
 from engine.ledger_commands import RequestWithdrawal, SetFees, SettleWithdrawal
 from engine.order import OrderTerms, Side
 from engine.runtime.codec import Record, encode_events
-from engine.units import Money, Qty, Seq
+from engine.runtime.feed import find_trade
+from engine.trade_commands import BustTrade
+from engine.units import Money, Qty, Seq, TradeId
 from store.projector.projection import Projection, checksum_of
 from store.projector.rows import Batch, Position
 from tests.exchange_desk import ALICE, BOB, BTC_USD, START_NS, USD, Desk, new_order
@@ -96,6 +98,36 @@ def test_a_match_is_two_orders_one_trade_and_balanced_entries() -> None:
     assert batch.balances[ALICE, USD][3:] == ("9999.94997500", bid)
     assert batch.balances[-1, USD][3] == "0.00000000"  # type: ignore[index]  # No account of ours.
     assert projection.position.seq == bid
+
+
+def test_a_trade_that_is_undone_is_booked_back() -> None:
+    """The orders are what they are by then, the entries go the other way; the trade's row stays."""
+    ask, bid = SET_UP_COUNT + 1, SET_UP_COUNT + 2
+    sell = new_order(BOB, Side.SELL, 5, 10_000, cl_ord_id="ask")
+    buy = new_order(ALICE, Side.BUY, 5, 10_000, cl_ord_id="bid")
+    desk = _RecordingDesk()
+    desk.apply(sell)
+    desk.apply(buy)
+    trade = find_trade(desk.records[-1], TradeId(1))
+    assert trade is not None
+    _, batch = project([sell, buy, BustTrade(trade, "erroneous", "carol")])
+    assert len(batch.trades) == 1
+    assert [(row.order_id, row.ord_status, row.cum_qty) for row in batch.orders.values()] == [
+        (ask, "4", "0.0000"),
+        (bid, "4", "0.0000"),
+    ]
+    assert [row[3] for row in batch.order_events][-2:] == ["trade_busted", "trade_busted"]
+    entries = [(row[1], row[2], *row[4:7], *row[8:]) for row in batch.ledger_entries[-8:]]
+    assert entries == [
+        (0, 0, ALICE, "BTC", "-0.00050000", "bust", "1", bid),
+        (0, 1, -1, "BTC", "0.00050000", "bust", "1", bid),
+        (0, 2, ALICE, "USD", "0.05000000", "bust", "1", bid),
+        (0, 3, -1, "USD", "-0.05000000", "bust", "1", bid),
+        (1, 0, BOB, "BTC", "0.00050000", "bust", "1", ask),
+        (1, 1, -1, "BTC", "-0.00050000", "bust", "1", ask),
+        (1, 2, BOB, "USD", "-0.05000000", "bust", "1", ask),
+        (1, 3, -1, "USD", "0.05000000", "bust", "1", ask),
+    ]
 
 
 def test_a_refusal_keeps_what_the_engine_knows_of_it() -> None:
