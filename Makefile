@@ -2,6 +2,7 @@
 # has changed.
 PYTHON ?= python3
 SEEDS ?= 1000
+COMMANDS ?= 1000000
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -12,7 +13,7 @@ PEERS := liquibook==2.0.1 akhil4n-orderbook==0.1.1 pyorderbook==0.4.9 lightmatch
 PEERS_INSTALLED := $(foreach peer,$(PEERS),.bench/$(firstword $(subst ==, ,$(peer)))/.installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-source simulate chaos check format bench bench-peers lock clean
+.PHONY: help run demo test test-source simulate chaos replay-proof check format bench bench-peers lock clean
 
 help:  ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +34,9 @@ test-source: $(SOURCE_INSTALLED)  ## Run the suite on QuickFIX compiled from the
 
 simulate: $(INSTALLED)  ## Simulate SEEDS=1000 venues on failing disks, links and clocks.
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+replay-proof: $(INSTALLED)  ## Replay a random journal of COMMANDS=1000000 twice to the same state.
+	$(BIN)/python -m tests.model.replay_proof --commands $(COMMANDS)
 
 chaos: $(INSTALLED)  ## Inject 200 faults into a venue: nothing may be lost or doubled.
 	$(BIN)/wcx chaos

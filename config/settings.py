@@ -40,9 +40,14 @@ class Section(BaseModel):
 
 
 class EngineSettings(Section):
-    """The engine process."""
+    """The engine process.
+
+    `cl_ord_ids_max` ClOrdIDs of orders that have ended are known per account, the newest, for 24
+    hours at most. A start with another number changes it from then on, as a command in the journal.
+    """
 
     metrics_port: Port = 9102
+    cl_ord_ids_max: Annotated[int, Field(ge=1, le=10_000_000)] = 200_000
 
 
 class JournalSettings(Section):

@@ -19,8 +19,8 @@ import uvloop
 from config.lifecycle import notify_ready, serve_metrics, stop_on_signals
 from config.logs import set_up_logs
 from config.settings import Settings
-from engine.commands import SetStorageLow
-from engine.exchange import RULES_VERSION
+from engine.commands import SetClOrdIdsMax, SetStorageLow
+from engine.exchange import RULES_VERSION, Exchange
 from engine.runtime import faults
 from engine.runtime.archive import move_to_archive, plan_compaction
 from engine.runtime.client import ask_status
@@ -165,6 +165,7 @@ async def run(settings: Settings) -> int:
     watch.check()  # Before the door opens: on a full disk not even the first order is taken.
     watching = asyncio.create_task(watch.run())
     await server.start(settings.engine_socket)
+    bound_names(exchange, server, metrics, settings.engine.cl_ord_ids_max)
     faults.reach("recovery.serving")
     endpoint = await serve_metrics(metrics.registry, settings.engine.metrics_port)
     if not failures:
@@ -179,6 +180,17 @@ async def run(settings: Settings) -> int:
     journal.close()
     log.info("engine_stopped", last_seq=sequencer.last_seq)
     return 0
+
+
+def bound_names(
+    exchange: Exchange, server: LinkServer, metrics: EngineMetrics, cl_ord_ids_max: int
+) -> None:
+    """Let so many ClOrdIDs of ended orders be known, as a command if it is news, and measure."""
+    if exchange.cl_ord_ids_max != cl_ord_ids_max:
+        server.submit(None, SetClOrdIdsMax(cl_ord_ids_max))
+    metrics.cl_ord_id_reach_seconds.set_function(
+        lambda: exchange.name_reach_ns(time.time_ns()) / 1e9
+    )
 
 
 def _explain_failure(failure: BaseException, directory: Path) -> int:

@@ -370,6 +370,15 @@ class SetTradingState(msgspec.Struct, frozen=True, array_like=True, tag=50):
     reference_price: Price | None = None
 
 
+class SetClOrdIdsMax(msgspec.Struct, frozen=True, array_like=True, tag=92):
+    """Say how many ClOrdIDs of ended orders are known per account. Only the engine's process does.
+
+    It is a setting of the engine; being a command, it holds in a replay from where it held before.
+    """
+
+    count: int
+
+
 SessionCommand = NewOrder | CancelOrder | ReplaceOrder | RequestCommand
 """What a FIX session may send: numbered by MsgSeqNum(34) and fenced by generation and epoch."""
 
@@ -441,4 +450,5 @@ Command = (
     | GrantOverride
     | BustTrade
     | CorrectTrade
+    | SetClOrdIdsMax
 )

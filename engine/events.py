@@ -338,6 +338,12 @@ class TradingStateChanged(msgspec.Struct, frozen=True, array_like=True, tag=50):
     volume: Qty = Qty(0)
 
 
+class ClOrdIdsMaxSet(msgspec.Struct, frozen=True, array_like=True, tag=92):
+    """So many ClOrdIDs of ended orders are known per account from now on, the newest."""
+
+    count: int
+
+
 class KillSwitchPulled(msgspec.Struct, frozen=True, array_like=True, tag=40):
     """New orders of the scope are refused from now on; open ones are being cancelled.
 
@@ -442,6 +448,7 @@ Event = (
     | OverrideGranted
     | TradeBusted
     | TradeCorrected
+    | ClOrdIdsMaxSet
 )
 
 

@@ -31,6 +31,7 @@ from engine.commands import (
     ResetSession,
     SessionCommand,
     SetAccountThrottle,
+    SetClOrdIdsMax,
     SetInstrumentRules,
     SetLimit,
     SetReferencePrice,
@@ -45,6 +46,7 @@ from engine.events import (
     AccountOpened,
     AccountThrottleSet,
     AssetDefined,
+    ClOrdIdsMaxSet,
     CommandRefused,
     Event,
     InstrumentDefined,
@@ -141,6 +143,7 @@ class Exchange:
         exchange._fees.restore(state.fee_schedules, state.fee_tiers)
         for withdrawal in state.withdrawals:
             exchange._ledger.restore_withdrawal(withdrawal)
+        exchange._trading.memory.closed_max = state.cl_ord_ids_max
         for amended in state.amended_trades:
             exchange._trade_amendments.restore(amended)
         exchange._trading.restore(
@@ -226,8 +229,8 @@ class Exchange:
                 | SetSelfTradeMode()
             ):
                 return [self._limit(now_ns, command)]
-            case SetStorageLow():
-                return self._set_storage_low(command)
+            case SetStorageLow() | SetClOrdIdsMax():
+                return self._set_bounds(command)
             case PullKillSwitch() | LiftKillSwitch() | SetTradingMode() | SetTradingState():
                 return self._switch(seq, now_ns, command)
             case BustTrade() | CorrectTrade():
@@ -239,6 +242,15 @@ class Exchange:
     def is_storage_low(self) -> bool:
         """Whether new orders are refused for want of space on the journal's disk."""
         return self._trading.is_storage_low
+
+    @property
+    def cl_ord_ids_max(self) -> int:
+        """How many ClOrdIDs of ended orders are known per account."""
+        return self._trading.memory.closed_max
+
+    def name_reach_ns(self, now_ns: int) -> int:
+        """Return how long ClOrdIDs of ended orders are known at least."""
+        return self._trading.memory.reach_ns(now_ns)
 
     def next_timer_ns(self) -> int | None:
         """Return when `AdvanceTime` next has something to do, None when nothing waits."""
@@ -326,6 +338,7 @@ class Exchange:
             markets=[msgspec.structs.replace(book.market) for book in self._trading.books.values()],
             gate=self._gate.state(),
             amended_trades=self._trade_amendments.amended(),
+            cl_ord_ids_max=self._trading.memory.closed_max,
         )
 
     def _apply_session_command(self, seq: Seq, now_ns: int, command: SessionCommand) -> list[Event]:
@@ -423,7 +436,12 @@ class Exchange:
         self._trading.self_trade.set(command)
         return SelfTradeModeSet(scope, scope_id, command.mode)
 
-    def _set_storage_low(self, command: SetStorageLow) -> list[Event]:
+    def _set_bounds(self, command: SetStorageLow | SetClOrdIdsMax) -> list[Event]:
+        if isinstance(command, SetClOrdIdsMax):
+            if command.count < 1:
+                return [CommandRefused(RejectReason.AMOUNT_INVALID, limit=1, actual=command.count)]
+            self._trading.memory.closed_max = command.count
+            return [ClOrdIdsMaxSet(command.count)]
         if command.is_low == self._trading.is_storage_low:
             return []
         self._trading.set_storage_low(is_low=command.is_low)

@@ -46,12 +46,12 @@ class OrderMemory:
     ended names per account are kept; the oldest are forgotten first.
     """
 
-    __slots__ = ("_accounts", "_closed_max", "_orders")
+    __slots__ = ("_accounts", "_orders", "closed_max")
 
     def __init__(self, closed_max: int = CLOSED_MAX) -> None:
         self._accounts: dict[AccountId, _AccountMemory] = {}
         self._orders: dict[OrderId, Order] = {}
-        self._closed_max = closed_max
+        self.closed_max = closed_max
 
     def find_by_cl_ord_id(self, account_id: AccountId, cl_ord_id: ClOrdId) -> Order | None:
         """Return the account's order of that ClOrdID, None when the ClOrdID is free to use."""
@@ -142,11 +142,23 @@ class OrderMemory:
             if cl_ord_id != order.cl_ord_id
         ]
 
+    def reach_ns(self, now_ns: int) -> int:
+        """Return how long ended names are known at least: 24 hours, less where there are too many.
+
+        Takes time in proportion to the accounts.
+        """
+        ages = (
+            now_ns - memory.ended[0][0]
+            for memory in self._accounts.values()
+            if len(memory.ended) >= self.closed_max
+        )
+        return min([CLOSED_AGE_MAX_NS, *ages])
+
     def _end_name(self, order: Order, now_ns: int) -> None:
         memory = self._accounts[order.account_id]
         memory.ended.append((now_ns, order, order.cl_ord_id))
         oldest_ns = now_ns - CLOSED_AGE_MAX_NS
-        while len(memory.ended) > self._closed_max or memory.ended[0][0] <= oldest_ns:
+        while len(memory.ended) > self.closed_max or memory.ended[0][0] <= oldest_ns:
             _, forgotten, cl_ord_id = memory.ended.popleft()
             del memory.orders[cl_ord_id]
             if not forgotten.is_open and cl_ord_id == forgotten.cl_ord_id:

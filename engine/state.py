@@ -13,7 +13,7 @@ from engine.kill_switches import PulledSwitch
 from engine.ledger import VENUE_ACCOUNTS, Withdrawal
 from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
 from engine.order import Order, OrderView, OrdStatus, Side
-from engine.order_memory import FormerName
+from engine.order_memory import CLOSED_MAX, FormerName
 from engine.presence import Attendance
 from engine.self_trade import SelfTradeDefault
 from engine.status_reports import StatusRequest
@@ -113,6 +113,7 @@ class ExchangeState(msgspec.Struct, frozen=True, array_like=True):
     markets: list[MarketState] = []
     gate: GateState = GateState()
     amended_trades: list[AmendedTrade] = []
+    cl_ord_ids_max: int = CLOSED_MAX
 
 
 def make_instruments(state: ExchangeState) -> dict[InstrumentId, Instrument]:

@@ -53,6 +53,12 @@ class EngineMetrics:
             "1 while new orders are refused because the journal's disk is nearly full",
             registry=self.registry,
         )
+        self.cl_ord_id_reach_seconds = Gauge(
+            "fixgw_cl_ord_id_reach_seconds",
+            "How long ClOrdIDs of ended orders are known at least: a day, less where an account "
+            "has had more than engine.cl_ord_ids_max",
+            registry=self.registry,
+        )
         self.clock_steps_back = Counter(
             "fixgw_clock_steps_back_total",
             "Times at which the system clock was behind the last record",

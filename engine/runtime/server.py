@@ -26,6 +26,7 @@ from engine.commands import (
     OpenSession,
     ReleaseAllSessions,
     ReleaseSession,
+    SetClOrdIdsMax,
     SetStorageLow,
     SetTradingState,
 )
@@ -55,7 +56,7 @@ TIMER_WAIT_MAX_S: Final = 60.0  # A clock that is set is noticed within this.
 
 PEER_CREDENTIALS: Final = struct.Struct("=iII")  # pid, uid and gid: `struct ucred`.
 
-SEQUENCER_ONLY: Final = (AdvanceTime, ReleaseAllSessions, SetStorageLow)
+SEQUENCER_ONLY: Final = (AdvanceTime, ReleaseAllSessions, SetClOrdIdsMax, SetStorageLow)
 
 log = structlog.get_logger("engine.link")
 

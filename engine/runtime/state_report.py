@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from engine.instrument import Instrument
-from engine.ledger import EXTERNAL
+from engine.ledger import EXTERNAL, FEES
 from engine.order import Side
 from engine.runtime.replay import hash_state
 from engine.runtime.utc_time import format_time_ns
@@ -13,10 +13,11 @@ from engine.state import ExchangeState, OrderState, make_instruments
 from engine.units import AccountId, InstrumentId, format_fixed
 
 OUTSIDE = "(outside)"
+VENUE_FEES = "(fees)"
 
 
 class BalanceLine(msgspec.Struct, frozen=True):
-    """What an account has of an asset. The outside world, from which money comes, is firm 0."""
+    """What an account has of an asset. The outside world and the venue's fees are of firm 0."""
 
     account: str
     firm_id: int
@@ -24,6 +25,7 @@ class BalanceLine(msgspec.Struct, frozen=True):
     balance: str
     held: str
     available: str
+    credit: str
 
 
 class OrderLine(msgspec.Struct, frozen=True):
@@ -97,10 +99,18 @@ def format_report(report: StateReport) -> str:
         f"state hash    {report.state_hash}",
         "BALANCES\n"
         + _table(
-            ("account", "firm", "asset", "balance", "held", "available"),
-            "<><>>>",
+            ("account", "firm", "asset", "balance", "held", "credit", "available"),
+            "<><>>>>",
             (
-                (line.account, line.firm_id, line.asset, line.balance, line.held, line.available)
+                (
+                    line.account,
+                    line.firm_id,
+                    line.asset,
+                    line.balance,
+                    line.held,
+                    line.credit,
+                    line.available,
+                )
                 for line in report.balances
             ),
         ),
@@ -112,7 +122,10 @@ def format_report(report: StateReport) -> str:
 
 def _owners(state: ExchangeState) -> dict[AccountId, tuple[str, int]]:
     """Return each account's name and firm."""
-    owners: dict[AccountId, tuple[str, int]] = {EXTERNAL: (OUTSIDE, 0)}
+    owners: dict[AccountId, tuple[str, int]] = {
+        EXTERNAL: (OUTSIDE, 0),
+        FEES: (VENUE_FEES, 0),
+    }
     for account in state.accounts:
         owners[account.account_id] = (account.name, account.firm_id)
     return owners
@@ -126,7 +139,12 @@ def _balance_lines(state: ExchangeState) -> list[BalanceLine]:
         asset = assets[line.asset_id]
         amounts = [
             format_fixed(amount, asset.decimals)
-            for amount in (line.balance, line.held, line.balance - line.held)
+            for amount in (
+                line.balance,
+                line.held,
+                line.balance - line.held + line.credit,
+                line.credit,
+            )
         ]
         lines.append(BalanceLine(*owners[line.account_id], asset.symbol, *amounts))
     return lines

@@ -13,6 +13,7 @@ from engine.events import (
     AssetDefined,
     BalanceAdjusted,
     CancelRejected,
+    ClOrdIdsMaxSet,
     CommandRefused,
     Event,
     InstrumentDefined,
@@ -176,6 +177,7 @@ class Projection:
                 | AccountThrottleSet()
                 | SelfTradeModeSet()
                 | StorageLowSet()
+                | ClOrdIdsMaxSet()
                 | KillSwitchPulled()
                 | KillSwitchLifted()
                 | KillCompleted()

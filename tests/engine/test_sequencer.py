@@ -177,7 +177,7 @@ def test_replay_refuses_other_rules() -> None:
 
 
 GOLDEN = Path(__file__).parent / "golden" / "rules-1"
-GOLDEN_STATE = "02b228433db40685e69991300180317c1274403fa7e8f16e305c22165bf6d490"
+GOLDEN_STATE = "a12692c34ae88f938c69b549255185b8caf6c339909bd77ae5f29bc6ed196701"
 
 
 def golden_commands() -> list[Command]:

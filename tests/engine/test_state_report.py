@@ -10,12 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.fee_rates import FeeRates
+from engine.ledger_commands import SetCreditLine, SetFees
 from engine.order import Side, TimeInForce
 from engine.runtime.journal import list_segments
 from engine.runtime.recovery import find_seq_at
 from engine.runtime.state_report import format_report, report_state
 from engine.runtime.utc_time import format_time_ns, parse_time_ns
-from tests.exchange_desk import ALICE, BOB, NS_PER_S, START_NS, new_order
+from engine.units import Money
+from tests.exchange_desk import ALICE, BOB, BTC_USD, NS_PER_S, START_NS, USD, Desk, new_order
 from tests.venue_files import FilesDesk
 
 
@@ -54,13 +57,13 @@ def test_report_is_aligned_and_in_the_users_decimals(tmp_path: Path) -> None:
     )
     assert text.split("\n\n")[1:] == [
         "BALANCES\n"
-        "  account    firm  asset          balance        held        available\n"
-        "  (outside)     0  USD    -20000.00000000  0.00000000  -20000.00000000\n"
-        "  (outside)     0  BTC      -200.00000000  0.00000000    -200.00000000\n"
-        "  ALICE         1  USD      9999.99960000  0.00060000    9999.99900000\n"
-        "  ALICE         1  BTC       100.00040000  0.00000000     100.00040000\n"
-        "  BOB           2  USD     10000.00040000  0.00000000   10000.00040000\n"
-        "  BOB           2  BTC        99.99960000  0.01000000      99.98960000",
+        "  account    firm  asset          balance        held      credit        available\n"
+        "  (outside)     0  USD    -20000.00000000  0.00000000  0.00000000  -20000.00000000\n"
+        "  (outside)     0  BTC      -200.00000000  0.00000000  0.00000000    -200.00000000\n"
+        "  ALICE         1  USD      9999.99960000  0.00060000  0.00000000    9999.99900000\n"
+        "  ALICE         1  BTC       100.00040000  0.00000000  0.00000000     100.00040000\n"
+        "  BOB           2  USD     10000.00040000  0.00000000  0.00000000   10000.00040000\n"
+        "  BOB           2  BTC        99.99960000  0.01000000  0.00000000      99.98960000",
         "OPEN ORDERS\n"
         "  OrderID  account  firm  ClOrdID  symbol   side  time in force    price  OrderQty"
         "  CumQty  LeavesQty\n"
@@ -72,6 +75,20 @@ def test_report_is_aligned_and_in_the_users_decimals(tmp_path: Path) -> None:
         "  orders     qty   bid      ask     qty  orders\n"
         "       1  0.0006  1.00  1234.56  0.0100       1",
     ]
+
+
+def test_report_has_fees_and_credit() -> None:
+    """The venue's fees are nobody's; what may be used counts the credit."""
+    desk = Desk()
+    desk.apply(SetFees(BTC_USD, 0, FeeRates(0, 10_000)))
+    desk.apply(SetCreditLine(BOB, USD, Money(5 * 10**8)))
+    desk.sell(BOB, 10_000, 100_00)
+    desk.buy(ALICE, 10_000, 100_00)
+    report = report_state(desk.exchange.state(), seq=desk.seq, now_ns=desk.now_ns)
+    lines = {(line.account, line.asset): line for line in report.balances}
+    assert lines["(fees)", "USD"].balance == "1.00000000"
+    assert lines["BOB", "USD"].credit == "5.00000000"
+    assert lines["BOB", "USD"].available == "10105.00000000"
 
 
 def test_every_moment_is_found_by_its_time(tmp_path: Path) -> None:

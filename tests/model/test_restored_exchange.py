@@ -26,6 +26,7 @@ from engine.commands import (
     ReplaceOrder,
     ResetSession,
     SetAccountThrottle,
+    SetClOrdIdsMax,
     SetRiskLimits,
     SetScopeLimits,
     SetSelfTradeMode,
@@ -138,6 +139,7 @@ class Scribbler:
                 self._trading_state(),
                 self._trading_state(),
                 self._amend_trade(),
+                SetClOrdIdsMax(rng.choice([5, 50, 200_000])),
             ]
             return rng.choice(rare)
         if pick < 0.89:
