@@ -1,7 +1,9 @@
 """Settings: one file, `wcx.toml`, and for every key an environment variable that overrides it.
 
-`[fix] port` is `WCX_FIX__PORT`; the keys outside any section are `WCX_DATA_DIR` and so on. Unknown
-keys and values out of range stop the start with an error that names them.
+`[fix] port` is `WCX_FIX__PORT`; the keys outside any section are `WCX_DATA_DIR` and so on. What is
+secret can also be a file in the directory `WCX_SECRETS_DIR`, named like the variable in lower case.
+Unknown keys and values out of range stop the start with an error that names the line and what is
+allowed.
 """
 
 import hashlib
@@ -9,15 +11,18 @@ import os
 import tempfile
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
+    SecretsSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+from config.sources import Places, check_syntax, explain, find_places
 
 SETTINGS_FILE = Path(__file__).with_name("wcx.toml")
 
@@ -228,6 +233,23 @@ class Settings(BaseSettings):
     embedded: EmbeddedSettings = EmbeddedSettings()
     log: LogSettings = LogSettings()
 
+    def __init__(self, **values: Any) -> None:  # noqa: ANN401 - Pydantic checks them.
+        """Read all sources.
+
+        Raises SettingsError, which ends the process with its text unless it is caught.
+        """
+        places = self.places()
+        check_syntax(places.file)
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise explain(error, type(self), places) from None
+
+    @staticmethod
+    def places() -> Places:
+        """Return where the settings of this process stand. Raises SettingsError."""
+        return find_places(SETTINGS_FILE)
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -237,9 +259,13 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment goes before the file."""
-        path = Path(os.environ.get("WCX_CONFIG", SETTINGS_FILE))
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
+        """The environment goes before secret files, and those before the file."""
+        places = find_places(SETTINGS_FILE)
+        file_settings = TomlConfigSettingsSource(settings_cls, places.file)
+        if places.secrets_dir is None:
+            return init_settings, env_settings, file_settings
+        secrets = SecretsSettingsSource(settings_cls, places.secrets_dir)
+        return init_settings, env_settings, secrets, file_settings
 
     @property
     def journal_dir(self) -> Path:

@@ -20,6 +20,7 @@ from engine.runtime.journal import JournalDamagedError
 from fix_gateway import (
     audit_cli,
     break_glass,
+    config_cli,
     fix_cli,
     market_data_cli,
     projector_cli,
@@ -57,6 +58,7 @@ app.add_typer(user_cli.app, name="user")
 app.add_typer(audit_cli.app, name="audit")
 app.add_typer(fix_cli.app, name="fix")
 app.add_typer(projector_cli.app, name="projector")
+app.add_typer(config_cli.app, name="config")
 app.add_typer(market_data_cli.app, name="market-data")
 break_glass.add_to(app)
 
