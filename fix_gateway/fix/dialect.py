@@ -22,6 +22,7 @@ CANCEL_BROKER_OPTION: Final = "2"  # CxlRejReason(102), likewise.
 RESTATED_BROKER_OPTION: Final = "4"  # ExecRestatementReason(378), likewise.
 FIX_4_2: Final = "4.2"
 FIXT: Final = "FIXT.1.1"
+FIX_5_0_SP2: Final = "9"  # ApplVerID(1128).
 MILLISECONDS, MICROSECONDS = 3, 6
 
 Reason = TypeVar("Reason", bound=Enum)
@@ -34,8 +35,15 @@ CXL_REJ_REASONS: Final = {
 ORD_REJ_REASONS: Final = {reason: code.fix44 for reason, code in ORD_REJ_CODES.items()}
 # What FIX 5.0 SP2 and its extension packs can say more precisely than FIX 4.4.
 FINER_ORD_REJ_REASONS: Final = {reason: code.fix50 for reason, code in ORD_REJ_CODES.items()}
-FINER_CXL_REJ_REASONS: Final = {RejectReason.TICK_SIZE: "18"}
+FINER_CXL_REJ_REASONS: Final = {
+    RejectReason.TICK_SIZE: "18",
+    RejectReason.PRICE_COLLAR: "8",
+    RejectReason.PRICE_BAND: "8",
+}
+# What FIX 4.4 has words for, beyond those of `engine.report`.
+RESTATEMENT_REASONS: Final = EXEC_RESTATEMENT_REASONS | {CancelReason.CIRCUIT_BREAKER: "6"}
 FINER_RESTATEMENT_REASONS: Final = {
+    CancelReason.EXECUTION_COLLAR: "15",
     CancelReason.DISCONNECTED: "12",
     CancelReason.LOGGED_OUT: "13",
     CancelReason.SELF_TRADE: "17",
@@ -60,6 +68,8 @@ class Dialect:
     cxl_rej_reasons: Mapping[RejectReason, str]
     cxl_rej_other: str
     restatement_reasons: Mapping[CancelReason, str]
+    restatement_other: str
+    exec_types: frozenset[str]
     business_reject_reasons: frozenset[str]
 
     @property
@@ -105,6 +115,7 @@ def find_dialect(begin_string: str) -> Dialect:
     version = load_version(BEGIN_STRINGS[begin_string])
     ord_rej_other = _known(version, Tag.ORD_REJ_REASON, OTHER, BROKER_OPTION)
     cxl_rej_other = _known(version, Tag.CXL_REJ_REASON, OTHER, CANCEL_BROKER_OPTION)
+    restatement_other = _known(version, Tag.EXEC_RESTATEMENT_REASON, OTHER, RESTATED_BROKER_OPTION)
     return Dialect(
         version=version.key,
         begin_string=begin_string,
@@ -124,9 +135,11 @@ def find_dialect(begin_string: str) -> Dialect:
             version,
             Tag.EXEC_RESTATEMENT_REASON,
             FINER_RESTATEMENT_REASONS,
-            EXEC_RESTATEMENT_REASONS,
-            _known(version, Tag.EXEC_RESTATEMENT_REASON, OTHER, RESTATED_BROKER_OPTION),
+            RESTATEMENT_REASONS,
+            restatement_other,
         ),
+        restatement_other=restatement_other,
+        exec_types=frozenset(_values(version, Tag.EXEC_TYPE)),
         business_reject_reasons=frozenset(_values(version, Tag.BUSINESS_REJECT_REASON)),
     )
 

@@ -10,7 +10,7 @@ from engine.reasons import CancelReason, RejectReason
 from engine.reference import Reference
 from engine.report import NO_ORDER_ID, ORD_STATUS_TEXT, REMOVED_LIQUIDITY, Report, make_report
 from engine.runtime.feed import Position
-from fix_gateway.fix.dialect import Dialect
+from fix_gateway.fix.dialect import FIX_5_0_SP2, Dialect
 from fix_gateway.fix.fields import (
     SOH,
     BusinessRejectReason,
@@ -25,9 +25,16 @@ from fix_gateway.fix.fields import (
 from fix_gateway.fix.translate import Refusal
 
 YES, NO = "Y", "N"
+UNSUPPORTED_APPLICATION_VERSION: Final = "18"  # SessionRejectReason(373).
 TO_CANCEL_REQUEST: Final = "1"
 TO_REPLACE_REQUEST: Final = "2"
-NEW_INFORMATION, STATUS = "0", "3"  # ExecTransType(20).
+NEW_INFORMATION: Final = "0"
+# ExecTransType(20) of FIX 4.2, where later versions have an ExecType(150) of its own.
+TRANS_TYPES: Final[dict[str, str]] = {
+    ExecType.TRADE_CANCEL: "1",
+    ExecType.TRADE_CORRECT: "2",
+    ExecType.ORDER_STATUS: "3",
+}
 PARTIAL_FILL_4_2, FILL_4_2 = "1", "2"  # ExecType(150) of FIX 4.2.
 EXCHANGE_FEES: Final = "4"  # MiscFeeType(139).
 ABSOLUTE: Final = "3"  # CommType(13).
@@ -123,6 +130,10 @@ class ReportBuilder:
             extra = f"126={self._timestamps.format(report.expires_at_ns)}{SOH}"
         if report.fee is not None and report.fee_asset is not None:
             extra += self._fee(report.fee, report.fee_asset)
+        if report.exec_type == ExecType.TRIGGERED and report.exec_type not in dialect.exec_types:
+            # Before FIX 5.0 nothing says so but WorkingIndicator(636) and the text.
+            report.exec_type = ExecType.RESTATED
+            report.exec_restatement_reason = dialect.restatement_other
         if dialect.has_exec_trans_type:
             extra += self._in_4_2(report)
         elif self._has_aggressor and report.last_liquidity_ind is not None:
@@ -135,8 +146,8 @@ class ReportBuilder:
         trans_type = NEW_INFORMATION
         if report.exec_type == ExecType.TRADE:
             report.exec_type = FILL_4_2 if report.ord_status == FILLED else PARTIAL_FILL_4_2
-        elif report.exec_type == ExecType.ORDER_STATUS:
-            report.exec_type, trans_type = report.ord_status, STATUS
+        elif report.exec_type in TRANS_TYPES:
+            report.exec_type, trans_type = report.ord_status, TRANS_TYPES[report.exec_type]
         return f"20={trans_type}{SOH}"
 
     def _fee(self, fee: str, asset: str) -> str:
@@ -210,6 +221,19 @@ class ReportBuilder:
         code = self.dialect.business_reject_reason(reason)
         pairs += [(Tag.BUSINESS_REJECT_REASON, code), (Tag.TEXT, text)]
         return join_fields(pairs)
+
+    def build_version_reject(self, fields: Fields) -> str:
+        """Return the Reject(3) of a message whose ApplVerID(1128) is not spoken here."""
+        return join_fields(
+            [
+                (Tag.MSG_TYPE, MsgType.REJECT),
+                (Tag.REF_SEQ_NUM, fields[Tag.MSG_SEQ_NUM]),
+                (Tag.REF_TAG_ID, str(int(Tag.APPL_VER_ID))),
+                (Tag.REF_MSG_TYPE, printable(fields[Tag.MSG_TYPE])),
+                (Tag.SESSION_REJECT_REASON, UNSUPPORTED_APPLICATION_VERSION),
+                (Tag.TEXT, f"ApplVerID(1128) must be {FIX_5_0_SP2}, FIX 5.0 SP2"),
+            ]
+        )
 
     def _exec_trans_type(self) -> Pairs:
         if not self.dialect.has_exec_trans_type:

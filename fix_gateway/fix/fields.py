@@ -139,7 +139,10 @@ class ExecType(StrEnum):
     EXPIRED = "C"
     RESTATED = "D"
     TRADE = "F"
+    TRADE_CORRECT = "G"
+    TRADE_CANCEL = "H"
     ORDER_STATUS = "I"
+    TRIGGERED = "L"
 
 
 class BusinessRejectReason(IntEnum):

@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 
 from engine.reasons import RejectReason
+from fix_gateway.fix.dialect import FIX_5_0_SP2
 from fix_gateway.fix.execution_report import ReportBuilder
 from fix_gateway.fix.fields import (
     BusinessRejectReason,
@@ -102,6 +103,8 @@ class Intake:
             reason = BusinessRejectReason.APPLICATION_NOT_AVAILABLE
             self._refuse_business(fields, reason, ENGINE_UNAVAILABLE)
             return
+        if self._is_of_another_version(fields):
+            return
         now_ns = time.time_ns()
         outcome = self._translator.translate(fields, context, now_ns)
         if outcome is None:
@@ -116,6 +119,15 @@ class Intake:
     def give_up(self, text: str) -> None:
         """Refuse a message on which our own code failed: the client must not wait for ever."""
         self._refuse_business(parse_message(text), BusinessRejectReason.OTHER, INTERNAL_ERROR)
+
+    def _is_of_another_version(self, fields: Fields) -> bool:
+        """Reject a message that says it is not of FIX 5.0 SP2: QuickFIX has not checked it."""
+        if not self._builder.dialect.is_fixt:
+            return False
+        if fields.get(Tag.APPL_VER_ID, FIX_5_0_SP2) == FIX_5_0_SP2:
+            return False
+        self._reply(int(fields[Tag.MSG_SEQ_NUM]), self._builder.build_version_reject(fields))
+        return True
 
     def _is_in_time(self, fields: Fields, context: SessionContext) -> bool:
         """Pay for the message, or refuse it. What has gone to the engine is not paid for again."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from fix_gateway.fix.dialect import FIXT, find_dialect
+from fix_gateway.fix.dialect import FIX_5_0_SP2, FIXT, find_dialect
 from fix_gateway.fix.dictionary import BEGIN_STRINGS
 from fix_gateway.fix.fields import SOH, MsgType, Tag, UtcTimestamps, join_fields, printable
 from fix_gateway.fix.framing import Frame, build_frame, split_fields
@@ -20,7 +20,6 @@ SECRET_TAGS: Final = frozenset(
 FRAME_TAGS: Final = frozenset({8, 9, 10})
 DIGITS_MAX: Final = 18
 NO_ENCRYPTION: Final = "0"
-FIX_5_0_SP2: Final = "9"  # ApplVerID(1128).
 
 
 class SessionStatus(IntEnum):
