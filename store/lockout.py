@@ -6,6 +6,7 @@ away. It is asked at logons only and never touches who is logged on.
 """
 
 import hashlib
+import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -47,6 +48,11 @@ WAIT_MS: Final = """
 local until_ms = tonumber(redis.call('HGET', KEYS[1], 'until_ms') or '0')
 local now = redis.call('TIME')
 return math.max(0, until_ms - (now[1] * 1000 + math.floor(now[2] / 1000)))
+"""
+QUESTION_BITS: Final = 62
+USE_ONCE: Final = """
+if redis.call('SET', KEYS[1], ARGV[2], 'NX', 'PX', ARGV[1]) then return 0 end
+return redis.call('GET', KEYS[1]) == ARGV[2] and 0 or 1
 """
 
 
@@ -120,8 +126,9 @@ class Lockout:
         self._failures[key] = Failures(0, 0.0, now_s + within_s)
         if len(self._failures) > REMEMBERED_MAX:
             self._failures.popitem(last=False)
-        script = "return redis.call('SET', KEYS[1], 1, 'NX', 'PX', ARGV[1]) and 0 or 1"
-        return await self._ask(script, key, int(within_s * 1000)) == 0
+        # The driver asks again when an answer is lost: its own mark must not look like another's.
+        question = secrets.randbits(QUESTION_BITS)
+        return await self._ask(USE_ONCE, key, int(within_s * 1000), question) == 0
 
     async def close(self) -> None:
         """Hang up."""

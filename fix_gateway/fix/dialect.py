@@ -71,6 +71,7 @@ class Dialect:
     restatement_other: str
     exec_types: frozenset[str]
     business_reject_reasons: frozenset[str]
+    session_reject_reasons: frozenset[str]
 
     @property
     def is_fixt(self) -> bool:
@@ -141,6 +142,7 @@ def find_dialect(begin_string: str) -> Dialect:
         restatement_other=restatement_other,
         exec_types=frozenset(_values(version, Tag.EXEC_TYPE)),
         business_reject_reasons=frozenset(_values(version, Tag.BUSINESS_REJECT_REASON)),
+        session_reject_reasons=frozenset(_values(version, Tag.SESSION_REJECT_REASON)),
     )
 
 

@@ -111,9 +111,22 @@ class Version:
         """Return the tags that such a message may bear between header and trailer."""
         return set(self._flat(self.messages[msg_type].elements))
 
+    def group_tags(self, msg_type: str) -> dict[int, int]:
+        """Return the first field of every repeating group of such a message, by its counter."""
+        return dict(self._group_tags(self.messages[msg_type].elements))
+
     def header_tags(self) -> set[int]:
         """Return the tags of header and trailer."""
         return {*self._flat(self.header), *self._flat(self.trailer)}
+
+    def _group_tags(self, elements: Iterable[Element]) -> Iterator[tuple[int, int]]:
+        for element in elements:
+            if element.kind == "component":
+                yield from self._group_tags(self.components[element.name])
+            elif element.kind == "group":
+                entry = self.groups[element.name]
+                yield self.fields[element.name].tag, next(self._flat(entry))
+                yield from self._group_tags(entry)
 
     def _required(self, elements: Iterable[Element]) -> Iterator[int]:
         for element in elements:

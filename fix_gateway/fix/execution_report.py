@@ -10,13 +10,14 @@ from engine.reasons import CancelReason, RejectReason
 from engine.reference import Reference
 from engine.report import NO_ORDER_ID, ORD_STATUS_TEXT, REMOVED_LIQUIDITY, Report, make_report
 from engine.runtime.feed import Position
-from fix_gateway.fix.dialect import FIX_5_0_SP2, Dialect
+from fix_gateway.fix.dialect import Dialect
 from fix_gateway.fix.fields import (
     SOH,
     BusinessRejectReason,
     ExecType,
     Fields,
     MsgType,
+    SessionRejectReason,
     Tag,
     UtcTimestamps,
     join_fields,
@@ -25,7 +26,6 @@ from fix_gateway.fix.fields import (
 from fix_gateway.fix.translate import Refusal
 
 YES, NO = "Y", "N"
-UNSUPPORTED_APPLICATION_VERSION: Final = "18"  # SessionRejectReason(373).
 TO_CANCEL_REQUEST: Final = "1"
 TO_REPLACE_REQUEST: Final = "2"
 NEW_INFORMATION: Final = "0"
@@ -222,16 +222,18 @@ class ReportBuilder:
         pairs += [(Tag.BUSINESS_REJECT_REASON, code), (Tag.TEXT, text)]
         return join_fields(pairs)
 
-    def build_version_reject(self, fields: Fields) -> str:
-        """Return the Reject(3) of a message whose ApplVerID(1128) is not spoken here."""
+    def build_reject(self, fields: Fields, tag: int, reason: SessionRejectReason, text: str) -> str:
+        """Return the Reject(3) of a message that breaks the rules of its type in a field."""
+        code = str(int(reason))
+        is_known = code in self.dialect.session_reject_reasons
         return join_fields(
             [
                 (Tag.MSG_TYPE, MsgType.REJECT),
                 (Tag.REF_SEQ_NUM, fields[Tag.MSG_SEQ_NUM]),
-                (Tag.REF_TAG_ID, str(int(Tag.APPL_VER_ID))),
+                (Tag.REF_TAG_ID, str(int(tag))),
                 (Tag.REF_MSG_TYPE, printable(fields[Tag.MSG_TYPE])),
-                (Tag.SESSION_REJECT_REASON, UNSUPPORTED_APPLICATION_VERSION),
-                (Tag.TEXT, f"ApplVerID(1128) must be {FIX_5_0_SP2}, FIX 5.0 SP2"),
+                *([(Tag.SESSION_REJECT_REASON, code)] if is_known else []),
+                (Tag.TEXT, text),
             ]
         )
 

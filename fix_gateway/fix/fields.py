@@ -145,6 +145,13 @@ class ExecType(StrEnum):
     TRIGGERED = "L"
 
 
+class SessionRejectReason(IntEnum):
+    """SessionRejectReason(373)."""
+
+    INCORRECT_NUM_IN_GROUP_COUNT = 16
+    INVALID_UNSUPPORTED_APPLICATION_VERSION = 18
+
+
 class BusinessRejectReason(IntEnum):
     """BusinessRejectReason(380)."""
 

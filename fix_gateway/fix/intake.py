@@ -19,6 +19,7 @@ from fix_gateway.fix.fields import (
     BusinessRejectReason,
     Fields,
     MsgType,
+    SessionRejectReason,
     Tag,
     parse_message,
 )
@@ -103,7 +104,7 @@ class Intake:
             reason = BusinessRejectReason.APPLICATION_NOT_AVAILABLE
             self._refuse_business(fields, reason, ENGINE_UNAVAILABLE)
             return
-        if self._is_of_another_version(fields):
+        if self._is_rejected(fields, text):
             return
         now_ns = time.time_ns()
         outcome = self._translator.translate(fields, context, now_ns)
@@ -120,13 +121,28 @@ class Intake:
         """Refuse a message on which our own code failed: the client must not wait for ever."""
         self._refuse_business(parse_message(text), BusinessRejectReason.OTHER, INTERNAL_ERROR)
 
-    def _is_of_another_version(self, fields: Fields) -> bool:
-        """Reject a message that says it is not of FIX 5.0 SP2: QuickFIX has not checked it."""
-        if not self._builder.dialect.is_fixt:
+    def _is_rejected(self, fields: Fields, text: str) -> bool:
+        """Reject what breaks the rules of its type in a way that QuickFIX does not look at."""
+        builder = self._builder
+        is_fixt = builder.dialect.is_fixt
+        counter = self._translator.find_miscounted(fields, text)
+        if is_fixt and fields.get(Tag.APPL_VER_ID, FIX_5_0_SP2) != FIX_5_0_SP2:
+            reply = builder.build_reject(
+                fields,
+                Tag.APPL_VER_ID,
+                SessionRejectReason.INVALID_UNSUPPORTED_APPLICATION_VERSION,
+                f"ApplVerID(1128) must be {FIX_5_0_SP2}, FIX 5.0 SP2",
+            )
+        elif counter is not None:
+            reply = builder.build_reject(
+                fields,
+                counter,
+                SessionRejectReason.INCORRECT_NUM_IN_GROUP_COUNT,
+                f"the group that tag {counter} counts is not as long as it says",
+            )
+        else:
             return False
-        if fields.get(Tag.APPL_VER_ID, FIX_5_0_SP2) == FIX_5_0_SP2:
-            return False
-        self._reply(int(fields[Tag.MSG_SEQ_NUM]), self._builder.build_version_reject(fields))
+        self._reply(int(fields[Tag.MSG_SEQ_NUM]), reply)
         return True
 
     def _is_in_time(self, fields: Fields, context: SessionContext) -> bool:

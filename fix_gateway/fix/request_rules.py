@@ -6,6 +6,7 @@ from typing import Final
 
 from fix_gateway.fix.dictionary import load_version
 from fix_gateway.fix.fields import Fields, Tag, printable
+from fix_gateway.fix.framing import split_fields
 
 # What every order says: the rest is looked at only when something of it is there.
 USUAL_TAGS: Final = (Tag.SIDE, Tag.ORD_TYPE, Tag.TIME_IN_FORCE)
@@ -17,7 +18,8 @@ class RequestRules:
 
     `refused` has the words that follow the field's name, for fields that would be ignored if the
     message were taken. `usual` and `accepted` have the values that are known, of the fields that
-    have any. `unusual` are the tags of `refused` and `accepted`.
+    have any. `unusual` are the tags of `refused` and `accepted`. `groups` has the first
+    field of every repeating group, by the field that counts it.
     """
 
     names: dict[int, str]
@@ -25,6 +27,7 @@ class RequestRules:
     usual: dict[int, frozenset[str]]
     accepted: dict[int, frozenset[str]]
     unusual: frozenset[int]
+    groups: dict[int, int]
 
     def find_unsupported(self, fields: Fields) -> str | None:
         """Return in words what the message asks for that is not done here, None for nothing."""
@@ -35,6 +38,22 @@ class RequestRules:
             if tag in fields:
                 return f"{self.names[tag]}({tag}) {why}"
         return self._find_unknown(fields, self.accepted)
+
+    def find_miscounted(self, fields: Fields, text: str) -> int | None:
+        """Return the counter of a repeating group that is not as long as it says, or None.
+
+        QuickFIX does not look when it is to tolerate fields that it does not know. All groups of a
+        kind are counted together: nested ones stand in several entries of the outer one.
+        """
+        if self.groups.keys().isdisjoint(fields):
+            return None
+        pairs = split_fields(text.encode("utf-8", "surrogateescape")) or []
+        for counter, first in self.groups.items():
+            said = [value for tag, value in pairs if tag == counter]
+            count = sum(tag == first for tag, _ in pairs)
+            if sum(int(value) for value in said) != count:
+                return counter
+        return None
 
     def _find_unknown(self, fields: Fields, known: dict[int, frozenset[str]]) -> str | None:
         for tag, values in known.items():
@@ -60,4 +79,5 @@ def load_request_rules(version: str, msg_type: str) -> RequestRules:
         usual={tag: own for tag, own in values.items() if tag in USUAL_TAGS},
         accepted=accepted,
         unusual=frozenset({*refused, *accepted}),
+        groups=known.group_tags(msg_type),
     )

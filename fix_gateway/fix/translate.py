@@ -93,6 +93,11 @@ class Translator:
         translation = self._translations.get(fields[Tag.MSG_TYPE])
         return None if translation is None else translation(fields, context, now_ns)
 
+    def find_miscounted(self, fields: Fields, text: str) -> int | None:
+        """Return the counter of a repeating group that is not as long as it says, or None."""
+        rules = self._rules.get(fields[Tag.MSG_TYPE])
+        return None if rules is None else rules.find_miscounted(fields, text)
+
     def _translate_new_order(
         self, fields: Fields, context: SessionContext, now_ns: int
     ) -> NewOrder | Refusal:

@@ -41,6 +41,7 @@ class RawClient:
         self._reader = FrameReader()
         self._frames: list[bytes] = []
         self._is_logged_on = False
+        self.last_raw = ""
 
     def __enter__(self) -> Self:
         return self
@@ -158,7 +159,8 @@ class RawClient:
             if not data:
                 raise EOFError
             self._frames += [frame.raw for frame in self._reader.feed(data)]
-        return parse_message(self._frames.pop(0).decode("latin-1"))
+        self.last_raw = self._frames.pop(0).decode("latin-1")
+        return parse_message(self.last_raw)
 
     def receive_type(self, msg_type: str, wait_s: float = WAIT_S) -> Fields:
         """Return the next message of the type; others before it are passed over."""
