@@ -15,20 +15,38 @@ from collections import Counter
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
+from engine.commands import (
+    AdjustBalance,
+    Command,
+    LiftKillSwitch,
+    SetClOrdIdsMax,
+    SetInstrumentRules,
+    SetLimit,
+    SetRiskLimits,
+    SetStorageLow,
+    SetTradingMode,
+    SetTradingState,
+)
+from engine.controls import InstrumentRules, Level, Mode
 from engine.events import Event
 from engine.exchange import Exchange
 from engine.ledger import postings_of
+from engine.limits import RiskLimits
 from engine.order_memory import CLOSED_AGE_MAX_NS
 from engine.runtime.journal import Journal, lock_journal, read_records
 from engine.runtime.replay import hash_state, replay
 from engine.runtime.sequencer import Sequencer
 from engine.state import find_faults
-from engine.units import Seq
+from engine.trading_state import TradingState
+from engine.units import Money, Qty, Seq
 from risk.pre_trade import PreTradeGate
 from tests.exchange_desk import START_NS
 from tests.model.test_restored_exchange import Scribbler, opening
 
-BATCH: Final = 64
+BATCH: Final = 200
+FUNDS: Final = Money(10**6)
 REPLAYS: Final = 2
 STEPS_NS: Final = (1, 10**6, 10**9, CLOSED_AGE_MAX_NS // 12)
 
@@ -69,6 +87,8 @@ def prove(directory: Path, command_count: int, seed: int) -> Proof:
     writer.commit(opening(rng))
     for start in range(0, command_count, BATCH):
         count = min(BATCH, command_count - start)
+        batch = writer.commit(reopening(writer.exchange, start))
+        check_postings([event for events in batch.events for event in events])
         batch = writer.commit([scribbler.command() for _ in range(count)])
         for seq, events in zip(batch.seqs, batch.events, strict=True):
             scribbler.note(seq, events)
@@ -82,6 +102,39 @@ def prove(directory: Path, command_count: int, seed: int) -> Proof:
         assert done.last_seq == writer.last_seq
         hashes.append(hash_sound(exchange))
     return Proof(writer.last_seq, counts, hashes)
+
+
+def reopening(exchange: Exchange, number: int) -> list[Command]:
+    """Return what lets everybody trade again, with fresh money, whatever has been forbidden."""
+    state = exchange.state()
+    assert state.gate is not None
+    commands: list[Command] = [SetStorageLow(is_low=False), SetClOrdIdsMax(1000)]
+    commands += [
+        SetTradingMode(mode.scope, mode.scope_id, mode.level, Mode.NORMAL, "again", "dave")
+        for mode in state.gate.modes
+    ]
+    commands += [
+        LiftKillSwitch(switch.scope, switch.scope_id, "again", "dave", level)
+        for switch in state.kill_switches
+        for level in Level
+    ]
+    commands += [SetLimit(replace(limit, value=None), "dave") for limit in state.gate.limits]
+    commands += [
+        SetInstrumentRules(InstrumentRules(rule.instrument_id)) for rule in state.gate.rules
+    ]
+    for definition in state.instruments:
+        instrument_id = definition.instrument_id
+        commands.append(SetTradingState(instrument_id, TradingState.CONTINUOUS, "again"))
+        commands += [
+            SetRiskLimits(RiskLimits(account.account_id, instrument_id, Qty(10**9), Money(10**16)))
+            for account in state.accounts
+        ]
+    commands += [
+        AdjustBalance(account.account_id, asset.asset_id, FUNDS, f"again-{number}")
+        for account in state.accounts
+        for asset in state.assets
+    ]
+    return commands
 
 
 def hash_sound(exchange: Exchange) -> str:

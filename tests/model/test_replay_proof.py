@@ -14,5 +14,6 @@ def test_random_journal_replays_to_the_same_state(tmp_path: Path) -> None:
     proof = prove(tmp_path, COMMANDS, seed)
     assert len(set(proof.state_hashes)) == 1, f"seed {seed}"
     assert proof.record_count > COMMANDS
-    happened = {"Trade", "OrderCanceled", "MassCancelReported", "FundsTransferred", "FeesSet"}
+    assert proof.event_counts["Trade"] > COMMANDS // 100, f"seed {seed}: {proof.event_counts}"
+    happened = {"TradeBusted", "OrderCanceled", "FeesSet"}
     assert happened <= set(proof.event_counts), f"seed {seed}: only {proof.event_counts}"
