@@ -11,6 +11,7 @@ from typing import NamedTuple
 from sortedcontainers import SortedDict
 
 from engine.order import Order, Side
+from engine.stops import StopBook
 from engine.trading_state import MarketState
 from engine.units import Money, Price, Qty
 
@@ -18,17 +19,26 @@ BUY = Side.BUY
 
 
 class PriceLevel:
-    """The orders at one price, oldest first. `qty` is what is open at the price in all."""
+    """The orders at one price, oldest first.
 
-    __slots__ = ("first", "key", "last", "order_count", "price", "qty")
+    `qty` is what is open at the price in all, of which `hidden_qty` is not shown.
+    """
+
+    __slots__ = ("first", "hidden_qty", "key", "last", "order_count", "price", "qty")
 
     def __init__(self, price: Price, key: int) -> None:
         self.price = price
         self.key = key
         self.qty = 0
+        self.hidden_qty = 0
         self.order_count = 0
         self.first: Order | None = None
         self.last: Order | None = None
+
+    @property
+    def shown_qty(self) -> int:
+        """What the world sees of the level."""
+        return self.qty - self.hidden_qty
 
     def orders(self) -> Iterator[Order]:
         """Yield the orders of the level, oldest first."""
@@ -77,6 +87,7 @@ class BookSide:
             order.ahead = last
         level.last = order
         level.qty += order.leaves_qty
+        level.hidden_qty += order.hidden_qty
         level.order_count += 1
         self.order_count += 1
         order.level = level
@@ -96,6 +107,7 @@ class BookSide:
         # Cleared both ways: no cycle is left behind, so nothing waits for the garbage collector.
         order.level = order.ahead = order.behind = None
         level.qty -= order.leaves_qty
+        level.hidden_qty -= order.hidden_qty
         level.order_count -= 1
         self.order_count -= 1
         if level.order_count == 0:
@@ -104,11 +116,34 @@ class BookSide:
                 self.best = self._levels.peekitem(0)[1] if self._levels else None
 
     def fill(self, order: Order, qty: Qty, notional: Money) -> None:
-        """Fill some of a resting order, and take it out when nothing of it is left."""
+        """Fill some of what a resting order shows, and take it out when nothing of it is left."""
         order.fill(qty, notional)
         order.level.qty -= qty
         if not order.is_open:
             self.remove(order)
+        elif order.hidden_qty == order.leaves_qty:
+            self._refill(order)
+
+    def reduce(self, order: Order, qty: Qty) -> None:
+        """Make a resting order smaller in its place: what is hidden goes first."""
+        hidden_qty = min(qty, order.hidden_qty)
+        order.level.qty -= qty
+        order.level.hidden_qty -= hidden_qty
+        order.hidden_qty = Qty(order.hidden_qty - hidden_qty)
+        order.reduce(qty)
+
+    def reduce_shown(self, order: Order, qty: Qty) -> None:
+        """Make a resting order smaller by some of what it shows, as a fill would."""
+        order.level.qty -= qty
+        order.reduce(qty)
+        if order.hidden_qty == order.leaves_qty:
+            self._refill(order)
+
+    def _refill(self, order: Order) -> None:
+        """Show more of an order that has nothing left to show, behind the others of its price."""
+        self.remove(order)
+        order.hide()
+        self.add(order)
 
     def levels(self) -> Iterator[PriceLevel]:
         """Yield the levels from the best to the worst."""
@@ -118,19 +153,27 @@ class BookSide:
         """Return the best levels, at most `level_count_max`, the best first."""
         lines = []
         for level, _ in zip(self._levels.values(), range(level_count_max), strict=False):
-            lines.append(DepthLevel(level.price, Qty(level.qty), level.order_count))
+            lines.append(DepthLevel(level.price, Qty(level.shown_qty), level.order_count))
         return lines
 
 
 class OrderBook:
-    """Both sides of one instrument's book, and the state of its market."""
+    """Both sides of one instrument's book, its stop orders, and the state of its market."""
 
-    __slots__ = ("asks", "bids", "market")
+    __slots__ = ("asks", "bids", "market", "stops")
 
     def __init__(self, market: MarketState) -> None:
         self.market = market
+        self.stops = StopBook()
         self.bids = BookSide(BUY)
         self.asks = BookSide(Side.SELL)
+
+    def orders(self) -> Iterator[Order]:
+        """Yield all orders: bids and asks in the order in which they would trade, then stops."""
+        for side in (self.bids, self.asks):
+            for level in side.levels():
+                yield from level.orders()
+        yield from self.stops.orders()
 
     def side(self, side: Side) -> BookSide:
         """Return where orders of that side rest."""

@@ -162,6 +162,7 @@ class ReplaceOrder(msgspec.Struct, frozen=True, array_like=True, tag=12):
     `cl_ord_id` is its name from then on. It says what the order is to be, not what is to change:
     `order_qty` is the total quantity, what is filled included, and `price` is always given.
     `time_in_force` cannot change: it is refused when it is given and is not the order's.
+    `stop_price` and `display_qty` None leave those as they are; `display_qty` 0 shows all.
     """
 
     session_id: SessionId
@@ -184,6 +185,8 @@ class ReplaceOrder(msgspec.Struct, frozen=True, array_like=True, tag=12):
     recv_window_ns: int = 0
     valid_until_ns: int = 0
     user_id: UserId = UserId(0)
+    stop_price: Price | None = None
+    display_qty: Qty | None = None
 
 
 class SetSelfTradeMode(msgspec.Struct, frozen=True, array_like=True, tag=27):

@@ -17,6 +17,7 @@ from engine.events import (
     OrderExpired,
     OrderReplaced,
     OrderRestated,
+    OrderTriggered,
     Trade,
 )
 from engine.order import OrderView, Side
@@ -30,6 +31,7 @@ BOOK_EVENTS: Final = (
     OrderExpired,
     OrderReplaced,
     OrderRestated,
+    OrderTriggered,
 )
 
 
@@ -153,6 +155,6 @@ class DepthReader:
 
 def _place_of(order: OrderView) -> _Place | None:
     """Return where the order stands when its record is over, None when nowhere."""
-    if order.price is None or order.leaves_qty == 0:
+    if order.price is None or order.leaves_qty == 0 or order.is_waiting:
         return None
-    return _Place(order.instrument_id, order.side, order.price, order.leaves_qty)
+    return _Place(order.instrument_id, order.side, order.price, order.shown_qty)

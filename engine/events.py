@@ -224,6 +224,13 @@ class OrderRestated(msgspec.Struct, frozen=True, array_like=True, tag=18):
     decreased_qty: Qty
 
 
+class OrderTriggered(msgspec.Struct, frozen=True, array_like=True, tag=51):
+    """A stop order was triggered by a trade at `price`, and acts in the events that follow."""
+
+    order: OrderView
+    price: Price
+
+
 class AssetDefined(msgspec.Struct, frozen=True, array_like=True, tag=20):
     """An asset exists."""
 
@@ -393,6 +400,7 @@ ExecutionEvent = (
     | OrderRestated
     | TradeBusted
     | TradeCorrected
+    | OrderTriggered
 )
 """Events that are told by ExecutionReport(8)."""
 
@@ -418,6 +426,7 @@ Event = (
     | CancelRejected
     | OrderReplaced
     | OrderRestated
+    | OrderTriggered
     | SelfTradeModeSet
     | AssetDefined
     | InstrumentDefined
@@ -473,6 +482,7 @@ def recipients(event: Event) -> tuple[SessionId, ...]:
         case (
             OrderAccepted()
             | OrderRejected()
+            | OrderTriggered()
             | Trade()
             | OrderExpired()
             | OrderRestated()

@@ -176,8 +176,8 @@ class Exchange:
             self._kill_switches.restore(switch)
         for default in state.self_trade_defaults:
             self._trading.self_trade.restore(default)
-        for market in state.markets:
-            self._trading.phases.restore(msgspec.structs.replace(market))
+        markets = [msgspec.structs.replace(market) for market in state.markets]
+        self._trading.restore_markets(markets, state.reached_stops)
         for sweep in state.sweeps:
             self._sweeper.start(msgspec.structs.replace(sweep))
         for request in state.status_requests:
@@ -278,9 +278,8 @@ class Exchange:
         ]
 
     def open_order_count(self) -> int:
-        """Return how many orders rest in the books."""
-        books = self._trading.books.values()
-        return sum(book.bids.order_count + book.asks.order_count for book in books)
+        """Return how many orders rest in the books or wait for their stop price."""
+        return len(self._trading.open_orders)
 
     def state(self) -> ExchangeState:
         """Return the whole state as data. Takes time in proportion to the orders known."""
@@ -339,6 +338,7 @@ class Exchange:
             gate=self._gate.state(),
             amended_trades=self._trade_amendments.amended(),
             cl_ord_ids_max=self._trading.memory.closed_max,
+            reached_stops=self._trading.reached_stops(),
         )
 
     def _apply_session_command(self, seq: Seq, now_ns: int, command: SessionCommand) -> list[Event]:
@@ -359,7 +359,7 @@ class Exchange:
                 return self._requests.apply(seq, now_ns, command)
 
     def _let_time_pass(self, seq: Seq, now_ns: int) -> list[Event]:
-        events = [*self._trading.expire(now_ns), *self._trading.phases.advance(now_ns)]
+        events = self._trading.let_time_pass(now_ns)
         for gone in self._presence.take_due(now_ns):
             self._sweeper.start(_sweep_of(gone, seq))
         events += self._sweeper.go_on(now_ns)
@@ -390,7 +390,7 @@ class Exchange:
         self, seq: Seq, now_ns: int, command: KillCommand | SetTradingMode | SetTradingState
     ) -> list[Event]:
         if isinstance(command, SetTradingState):
-            return self._trading.phases.change(now_ns, command)
+            return self._trading.set_state(now_ns, command)
         return self._standing.apply(seq, now_ns, command)
 
     def _define(self, command: DefineAsset | DefineInstrument | OpenAccount) -> Event:
@@ -448,13 +448,7 @@ class Exchange:
         return [StorageLowSet(command.is_low)]
 
     def _open_orders(self) -> list[Order]:
-        return [
-            order
-            for book in self._trading.books.values()
-            for side in (book.bids, book.asks)
-            for level in side.levels()
-            for order in level.orders()
-        ]
+        return [order for book in self._trading.books.values() for order in book.orders()]
 
 
 def _sweep_of(gone: Attendance, seq: Seq) -> Sweep:

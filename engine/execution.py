@@ -5,14 +5,13 @@ from typing import Final
 from engine.events import Event, OrderRestated, Trade
 from engine.floor import Floor
 from engine.instrument import Instrument
-from engine.matching import find_limit, find_reach, next_match
-from engine.order import Order, OrdType, SelfTradeMode, TimeInForce
+from engine.matching import find_limit, find_reach, limit_of, next_match
+from engine.order import Order, SelfTradeMode, TimeInForce
 from engine.reasons import CancelReason
 from engine.self_trade import SelfTradeGuard, SelfTradeRules
 from engine.trading_state import TradingState
-from engine.units import AssetId, Money, TradeId
+from engine.units import AssetId, Money, Qty, TradeId
 
-MARKET = OrdType.MARKET
 FOK = TimeInForce.FOK
 CONTINUOUS = TradingState.CONTINUOUS
 NO_FEE: Final = (Money(0), AssetId(0))
@@ -101,7 +100,10 @@ class Execution:
         """Trade what crosses. Returns why the rest is to end, None when it is not."""
         side = aggressor.side
         opposite = self._floor.books[instrument.instrument_id].opposite(side)
-        limit = find_limit(opposite, instrument, side, aggressor.price)
+        price = aggressor.price
+        if price is None:
+            price = limit_of(aggressor, instrument)
+        limit = find_limit(opposite, instrument, side, price)
         while aggressor.is_open:
             resting = next_match(opposite, side, limit)
             if resting is None:
@@ -128,13 +130,20 @@ class Execution:
         price = market.opening_price or resting.price
         assert price is not None
         market.last_price = price
-        qty = min(aggressor.leaves_qty, resting.leaves_qty)
+        if book.stops.waiting_count:
+            floor.reach_stops(book, price)
+        # What a resting order shows is written out: a call would cost as much as the comparison.
+        qty = Qty(min(aggressor.leaves_qty, resting.leaves_qty - resting.hidden_qty))
+        if is_uncrossing:
+            qty = min(aggressor.shown_qty, qty)
         notional = instrument.notional(price, qty)
         floor.trade_id_last = TradeId(floor.trade_id_last + 1)
         if is_uncrossing:
             book.side(aggressor.side).fill(aggressor, qty, notional)
         else:
             aggressor.fill(qty, notional)
+            if aggressor.hidden_qty:
+                aggressor.hide()
         book.side(resting.side).fill(resting, qty, notional)
         for order in (aggressor, resting):
             floor.release(order, instrument)
@@ -176,9 +185,9 @@ class Execution:
         floor = self._floor
         if mode is SelfTradeMode.CANCEL_AGGRESSOR:
             return True
-        qty = min(aggressor.leaves_qty, resting.leaves_qty)
+        qty = min(aggressor.leaves_qty, resting.shown_qty)
         if mode is SelfTradeMode.DECREMENT and qty < resting.leaves_qty:
-            floor.reduce(resting, qty)
+            floor.reduce_shown(resting, qty)
             events.append(OrderRestated(resting.view(), CancelReason.SELF_TRADE, qty))
         else:
             floor.leave(resting)
@@ -194,7 +203,7 @@ class Execution:
     def _rest_or_cancel(
         self, order: Order, instrument: Instrument, now_ns: int, events: list[Event]
     ) -> None:
-        if order.ord_type is MARKET:
+        if order.price is None:
             book = self._floor.books[order.instrument_id]
             is_protected = book.opposite(order.side).best is not None
             reason = (

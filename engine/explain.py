@@ -239,6 +239,16 @@ WORDS = {
     RejectReason.ALL_OR_NONE_UNSUPPORTED: (
         "all-or-none orders do not rest here: use FOK, or IOC with a minimum quantity"
     ),
+    RejectReason.STOP_PRICE_REQUIRED: "a stop order needs a stop price",
+    RejectReason.STOP_PRICE_NOT_ALLOWED: "an order that is no stop order has no stop price",
+    RejectReason.STOP_CANNOT_WAIT: "a stop order waits: its time in force is DAY, GTC or GTD",
+    RejectReason.STOP_NEEDS_PROTECTION: (
+        "the instrument protects no market orders, so a stop order to buy needs a limit price"
+    ),
+    RejectReason.DISPLAY_QTY_INVALID: (
+        "an iceberg is a limit order that may rest, and shows whole lots, a hundredth or more"
+    ),
+    RejectReason.STOP_TRIGGERED: "the stop price has been reached already",
     RejectReason.POST_ONLY_WOULD_TRADE: "the order would trade at once",
     RejectReason.SELF_TRADE: "the order would meet another of the same owner",
     RejectReason.FEE_RATE_INVALID: "a fee or rebate is at most a tenth of the value",

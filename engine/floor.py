@@ -7,14 +7,16 @@ an order is decided elsewhere.
 from typing import Final
 
 from engine.book import OrderBook
+from engine.commands import NewOrder
 from engine.events import OrderCanceled
 from engine.expiry import ExpiryQueue
 from engine.fee_rates import FeeRates
 from engine.fees import FeeTable
 from engine.instrument import Instrument, InstrumentDefinition
 from engine.ledger import Ledger
+from engine.matching import limit_of
 from engine.open_orders import OpenOrders
-from engine.order import Order, OrdStatus, Side, TimeInForce
+from engine.order import Order, OrdStatus, OrdType, Side, TimeInForce
 from engine.order_memory import FormerName, OrderMemory
 from engine.reasons import CancelReason
 from engine.reference import Reference
@@ -24,6 +26,7 @@ from engine.units import (
     ClOrdId,
     InstrumentId,
     Money,
+    OrderId,
     Price,
     Qty,
     SessionId,
@@ -48,6 +51,8 @@ class Floor:
         self.open_orders = OpenOrders()
         self.expiries = ExpiryQueue()
         self.books: dict[InstrumentId, OrderBook] = {}
+        # Those with stop orders that a price has reached and that have not entered yet.
+        self.cascading: dict[InstrumentId, OrderBook] = {}
         self.trade_id_last = TradeId(0)
 
     def open_book(self, definition: InstrumentDefinition) -> None:
@@ -69,7 +74,7 @@ class Floor:
         self.trade_id_last = trade_id_last
         for order in open_orders:
             self.memory.add(order)
-            self.books[order.instrument_id].side(order.side).add(order)
+            self.stand(order)
             self.open_orders.add(order)
         # Orders that end together do so in the order in which they came.
         for order in sorted(open_orders, key=lambda order: order.order_id):
@@ -87,10 +92,12 @@ class Floor:
         """Let what is open of a new order stand: in the book, among its owner's, until its end."""
         self.stand(order)
         self.open_orders.add(order)
-        if order.time_in_force is DAY:
-            order.expires_at_ns = _day_end_ns(instrument, now_ns)
-        elif order.terms is not None:
-            order.expires_at_ns = order.terms.expires_at_ns
+        # A stop order that was triggered ends when it would have ended before.
+        if not order.expires_at_ns:
+            if order.time_in_force is DAY:
+                order.expires_at_ns = _day_end_ns(instrument, now_ns)
+            elif order.terms is not None:
+                order.expires_at_ns = order.terms.expires_at_ns
         if order.expires_at_ns:
             self.expiries.add(order)
 
@@ -100,12 +107,20 @@ class Floor:
         self.delist(order)
 
     def stand(self, order: Order) -> None:
-        """Put an order into the book, behind all others of its price."""
-        self.books[order.instrument_id].side(order.side).add(order)
+        """Put an order into the book or among the stop orders, behind all others of its price."""
+        book = self.books[order.instrument_id]
+        if order.is_waiting:
+            book.stops.add(order)
+        else:
+            book.side(order.side).add(order)
 
     def lift(self, order: Order) -> None:
-        """Take an order out of the book that will stand again, or be delisted."""
-        self.books[order.instrument_id].side(order.side).remove(order)
+        """Take an order out of where it stands. It will stand again, or be delisted."""
+        book = self.books[order.instrument_id]
+        if order.is_waiting:
+            book.stops.remove(order)
+        else:
+            book.side(order.side).remove(order)
 
     def delist(self, order: Order) -> None:
         """Count an order that has left the book no longer among its owner's."""
@@ -117,15 +132,31 @@ class Floor:
         self.delist(resting)
         self.memory.close(resting, now_ns)
 
-    def change(self, order: Order, instrument: Instrument, qty: Qty, price: Price) -> None:
-        """Give an order that is in no book another total quantity and price, and hold for those.
+    def reach_stops(self, book: OrderBook, price: Price) -> None:
+        """Let the stop orders that a price has reached be next to enter the book."""
+        if book.stops.reach(price):
+            self.cascading[book.market.instrument_id] = book
 
-        It has been checked: `qty` is above what is filled, and the account can pay. The fees of
-        this moment hold for it from now on.
+    def restore_reached(self, reached: list[tuple[OrderId, Price]]) -> None:
+        """Let stop orders that were put back have been reached, in that order."""
+        for order_id, price in reached:
+            order = self.memory.find_by_order_id(order_id)
+            assert order is not None
+            book = self.books[order.instrument_id]
+            book.stops.restore_reached(order, price)
+            self.cascading[order.instrument_id] = book
+
+    def change(self, order: Order, instrument: Instrument, amended: NewOrder) -> None:
+        """Make an order that stands nowhere what it is to be, and hold for that.
+
+        It has been checked: the quantity is above what is filled, and the account can pay. The fees
+        of this moment hold for it from now on.
         """
-        order.order_qty = qty
-        order.leaves_qty = Qty(qty - order.cum_qty)
-        order.price = price
+        order.order_qty = amended.order_qty
+        order.leaves_qty = Qty(amended.order_qty - order.cum_qty)
+        order.price = amended.price
+        order.terms = amended.terms
+        order.hide()
         order.fees = self.fees.find(order.account_id, order.instrument_id)
         self.ledger.release(order.account_id, paid_asset(order.side, instrument), order.held)
         self._hold(order, instrument)
@@ -133,8 +164,15 @@ class Floor:
     def reduce(self, order: Order, qty: Qty) -> None:
         """Make an order smaller by `qty`, which leaves some of it. If it rests, in its place."""
         if order.level is not None:
-            order.level.qty -= qty
-        order.reduce(qty)
+            self.books[order.instrument_id].side(order.side).reduce(order, qty)
+        else:
+            order.reduce(qty)
+            order.hide()
+        self.release(order, self.reference.instruments[order.instrument_id])
+
+    def reduce_shown(self, order: Order, qty: Qty) -> None:
+        """Take away from a resting order what would have traded of what it shows."""
+        self.books[order.instrument_id].side(order.side).reduce_shown(order, qty)
         self.release(order, self.reference.instruments[order.instrument_id])
 
     def release(self, order: Order, instrument: Instrument) -> None:
@@ -178,11 +216,15 @@ def paid_asset(side: Side, instrument: Instrument) -> AssetId:
 
 def hold_amount(order: Order, instrument: Instrument, qty: Qty) -> Money:
     """Return what must be reserved for `qty` of the order, 0 for one that settles at once."""
-    if order.price is None or not qty:
+    price = order.price
+    if not qty or (price is None and order.ord_type is OrdType.MARKET):
         return Money(0)
     if order.side is not BUY:
         return instrument.base_amount(qty)
-    notional = instrument.notional(order.price, qty)
+    if price is None:
+        price = limit_of(order, instrument)
+        assert price is not None, "a stop order to buy without a limit is refused"
+    notional = instrument.notional(price, qty)
     return notional if order.fees is None else with_fee(notional, order.fees)
 
 

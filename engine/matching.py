@@ -1,15 +1,40 @@
 """Price-time priority: which resting order an aggressor trades with next, and how much it could."""
 
+from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from engine.book import BookSide, PriceLevel
+from engine.commands import NewOrder
 from engine.instrument import Instrument
-from engine.order import Order, SelfTradeMode, Side
+from engine.order import Order, OrderView, SelfTradeMode, Side
 from engine.self_trade import SelfTradeGuard
 from engine.units import Money, Price, Qty
 
 BUY = Side.BUY
+
+
+def limit_of(order: Order | OrderView | NewOrder, instrument: Instrument) -> Price | None:
+    """Return the worst price at which an order may ever trade, None for one without a limit.
+
+    A stop order without a price is protected as a market order would be that finds the stop price:
+    so it is known from the beginning what it may cost.
+    """
+    terms = order.terms
+    if order.price is not None or terms is None or terms.stop_price is None:
+        return order.price
+    return instrument.worst_price(terms.stop_price, is_buy=order.side is BUY)
+
+
+def counted_price(order: Order | OrderView | NewOrder, instrument: Instrument) -> Price | None:
+    """Return the price at which an order counts against limits, None for a market order.
+
+    A stop order to sell at any price counts at its stop price.
+    """
+    price = limit_of(order, instrument)
+    if price is None and order.terms is not None:
+        return order.terms.stop_price
+    return price
 
 
 def find_limit(
@@ -54,11 +79,13 @@ def find_reach(
 ) -> Reach:
     """Return what `qty` would do at once at `price` or better. The book is only looked at.
 
+    What is hidden counts.
+
     `price` None takes any price that the instrument allows a market order.
     """
     price = find_limit(opposite, instrument, side, price)
     if guard is not None:
-        return _guarded_reach(_crossing_orders(opposite, side, price), instrument, qty, guard)
+        return _guarded_reach(_crossing_slices(opposite, side, price), instrument, qty, guard)
     open_qty = qty
     notional = 0
     for level in opposite.levels():
@@ -75,23 +102,33 @@ def would_trade(opposite: BookSide, side: Side, price: Price) -> bool:
     return opposite.best is not None and _crosses(side, price, opposite.best)
 
 
-def _crossing_orders(opposite: BookSide, side: Side, price: Price | None) -> Iterator[Order]:
+def _crossing_slices(
+    opposite: BookSide, side: Side, price: Price | None
+) -> Iterator[tuple[Order, Qty]]:
+    """Yield the orders with what would be met of them, an iceberg as often as it shows more."""
     for level in opposite.levels():
         if not _crosses(side, price, level):
             return
-        yield from level.orders()
+        slices = deque((order, order.shown_qty, order.hidden_qty) for order in level.orders())
+        while slices:
+            order, shown_qty, hidden_qty = slices.popleft()
+            yield order, shown_qty
+            if hidden_qty:
+                assert order.terms is not None
+                shown_qty = min(order.terms.display_qty, hidden_qty)
+                slices.append((order, shown_qty, Qty(hidden_qty - shown_qty)))
 
 
 def _guarded_reach(
-    orders: Iterator[Order], instrument: Instrument, qty: Qty, guard: SelfTradeGuard
+    slices: Iterator[tuple[Order, Qty]], instrument: Instrument, qty: Qty, guard: SelfTradeGuard
 ) -> Reach:
     open_qty = qty
     traded_qty = notional = 0
     meets_own = False
-    for order in orders:
+    for order, slice_qty in slices:
         if open_qty == 0:
             break
-        taken = Qty(min(open_qty, order.leaves_qty))
+        taken = Qty(min(open_qty, slice_qty))
         if not guard.is_own(order):
             assert order.price is not None
             traded_qty += taken

@@ -23,6 +23,10 @@ class OpenOrders:
         del self._by_account[order.account_id][order.order_id]
         del self._by_session[order.session_id][order.order_id]
 
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return sum(map(len, self._by_account.values()))
+
     def of_account(self, account_id: AccountId) -> list[Order]:
         """Return the account's resting orders, in no particular order."""
         return list(self._by_account.get(account_id, {}).values())

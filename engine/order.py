@@ -34,6 +34,8 @@ class OrdType(Enum):
 
     MARKET = 1
     LIMIT = 2
+    STOP = 3
+    STOP_LIMIT = 4
 
 
 class TimeInForce(Enum):
@@ -70,12 +72,21 @@ class SelfTradeMode(Enum):
     DECREMENT = 4
 
 
+class TriggerDirection(Enum):
+    """TriggerPriceDirection(1109): where the last price must go to reach a stop price."""
+
+    UP = 1
+    DOWN = 2
+
+
 class OrderTerms(msgspec.Struct, frozen=True, array_like=True):
     """What few orders ask for. An order without any of it has no terms.
 
     `min_qty` is what must trade at once, 0 for nothing; `expires_at_ns` is the end of a GTD order.
     `self_trade` None leaves it to the session or the venue; orders of a firm that bear the same
     `self_trade_group` above 0 count as one owner's, as those of one account always do.
+    An iceberg shows at most `display_qty` of itself at a time, 0 is all.
+    `stop_price` is what a stop order waits for; `trigger` None: up for a buy, down for a sell.
     """
 
     is_post_only: bool = False
@@ -83,12 +94,24 @@ class OrderTerms(msgspec.Struct, frozen=True, array_like=True):
     expires_at_ns: int = 0
     self_trade: SelfTradeMode | None = None
     self_trade_group: int = 0
+    stop_price: Price | None = None
+    trigger: TriggerDirection | None = None
+    display_qty: Qty = Qty(0)
+
+    def trigger_direction(self, side: Side) -> TriggerDirection:
+        """Return where the last price must go to trigger a stop order of that side."""
+        if self.trigger is not None:
+            return self.trigger
+        return TriggerDirection.UP if side is Side.BUY else TriggerDirection.DOWN
 
 
 class OrderView(msgspec.Struct, frozen=True, array_like=True):
     """An order as it stood after one event. Complete: a reader can rebuild the order from it.
 
-    `price` is None for a market order. `order_id` is 0 for an order that was refused.
+    `price` is None for a market order, also for one that waits for its stop price. One that
+    `is_waiting` has not been triggered yet and stands in no book. `order_id` is 0 for an order that
+    was refused.
+    `hidden_qty` of what is open is not shown.
     `cum_notional` is what the fills so far cost, in the quote asset: AvgPx(6) is made from it.
     """
 
@@ -108,6 +131,13 @@ class OrderView(msgspec.Struct, frozen=True, array_like=True):
     ord_status: OrdStatus
     terms: OrderTerms | None = None
     user_id: UserId = UserId(0)
+    is_waiting: bool = False
+    hidden_qty: Qty = Qty(0)
+
+    @property
+    def shown_qty(self) -> Qty:
+        """What others see of the order where it stands in the book."""
+        return Qty(self.leaves_qty - self.hidden_qty)
 
 
 def without_fill(view: OrderView, qty: Qty, notional: Money) -> OrderView:
@@ -138,9 +168,10 @@ class Order:
 
     Belongs to the thread that applies commands. `held` is the money reserved for what is still
     open; `expires_at_ns` is when the order ends by itself, 0 for never. One that
-    `outlives_connection` is spared when orders are cancelled on disconnect. `fees` is what its
-    trades are charged, None for nothing. It was amended `amend_count` times. `level`, `ahead` and
-    `behind` are its place in the book, None while it has none.
+    `outlives_connection` is spared when orders are cancelled on disconnect. A stop order
+    `is_waiting` until it is triggered. `fees` is what its trades are charged, None for nothing. It
+    was amended `amend_count` times. `level`, `ahead` and `behind` are its place in the book, None
+    while it has none.
     """
 
     order_id: OrderId
@@ -164,6 +195,8 @@ class Order:
     fees: FeeRates | None = None
     user_id: UserId = NO_USER
     amend_count: int = 0
+    is_waiting: bool = False
+    hidden_qty: Qty = Qty(0)
     level: Any = field(default=None, repr=False)  # The book's PriceLevel, a layer above.
     ahead: "Order | None" = field(default=None, repr=False)
     behind: "Order | None" = field(default=None, repr=False)
@@ -185,7 +218,17 @@ class Order:
     def end(self, ord_status: OrdStatus) -> None:
         """Close the order: nothing of it is open any more."""
         self.ord_status = ord_status
-        self.leaves_qty = Qty(0)
+        self.leaves_qty = self.hidden_qty = Qty(0)
+
+    def hide(self) -> None:
+        """Show as much as the order may, and hide the rest."""
+        display_qty = 0 if self.terms is None else self.terms.display_qty
+        self.hidden_qty = Qty(max(0, self.leaves_qty - display_qty) if display_qty else 0)
+
+    @property
+    def shown_qty(self) -> Qty:
+        """What trades before the order must go behind the others of its price."""
+        return Qty(self.leaves_qty - self.hidden_qty)
 
     @property
     def is_open(self) -> bool:
@@ -215,6 +258,8 @@ class Order:
             self.ord_status,
             self.terms,
             self.user_id,
+            self.is_waiting,
+            self.hidden_qty,
         )
 
 

@@ -2,14 +2,16 @@
 
 from typing import Final
 
+import msgspec
+
 from engine.commands import CancelOrder, NewOrder, ReplaceOrder
 from engine.controls import RefusalDetail
 from engine.floor import Floor, paid_asset, with_fee
 from engine.gate import Candidate, Funding, Rejection, RiskGate
 from engine.instrument import Account, Instrument, fits_the_journal
 from engine.kill_switches import KillSwitches
-from engine.matching import Reach, find_reach, would_trade
-from engine.order import Order, OrdType, SelfTradeMode, Side, TimeInForce
+from engine.matching import Reach, counted_price, find_reach, limit_of, would_trade
+from engine.order import Order, OrderTerms, OrdType, SelfTradeMode, Side, TimeInForce
 from engine.presence import Presence
 from engine.reasons import RejectReason
 from engine.self_trade import SelfTradeGuard, SelfTradeRules
@@ -19,6 +21,9 @@ from engine.units import INT_MAX, Money, Price, Qty, is_cl_ord_id
 BUY = Side.BUY
 MARKET = OrdType.MARKET
 LIMIT = OrdType.LIMIT
+ICEBERG_PARTS_MAX: Final = 100
+STOP_TYPES: Final = (OrdType.STOP, OrdType.STOP_LIMIT)
+LIMITED_TYPES: Final = (OrdType.LIMIT, OrdType.STOP_LIMIT)
 CONTINUOUS = TradingState.CONTINUOUS
 RESTING_TIMES: Final = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD)
 
@@ -92,17 +97,19 @@ class OrderChecks:
             return Rejection(RejectReason.STORAGE_LOW)
         instrument = self._reference.instruments[order.instrument_id]
         account = self._reference.accounts[order.account_id]
-        amended = _as_entered(command, order)
+        amended = as_entered(command, order)
         rejection = (
             self._killed(amended, account)
-            or self._not_amendable(order)
+            or self._not_amendable(order, amended)
             or self._gate.check_trader(amended, order)
             or self._untimely(command, now_ns)
             or _content_rejection(amended, instrument)
         )
         if rejection is not None or command.order_qty <= order.cum_qty:
             return rejection
-        rejection = self._post_only_rejection(amended) or self._self_trade_rejection(amended, order)
+        if not order.is_waiting:
+            rejection = self._post_only_rejection(amended)
+            rejection = rejection or self._self_trade_rejection(amended, order)
         if rejection is not None:
             return rejection
         funding = self._amended_funding(amended, order, instrument)
@@ -175,12 +182,22 @@ class OrderChecks:
         assert refusal is not None
         return None if is_taken else Rejection(refusal)
 
-    def _not_amendable(self, order: Order) -> Rejection | None:
-        rules = self._floor.books[order.instrument_id].market.rules
-        if rules.takes_amendments:
+    def _not_amendable(self, order: Order, amended: NewOrder) -> Rejection | None:
+        """Refuse what the trading state does not take, and to change what has been triggered."""
+        book = self._floor.books[order.instrument_id]
+        rules = book.market.rules
+        if not rules.takes_amendments:
+            assert rules.refusal is not None
+            return Rejection(rules.refusal)
+        if order.ord_type not in STOP_TYPES:
             return None
-        assert rules.refusal is not None
-        return Rejection(rules.refusal)
+        assert order.terms is not None
+        assert amended.terms is not None
+        if order.is_waiting:
+            is_too_late = book.stops.is_reached(order)
+        else:
+            is_too_late = order.terms.stop_price != amended.terms.stop_price
+        return Rejection(RejectReason.STOP_TRIGGERED) if is_too_late else None
 
     def _post_only_rejection(self, command: NewOrder) -> Rejection | None:
         is_post_only = command.terms is not None and command.terms.is_post_only
@@ -215,8 +232,9 @@ class OrderChecks:
         )
 
     def _funding(self, command: NewOrder, instrument: Instrument) -> Funding:
-        if command.price is not None:
-            notional = instrument.notional(command.price, command.order_qty)
+        price = counted_price(command, instrument)
+        if price is not None:
+            notional = instrument.notional(price, command.order_qty)
         else:
             # A market order costs what the book asks at this moment: nothing comes in between.
             guard = self._self_trade.find_guard(
@@ -235,15 +253,16 @@ class OrderChecks:
 
     def _amended_funding(self, amended: NewOrder, order: Order, instrument: Instrument) -> Funding:
         """Return what the order will need for what is not filled, out of what it holds as well."""
-        assert amended.price is not None
-        notional = instrument.notional(amended.price, amended.order_qty)
+        price = counted_price(amended, instrument)
+        assert price is not None, "a market order does not stand, so it is not amended"
+        notional = instrument.notional(price, amended.order_qty)
         open_qty = Qty(amended.order_qty - order.cum_qty)
         needed = instrument.base_amount(open_qty)
         if order.side is BUY:
             fees = order.fees
-            if not is_only_smaller(order, amended.order_qty, amended.price):
+            if not is_only_smaller(order, amended):
                 fees = self._floor.fees.find(order.account_id, order.instrument_id)
-            needed = instrument.notional(amended.price, open_qty)
+            needed = instrument.notional(price, open_qty)
             if fees is not None:
                 needed = with_fee(needed, fees)
         asset_id = paid_asset(order.side, instrument)
@@ -251,13 +270,22 @@ class OrderChecks:
         return Funding(notional, needed, Money(available + order.held))
 
 
-def is_only_smaller(order: Order, qty: Qty, price: Price | None) -> bool:
+def is_only_smaller(order: Order, amended: NewOrder) -> bool:
     """Whether an amendment takes some of the quantity away and changes nothing else."""
-    return price == order.price and qty < order.order_qty
+    return (
+        amended.price == order.price
+        and amended.order_qty < order.order_qty
+        and amended.terms == order.terms
+    )
 
 
-def _as_entered(command: ReplaceOrder, order: Order) -> NewOrder:
+def as_entered(command: ReplaceOrder, order: Order) -> NewOrder:
     """Return what would have to be entered to get the order that the request wants."""
+    terms = order.terms
+    if command.stop_price is not None:
+        terms = msgspec.structs.replace(terms or OrderTerms(), stop_price=command.stop_price)
+    if command.display_qty is not None:
+        terms = msgspec.structs.replace(terms or OrderTerms(), display_qty=command.display_qty)
     return NewOrder(
         session_id=command.session_id,
         generation=command.generation,
@@ -272,7 +300,7 @@ def _as_entered(command: ReplaceOrder, order: Order) -> NewOrder:
         order_qty=command.order_qty,
         price=command.price,
         received_at_ns=command.received_at_ns,
-        terms=order.terms,
+        terms=terms,
         sent_at_ns=command.sent_at_ns,
         user_id=command.user_id,
     )
@@ -280,24 +308,66 @@ def _as_entered(command: ReplaceOrder, order: Order) -> NewOrder:
 
 def _content_rejection(command: NewOrder, instrument: Instrument) -> Rejection | None:
     definition = instrument.definition
-    price = command.price
     if not is_cl_ord_id(command.cl_ord_id):
         return Rejection(RejectReason.CLORDID_INVALID)
     if not 0 < command.order_qty <= INT_MAX:
         return Rejection(RejectReason.ORDER_QTY_INVALID, actual=command.order_qty)
-    if command.ord_type is LIMIT and price is None:
-        return Rejection(RejectReason.PRICE_REQUIRED)
-    if command.ord_type is MARKET and price is not None:
-        return Rejection(RejectReason.PRICE_NOT_ALLOWED)
-    if price is not None and (price <= 0 or price % definition.tick_size):
-        return Rejection(RejectReason.TICK_SIZE, definition.tick_size, price)
+    rejection = _price_rejection(command, instrument)
+    if rejection is not None:
+        return rejection
     if command.order_qty % definition.lot_size:
         return Rejection(RejectReason.LOT_SIZE, definition.lot_size, command.order_qty)
-    largest = instrument.notional(price or Price(1), command.order_qty)
+    if command.terms is not None and command.terms.display_qty:
+        rejection = _display_rejection(command, command.terms.display_qty, definition.lot_size)
+        if rejection is not None:
+            return rejection
+    highest_price = counted_price(command, instrument) or Price(1)
+    largest = instrument.notional(highest_price, command.order_qty)
     if not fits_the_journal(largest) or not fits_the_journal(
         instrument.base_amount(command.order_qty)
     ):
         return Rejection(RejectReason.ORDER_QTY_INVALID, actual=command.order_qty)
+    return None
+
+
+def _display_rejection(command: NewOrder, display_qty: Qty, lot_size: Qty) -> Rejection | None:
+    may_rest = command.ord_type in LIMITED_TYPES and command.time_in_force in RESTING_TIMES
+    least_qty = -(-command.order_qty // ICEBERG_PARTS_MAX)
+    if not may_rest or display_qty < least_qty or display_qty % lot_size:
+        return Rejection(RejectReason.DISPLAY_QTY_INVALID, least_qty, display_qty)
+    return None
+
+
+def _price_rejection(command: NewOrder, instrument: Instrument) -> Rejection | None:
+    price, tick_size = command.price, instrument.definition.tick_size
+    if price is None:
+        if command.ord_type in LIMITED_TYPES:
+            return Rejection(RejectReason.PRICE_REQUIRED)
+    elif command.ord_type not in LIMITED_TYPES:
+        return Rejection(RejectReason.PRICE_NOT_ALLOWED)
+    elif price <= 0 or price % tick_size:
+        return Rejection(RejectReason.TICK_SIZE, tick_size, price)
+    terms = command.terms
+    if terms is None or (terms.stop_price is None and terms.trigger is None):
+        is_lacking = command.ord_type in STOP_TYPES
+        return Rejection(RejectReason.STOP_PRICE_REQUIRED) if is_lacking else None
+    return _stop_rejection(command, terms, instrument)
+
+
+def _stop_rejection(
+    command: NewOrder, terms: OrderTerms, instrument: Instrument
+) -> Rejection | None:
+    stop_price, tick_size = terms.stop_price, instrument.definition.tick_size
+    if command.ord_type not in STOP_TYPES:
+        return Rejection(RejectReason.STOP_PRICE_NOT_ALLOWED)
+    if stop_price is None:
+        return Rejection(RejectReason.STOP_PRICE_REQUIRED)
+    if stop_price <= 0 or stop_price % tick_size:
+        return Rejection(RejectReason.TICK_SIZE, tick_size, stop_price)
+    if command.time_in_force not in RESTING_TIMES:
+        return Rejection(RejectReason.STOP_CANNOT_WAIT)
+    if command.side is BUY and limit_of(command, instrument) is None:
+        return Rejection(RejectReason.STOP_NEEDS_PROTECTION)
     return None
 
 

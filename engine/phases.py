@@ -108,6 +108,7 @@ class Phases:
             self._open(market, command.reason, command.actor, events)
         else:
             market.state = state
+            self._reach_stops(market)
             events.append(
                 TradingStateChanged(
                     market.instrument_id,
@@ -161,6 +162,7 @@ class Phases:
     def _close_opening(self, market: MarketState, events: list[Event]) -> None:
         market.state = market.opens_to
         market.opening_price = market.reference_price = None
+        self._reach_stops(market)
         events.append(
             TradingStateChanged(
                 market.instrument_id,
@@ -172,6 +174,11 @@ class Phases:
             )
         )
         self._note(market)
+
+    def _reach_stops(self, market: MarketState) -> None:
+        """Trigger the stop orders whose price was reached while nothing was matched."""
+        if market.state is TradingState.CONTINUOUS and market.last_price is not None:
+            self._floor.reach_stops(self._floor.books[market.instrument_id], market.last_price)
 
     def _note(self, market: MarketState) -> None:
         """Remember whether the market goes on by itself."""

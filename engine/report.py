@@ -17,11 +17,12 @@ from engine.events import (
     OrderReplaced,
     OrderRestated,
     OrderStatusReported,
+    OrderTriggered,
     Trade,
 )
 from engine.explain import explain
 from engine.instrument import Instrument
-from engine.order import OrderTerms, OrdStatus
+from engine.order import OrderTerms, OrderView, OrdStatus, TriggerDirection
 from engine.reasons import CancelReason
 from engine.reference import Reference
 from engine.reject_codes import ORD_REJ_CODES
@@ -42,6 +43,7 @@ EXEC_TYPES: Final[dict[type[ExecutionEvent], str]] = {
     OrderExpired: "C",
     OrderReplaced: "5",
     OrderRestated: "D",
+    OrderTriggered: "L",
     Trade: "F",
     TradeBusted: "H",
     TradeCorrected: "G",
@@ -62,6 +64,9 @@ EXEC_RESTATEMENT_REASONS: Final = {
     CancelReason.SELF_TRADE: OTHER,
     CancelReason.CANCELED_BY_OPERATOR: OTHER,
 }
+TRIGGER_DIRECTIONS: Final = {TriggerDirection.UP: "U", TriggerDirection.DOWN: "D"}
+WAITING: Final = "N"
+WORKING: Final = "Y"
 PARTIAL_DECLINE: Final = "5"
 CANCEL_WORDS: Final = {
     CancelReason.IOC_REMAINDER: "the rest could not trade at once",
@@ -88,8 +93,10 @@ class Report:
     Numbers are decimal text in the instrument's decimals. None is a field that does not apply.
     `reason` is the code of a refusal or of a cancel, `trade_id` is the same on both sides. `fee` is
     what the fill cost in `fee_asset`, with a minus what it earned. `exec_ref_id` is the report of
-    the fill that was undone or corrected. `expires_at_ns` is ExpireTime(126), which each door
-    writes in its own form.
+    the fill that was undone or corrected. `stop_px`, `trigger_direction` (U or D) and
+    `working_indicator` (N while it waits, then Y) are those of a stop order. `display_qty` is what
+    an iceberg shows at the moment. `expires_at_ns` is ExpireTime(126), which each door writes in
+    its own form.
     """
 
     exec_id: str
@@ -122,6 +129,10 @@ class Report:
     exec_inst: str | None = None
     min_qty: str | None = None
     expires_at_ns: int | None = None
+    stop_px: str | None = None
+    trigger_direction: str | None = None
+    working_indicator: str | None = None
+    display_qty: str | None = None
 
 
 def make_report(event: ExecutionEvent, exec_id: str, reference: Reference) -> Report:
@@ -154,7 +165,8 @@ def make_report(event: ExecutionEvent, exec_id: str, reference: Reference) -> Re
         price=None if order.price is None else format_price(order.price),
     )
     if order.terms is not None:
-        _add_terms(report, order.terms, format_qty)
+        _add_terms(report, order, order.terms, format_qty)
+        _add_stop(report, order, order.terms, format_price)
     match event:
         case OrderRejected():
             _add_reject(report, event, instrument)
@@ -168,20 +180,33 @@ def make_report(event: ExecutionEvent, exec_id: str, reference: Reference) -> Re
             report.text = f"{event.reason.name}: {CANCEL_WORDS[event.reason]}"
         case OrderReplaced():
             report.orig_cl_ord_id = event.orig_cl_ord_id
-        case OrderAccepted() | OrderExpired() | OrderStatusReported():
+        case OrderAccepted() | OrderExpired() | OrderStatusReported() | OrderTriggered():
             pass
         case _:
             assert_never(event)
     return report
 
 
-def _add_terms(report: Report, terms: OrderTerms, format_qty: Callable[[int], str]) -> None:
+def _add_terms(
+    report: Report, order: OrderView, terms: OrderTerms, format_qty: Callable[[int], str]
+) -> None:
+    if terms.display_qty:
+        report.display_qty = format_qty(order.shown_qty)
     if terms.is_post_only:
         report.exec_inst = POST_ONLY
     if terms.min_qty:
         report.min_qty = format_qty(terms.min_qty)
     if terms.expires_at_ns:
         report.expires_at_ns = terms.expires_at_ns
+
+
+def _add_stop(
+    report: Report, order: OrderView, terms: OrderTerms, format_price: Callable[[int], str]
+) -> None:
+    if terms.stop_price is not None:
+        report.stop_px = format_price(terms.stop_price)
+        report.trigger_direction = TRIGGER_DIRECTIONS[terms.trigger_direction(order.side)]
+        report.working_indicator = WAITING if order.is_waiting else WORKING
 
 
 def _add_reject(report: Report, event: OrderRejected, instrument: Instrument | None) -> None:

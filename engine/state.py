@@ -12,15 +12,16 @@ from engine.instrument import Account, Asset, Instrument, InstrumentDefinition, 
 from engine.kill_switches import PulledSwitch
 from engine.ledger import VENUE_ACCOUNTS, Withdrawal
 from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
-from engine.order import Order, OrderView, OrdStatus, Side
+from engine.matching import limit_of
+from engine.order import Order, OrderView, OrdStatus, Side, TriggerDirection
 from engine.order_memory import CLOSED_MAX, FormerName
 from engine.presence import Attendance
 from engine.self_trade import SelfTradeDefault
 from engine.status_reports import StatusRequest
 from engine.sweeper import Sweep
 from engine.trade_amendments import AmendedTrade
-from engine.trading_state import MarketState
-from engine.units import AccountId, AssetId, InstrumentId, Money, SessionId, TradeId
+from engine.trading_state import MarketState, TradingState
+from engine.units import AccountId, AssetId, InstrumentId, Money, OrderId, Price, SessionId, TradeId
 
 
 class BalanceState(msgspec.Struct, frozen=True, array_like=True):
@@ -76,6 +77,8 @@ class OrderState(msgspec.Struct, frozen=True, array_like=True):
             expires_at_ns=self.expires_at_ns,
             outlives_connection=self.outlives_connection,
             terms=view.terms,
+            is_waiting=view.is_waiting,
+            hidden_qty=view.hidden_qty,
             fees=self.fees,
             user_id=view.user_id,
             amend_count=self.amend_count,
@@ -85,7 +88,8 @@ class OrderState(msgspec.Struct, frozen=True, array_like=True):
 class ExchangeState(msgspec.Struct, frozen=True, array_like=True):
     """Everything that the next command's outcome can depend on, in an order that is reproducible.
 
-    Open orders stand by instrument, bids before asks, in the order in which they would trade.
+    Open orders stand by instrument, bids before asks, in the order in which they would trade; stop
+    orders that wait stand behind both, those that a price has reached last.
     """
 
     assets: list[Asset]
@@ -114,6 +118,7 @@ class ExchangeState(msgspec.Struct, frozen=True, array_like=True):
     gate: GateState = GateState()
     amended_trades: list[AmendedTrade] = []
     cl_ord_ids_max: int = CLOSED_MAX
+    reached_stops: list[tuple[OrderId, Price]] = []
 
 
 def make_instruments(state: ExchangeState) -> dict[InstrumentId, Instrument]:
@@ -135,6 +140,7 @@ def find_faults(state: ExchangeState) -> list[str]:
         *_wrong_holds(state),
         *_wrong_orders(state),
         *_crossed_books(state),
+        *_missed_stops(state),
     ]
 
 
@@ -155,9 +161,10 @@ def _wrong_holds(state: ExchangeState) -> list[str]:
     for item in state.open_orders:
         order = item.order
         instrument = instruments[order.instrument_id]
-        assert order.price is not None
         if order.side is Side.BUY:
-            amount = instrument.notional(order.price, order.leaves_qty)
+            price = limit_of(order, instrument)
+            assert price is not None
+            amount = instrument.notional(price, order.leaves_qty)
             if item.fees is not None:
                 amount = with_fee(amount, item.fees)
             needed[(order.account_id, instrument.quote.asset_id)] += amount
@@ -193,6 +200,11 @@ def _wrong_orders(state: ExchangeState) -> list[str]:
                 f"CumQty {order.cum_qty}, LeavesQty {order.leaves_qty}"
             )
     faults.extend(
+        f"open order {order.order_id} shows {order.shown_qty} and hides {order.hidden_qty}"
+        for order in (item.order for item in state.open_orders)
+        if not _shows_what_it_may(order)
+    )
+    faults.extend(
         f"ended order {item.order.order_id} still has LeavesQty or a hold"
         for item in state.closed_orders
         if item.order.leaves_qty or item.held
@@ -206,11 +218,19 @@ def _wrong_orders(state: ExchangeState) -> list[str]:
     return faults
 
 
+def _shows_what_it_may(order: OrderView) -> bool:
+    display_qty = 0 if order.terms is None else order.terms.display_qty
+    if not display_qty:
+        return order.hidden_qty == 0
+    return order.hidden_qty >= 0 and 0 < order.shown_qty <= display_qty
+
+
 def _crossed_books(state: ExchangeState) -> list[str]:
     best: dict[tuple[InstrumentId, Side], int] = {}
     for item in state.open_orders:
-        assert item.order.price is not None
-        best.setdefault((item.order.instrument_id, item.order.side), item.order.price)
+        if not item.order.is_waiting:
+            assert item.order.price is not None
+            best.setdefault((item.order.instrument_id, item.order.side), item.order.price)
     faults = []
     may_cross = {market.instrument_id for market in state.markets if market.rules.may_cross}
     for (instrument_id, side), price in best.items():
@@ -219,4 +239,25 @@ def _crossed_books(state: ExchangeState) -> list[str]:
         ask = best.get((instrument_id, Side.SELL))
         if side is Side.BUY and ask is not None and price >= ask:
             faults.append(f"instrument {instrument_id} is crossed: bid {price}, ask {ask}")
+    return faults
+
+
+def _missed_stops(state: ExchangeState) -> list[str]:
+    last_prices = {
+        market.instrument_id: market.last_price
+        for market in state.markets
+        if market.state is TradingState.CONTINUOUS and market.last_price is not None
+    }
+    reached = {order_id for order_id, _ in state.reached_stops}
+    faults = []
+    for item in state.open_orders:
+        order, terms = item.order, item.order.terms
+        price = last_prices.get(order.instrument_id)
+        if not order.is_waiting or price is None or order.order_id in reached:
+            continue
+        assert terms is not None
+        assert terms.stop_price is not None
+        rises = terms.trigger_direction(order.side) is TriggerDirection.UP
+        if price >= terms.stop_price if rises else price <= terms.stop_price:
+            faults.append(f"stop order {order.order_id} waits though the last price is {price}")
     return faults

@@ -3,7 +3,8 @@
 from typing import Final
 
 from engine.book import OrderBook
-from engine.commands import CancelOrder, NewOrder, ReplaceOrder
+from engine.cascade import Cascade
+from engine.commands import CancelOrder, NewOrder, ReplaceOrder, SetTradingState
 from engine.events import (
     CancelRejected,
     Event,
@@ -23,14 +24,16 @@ from engine.kill_switches import KillSwitches
 from engine.ledger import Ledger
 from engine.open_orders import OpenOrders
 from engine.order import Order, OrderView, OrdStatus
-from engine.order_checks import OrderChecks, is_only_smaller
+from engine.order_checks import STOP_TYPES, OrderChecks, as_entered, is_only_smaller
 from engine.order_memory import FormerName, OrderMemory
 from engine.phases import Phases
 from engine.presence import Presence
 from engine.reasons import CancelReason, RejectReason
 from engine.reference import Reference
 from engine.self_trade import SelfTradeRules
-from engine.units import ClOrdId, InstrumentId, Money, OrderId, Qty, Seq, SessionId, TradeId
+from engine.trading_state import MarketState, TradingState
+from engine.uncrossing import Uncrossing
+from engine.units import ClOrdId, InstrumentId, Money, OrderId, Price, Qty, Seq, SessionId, TradeId
 
 EXPIRED_MAX: Final = 1000
 
@@ -51,7 +54,8 @@ class Trading:
         self._floor = Floor(reference, ledger, fees)
         self.self_trade = SelfTradeRules(reference)
         self._execution = Execution(self._floor, self.self_trade)
-        self.phases = Phases(self._floor, self._execution)
+        self._phases = Phases(self._floor, self._execution)
+        self._cascade = Cascade(self._floor, self._execution)
         self._checks = OrderChecks(self._floor, gate, presence, kill_switches, self.self_trade)
 
     @property
@@ -100,6 +104,18 @@ class Trading:
         """
         self._floor.restore(open_orders, closed_orders, former_names, trade_id_last)
 
+    def restore_markets(
+        self, markets: list[MarketState], reached: list[tuple[OrderId, Price]]
+    ) -> None:
+        """Put back the states of the markets, and which stop orders a price had reached."""
+        for market in markets:
+            self._phases.restore(market)
+        self._floor.restore_reached(reached)
+
+    def reached_stops(self) -> list[tuple[OrderId, Price]]:
+        """Return the stop orders that are to enter, with the price that has triggered each."""
+        return [item for book in self.books.values() for item in book.stops.reached()]
+
     def enter(self, seq: Seq, now_ns: int, command: NewOrder) -> list[Event]:
         """Check an order, match it, and let the rest of it stand or end."""
         rejection = self._checks.entry_refusal(command, now_ns)
@@ -121,10 +137,19 @@ class Trading:
             outlives_connection=command.outlives_connection,
             terms=command.terms,
             user_id=command.user_id,
+            is_waiting=command.ord_type in STOP_TYPES,
         )
+        if order.terms is not None:
+            order.hide()
         self._floor.admit(order, instrument)
         events: list[Event] = [OrderAccepted(order.view())]
-        self._execution.execute(order, instrument, now_ns, events)
+        if order.is_waiting:
+            self._floor.rest(order, instrument, now_ns)
+            self._watch_stop(order)
+        else:
+            self._execution.execute(order, instrument, now_ns, events)
+        if self._floor.cascading:
+            self._cascade.run(now_ns, events)
         return events
 
     def find_refusal(self, now_ns: int, command: NewOrder) -> Rejection | None:
@@ -153,17 +178,15 @@ class Trading:
         assert order is not None
         if command.order_qty <= order.cum_qty:
             return [self._cancel_asked(now_ns, order, command, CancelReason.AMENDED_TO_FILLED)]
-        assert command.price is not None
         instrument = self._reference.instruments[order.instrument_id]
-        orig_cl_ord_id = order.cl_ord_id
-        keeps_priority = is_only_smaller(order, command.order_qty, command.price)
         orig_cl_ord_id, orig_qty, orig_price = order.cl_ord_id, order.order_qty, order.price
-        keeps_priority = command.price == order.price and command.order_qty < order.order_qty
+        amended = as_entered(command, order)
+        keeps_priority = is_only_smaller(order, amended)
         if keeps_priority:
             self._floor.reduce(order, Qty(order.order_qty - command.order_qty))
         else:
             self._floor.lift(order)
-            self._floor.change(order, instrument, command.order_qty, command.price)
+            self._floor.change(order, instrument, amended)
         self.memory.rename(order, command.cl_ord_id, now_ns)
         order.amend_count += 1
         events: list[Event] = [
@@ -176,8 +199,29 @@ class Trading:
                 orig_price=orig_price,
             )
         ]
-        if not keeps_priority:
+        if order.is_waiting and not keeps_priority:
+            self._floor.stand(order)
+            self._watch_stop(order)
+        elif not keeps_priority:
             self._execution.execute_again(order, instrument, now_ns, events)
+        if self._floor.cascading:
+            self._cascade.run(now_ns, events)
+        return events
+
+    def set_state(self, now_ns: int, command: SetTradingState) -> list[Event]:
+        """Put a market into another state, or say why not."""
+        events = self._phases.change(now_ns, command)
+        self._cascade.run(now_ns, events)
+        return events
+
+    def indicate(self, instrument_id: InstrumentId) -> Uncrossing | None:
+        """Return at what price the book would be uncrossed now, None when no orders cross."""
+        return self._phases.indicate(instrument_id)
+
+    def let_time_pass(self, now_ns: int) -> list[Event]:
+        """Expire orders, let markets go on, and let stop orders enter that wait for their turn."""
+        events = [*self._expire(now_ns), *self._phases.advance(now_ns)]
+        self._cascade.run(now_ns, events)
         return events
 
     def cancel_swept(
@@ -195,7 +239,7 @@ class Trading:
             order, now_ns, reason, cl_ord_id=cl_ord_id, request_session_id=request_session_id
         )
 
-    def expire(self, now_ns: int) -> list[Event]:
+    def _expire(self, now_ns: int) -> list[Event]:
         """End the orders whose time has come, such as DAY orders at the end of the trading day.
 
         At most `EXPIRED_MAX` at a time: what is left stays due, so the next call goes on with it.
@@ -210,9 +254,18 @@ class Trading:
         return events
 
     def next_timer_ns(self) -> int | None:
-        """Return when `expire` or the phases have something to do, None when nothing waits."""
-        timers = (self._floor.expiries.next_ns(), self.phases.next_ns())
+        """Return when `let_time_pass` has something to do, None when nothing waits."""
+        if self._cascade.is_due:
+            return 0
+        timers = (self._floor.expiries.next_ns(), self._phases.next_ns())
         return min((timer_ns for timer_ns in timers if timer_ns is not None), default=None)
+
+    def _watch_stop(self, order: Order) -> None:
+        """Trigger a stop order at once when the last price has reached its stop price already."""
+        book = self._floor.books[order.instrument_id]
+        last_price = book.market.last_price
+        if book.market.state is TradingState.CONTINUOUS and last_price is not None:
+            self._floor.reach_stops(book, last_price)
 
     def _cancel_asked(
         self, now_ns: int, order: Order, command: CancelOrder | ReplaceOrder, reason: CancelReason

@@ -4,6 +4,7 @@ from engine.commands import NewOrder
 from engine.controls import Control, Level
 from engine.gate import Candidate, Rejection
 from engine.limits import RiskLimits, ScopeLimits
+from engine.matching import counted_price
 from engine.order import OrdType, Side, TimeInForce
 from engine.reasons import RejectReason
 from engine.scope import Scope
@@ -207,10 +208,12 @@ def added_exposure(plan: Plan, entry: Candidate) -> int:
     replaced = entry.replaced
     if replaced is None:
         return entry.funding.notional
-    assert entry.order.price is not None
-    assert replaced.price is not None
-    after = entry.order.price * (entry.order.order_qty - replaced.cum_qty)
-    return (after - replaced.price * replaced.leaves_qty) * plan.instrument.notional_factor
+    price = counted_price(entry.order, plan.instrument)
+    replaced_price = counted_price(replaced, plan.instrument)
+    assert price is not None, "a market order does not stand, so it is not amended"
+    assert replaced_price is not None
+    after = price * (entry.order.order_qty - replaced.cum_qty)
+    return (after - replaced_price * replaced.leaves_qty) * plan.instrument.notional_factor
 
 
 def signed_exposure(row: LimitRow, side: Side, added: int) -> int:

@@ -176,6 +176,8 @@ class Desk:
         *,
         order_id: int = 0,
         is_poss_resend: bool = False,
+        stop_price: int | None = None,
+        display_qty: int | None = None,
     ) -> list[Event]:
         """Amend an order to another total quantity and price."""
         return self.apply(
@@ -191,6 +193,8 @@ class Desk:
                 price=None if price is None else Price(price),
                 order_id=OrderId(order_id),
                 is_poss_resend=is_poss_resend,
+                stop_price=None if stop_price is None else Price(stop_price),
+                display_qty=None if display_qty is None else Qty(display_qty),
             )
         )
 
@@ -331,6 +335,13 @@ class WatchedDesk(Desk):
         return events
 
 
+def type_of(price: int | None, terms: OrderTerms | None) -> OrdType:
+    """Return which type an order has by whether it has a price and a stop price."""
+    if terms is None or terms.stop_price is None:
+        return OrdType.MARKET if price is None else OrdType.LIMIT
+    return OrdType.STOP if price is None else OrdType.STOP_LIMIT
+
+
 def new_order(
     account_id: AccountId,
     side: Side,
@@ -352,7 +363,7 @@ def new_order(
         instrument_id=BTC_USD,
         cl_ord_id=ClOrdId(cl_ord_id),
         side=side,
-        ord_type=OrdType.MARKET if price is None else OrdType.LIMIT,
+        ord_type=type_of(price, terms),
         time_in_force=time_in_force,
         order_qty=Qty(qty),
         price=None if price is None else Price(price),

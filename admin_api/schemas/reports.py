@@ -11,8 +11,8 @@ class ExecutionReportView(BaseModel):
 
     exec_id: str = Field(description="ExecID(17), the same as over FIX", examples=["1042.1"])
     exec_type: str = Field(
-        description="ExecType(150): 0 new, F trade, 4 canceled, C expired, 8 rejected, I status, "
-        "H trade undone, G trade corrected"
+        description="ExecType(150): 0 new, F trade, 4 canceled, 5 replaced, L triggered, "
+        "C expired, D restated, 8 rejected, I status, H trade undone, G trade corrected"
     )
     ord_status: str = Field(
         description="OrdStatus(39): 0 new, 1 partly filled, 2 filled, 4 canceled, 8 rejected, "
@@ -24,7 +24,7 @@ class ExecutionReportView(BaseModel):
     account: str | None = Field(description="Account(1)", examples=["DEMO1"])
     symbol: str = Field(description="Symbol(55)", examples=["BTC-USD"])
     side: str = Field(description="Side(54): 1 buy, 2 sell")
-    ord_type: str = Field(description="OrdType(40): 1 market, 2 limit")
+    ord_type: str = Field(description="OrdType(40): 1 market, 2 limit, 3 stop, 4 stop limit")
     time_in_force: str = Field(description="TimeInForce(59): 0 day, 1 GTC, 3 IOC, 4 FOK")
     order_qty: str = Field(description="OrderQty(38)", examples=["0.5000"])
     price: str | None = Field(description="Price(44)", examples=["60000.00"])
@@ -35,7 +35,7 @@ class ExecutionReportView(BaseModel):
     avg_px: str = Field(description="AvgPx(6)")
     trade_id: str | None = Field(description="SecondaryExecID(527), the same on both sides")
     last_liquidity_ind: str | None = Field(
-        description="LastLiquidityInd(851): 1 added liquidity, 2 removed it"
+        description="LastLiquidityInd(851): 1 added liquidity, 2 removed it, 4 auction"
     )
     exec_ref_id: str | None = Field(
         description="ExecRefID(19): the fill that was undone or corrected"
@@ -53,6 +53,16 @@ class ExecutionReportView(BaseModel):
     text: str | None = Field(description="Text(58)")
     exec_inst: str | None = Field(description="ExecInst(18): 6 post-only")
     min_qty: str | None = Field(description="MinQty(110)")
+    display_qty: str | None = Field(
+        description="DisplayQty(1138): what an iceberg shows at the moment"
+    )
+    stop_px: str | None = Field(description="StopPx(99)", examples=["61000.00"])
+    trigger_direction: str | None = Field(
+        description="TriggerPriceDirection(1109) of a stop order: U up, D down"
+    )
+    working_indicator: str | None = Field(
+        description="WorkingIndicator(636): N while a stop order waits, then Y"
+    )
     expires_at: str | None = Field(
         description="ExpireTime(126) in UTC", examples=["2026-11-24T00:00:00.000000Z"]
     )

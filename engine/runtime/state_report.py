@@ -29,7 +29,10 @@ class BalanceLine(msgspec.Struct, frozen=True):
 
 
 class OrderLine(msgspec.Struct, frozen=True):
-    """An open order. `expires_at` is None for one that has no end of its own."""
+    """An open order. `expires_at` is None for one that has no end of its own.
+
+    `price` is "" for a stop order without one. One that `is_waiting` stands in no book yet.
+    """
 
     order_id: int
     account: str
@@ -44,6 +47,8 @@ class OrderLine(msgspec.Struct, frozen=True):
     leaves_qty: str
     ord_status: str
     expires_at: str | None
+    stop_price: str | None = None
+    is_waiting: bool = False
 
 
 class LevelLine(msgspec.Struct, frozen=True):
@@ -157,7 +162,8 @@ def _order_lines(
     lines = []
     for item in state.open_orders:
         order, instrument = item.order, instruments[item.order.instrument_id]
-        assert order.price is not None
+        terms = order.terms
+        stop_price = None if terms is None else terms.stop_price
         name, firm_id = owners[order.account_id]
         lines.append(
             OrderLine(
@@ -168,12 +174,14 @@ def _order_lines(
                 symbol=instrument.symbol,
                 side=order.side.name,
                 time_in_force=order.time_in_force.name,
-                price=instrument.format_price(order.price),
+                price="" if order.price is None else instrument.format_price(order.price),
                 order_qty=instrument.format_qty(order.order_qty),
                 cum_qty=instrument.format_qty(order.cum_qty),
                 leaves_qty=instrument.format_qty(order.leaves_qty),
                 ord_status=order.ord_status.name,
                 expires_at=format_time_ns(item.expires_at_ns) if item.expires_at_ns else None,
+                stop_price=None if stop_price is None else instrument.format_price(stop_price),
+                is_waiting=order.is_waiting,
             )
         )
     return lines
@@ -195,7 +203,7 @@ def _level_lines(
 ) -> list[LevelLine]:
     levels: dict[int, tuple[int, int]] = {}
     for item in orders:  # In the order in which they would trade.
-        if item.order.side is side:
+        if item.order.side is side and not item.order.is_waiting:
             assert item.order.price is not None
             qty, count = levels.get(item.order.price, (0, 0))
             levels[item.order.price] = (qty + item.order.leaves_qty, count + 1)

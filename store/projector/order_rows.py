@@ -18,6 +18,7 @@ from engine.events import (
     OrderReplaced,
     OrderRestated,
     OrderStatusReported,
+    OrderTriggered,
     Trade,
 )
 from engine.explain import MEASURES, NO_DETAIL, explain, format_wait, formatter
@@ -39,6 +40,7 @@ KINDS: Final[dict[type[OrderEvent], str]] = {
     OrderExpired: "expired",
     OrderReplaced: "replaced",
     OrderRestated: "restated",
+    OrderTriggered: "triggered",
     CancelRejected: "cancel_rejected",
     TradeBusted: "trade_busted",
     TradeCorrected: "trade_corrected",

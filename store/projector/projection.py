@@ -29,6 +29,7 @@ from engine.events import (
     OrderReplaced,
     OrderRestated,
     OrderStatusReported,
+    OrderTriggered,
     OverrideGranted,
     ReferenceEvent,
     ReferencePriceSet,
@@ -147,6 +148,7 @@ class Projection:
                 | OrderExpired()
                 | OrderReplaced()
                 | OrderRestated()
+                | OrderTriggered()
             ):
                 self._note_order(place, event)
             case OrderStatusReported():
@@ -219,6 +221,7 @@ class Projection:
         | OrderExpired
         | OrderReplaced
         | OrderRestated
+        | OrderTriggered
         | SettledEvent,
     ) -> None:
         row, report = make_event_row(place, event, self._reference)

@@ -177,7 +177,7 @@ def test_replay_refuses_other_rules() -> None:
 
 
 GOLDEN = Path(__file__).parent / "golden" / "rules-1"
-GOLDEN_STATE = "a12692c34ae88f938c69b549255185b8caf6c339909bd77ae5f29bc6ed196701"
+GOLDEN_STATE = "a6acd6fd02ead7f235bed4091d8909919bc39fdcd7fa9e75e060da00ade421bc"
 
 
 def golden_commands() -> list[Command]:

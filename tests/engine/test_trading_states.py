@@ -224,7 +224,7 @@ def test_opening_price(
         desk.buy(ALICE, qty, price)
     for qty, price in asks:
         desk.sell(BOB, qty, price)
-    assert desk.exchange._trading.phases.indicate(BTC_USD) == expected
+    assert desk.exchange._trading.indicate(BTC_USD) == expected
 
 
 def test_last_price_is_the_reference(desk: Desk) -> None:

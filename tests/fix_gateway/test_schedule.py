@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fix_gateway.fix.schedule import Schedule
@@ -94,6 +94,7 @@ moments = st.integers(0, 1000 * 24 * 60).map(  # Minutes, a leap year among them
 )
 
 
+@settings(deadline=None)
 @given(st.frozensets(st.integers(1, 7), min_size=1), times, times, moments)
 def test_change_is_the_first_one(
     days: frozenset[int], start: time, end: time, now: datetime

@@ -45,6 +45,10 @@ NAMES: Final = {
     Tag.TEXT: "text",
     Tag.EXEC_INST: "exec_inst",
     Tag.MIN_QTY: "min_qty",
+    Tag.STOP_PX: "stop_px",
+    Tag.MAX_FLOOR: "display_qty",
+    Tag.TRIGGER_PRICE_DIRECTION: "trigger_direction",
+    Tag.WORKING_INDICATOR: "working_indicator",
     Tag.EXPIRE_TIME: "expires_at",
     Tag.TRANSACT_TIME: "transact_time",
 }

@@ -3,7 +3,7 @@
 It knows one instrument and shares no code with the engine; it is the oracle of the random tests.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 
@@ -11,6 +11,9 @@ from dataclasses import dataclass, replace
 class NaiveOrder:
     """`price` None is a market order; `is_buy`, quantities and prices are plain ints.
 
+    `stop` is what it waits for, while it `is_waiting`, as the last price `rises` or falls to it;
+    `bound` is the worst price of a stop order that has no price.
+    An iceberg shows at most `display` of itself, and `shown` at the moment.
     `place` is its place in the queue when that is not its `order_id`. `mode` is what it does when
     it meets an order of its account or of the same `owner`, "" for none.
     """
@@ -22,12 +25,22 @@ class NaiveOrder:
     open_qty: int
     is_day: bool
     filled_qty: int = 0
-    place: int = 0
+    place: float = 0
     ends_at_ns: int = 0
     mode: str = "allow"
     owner: str = ""
+    stop: int | None = None
+    rises: bool = False
+    is_waiting: bool = False
+    bound: int | None = None
+    display: int = 0
+    shown: int = 0
 
-    def priority(self) -> tuple[int, int]:
+    def show(self) -> None:
+        """Show as much as it may."""
+        self.shown = min(self.display or self.open_qty, self.open_qty)
+
+    def priority(self) -> tuple[int, float]:
         """Sorts what trades first to the front: the better price, then the older order."""
         assert self.price is not None
         return (-self.price if self.is_buy else self.price, self.place or self.order_id)
@@ -64,6 +77,9 @@ class NaiveExchange:
         self._base_factor = base_factor
         self.is_storage_low = False
         self.last_price: int | None = None
+        self.reached: list[NaiveOrder] = []
+        self.seq = 0
+        self._place_count = 0
         self.resting: list[NaiveOrder] = []
         self.moves: list[tuple[int, str, int]] = []  # Account, "base" or "quote", amount.
 
@@ -90,10 +106,10 @@ class NaiveExchange:
         crossing = [
             other
             for other in self.resting
-            if other.is_buy != order.is_buy and self._crosses(order, other)
+            if not other.is_waiting and other.is_buy != order.is_buy and self._crosses(order, other)
         ]
         crossing.sort(key=NaiveOrder.priority)
-        if order.price is None and crossing and self._protection_bps:
+        if order.price is order.stop is None and crossing and self._protection_bps:
             best = crossing[0].price or 0
             crossing = [
                 other
@@ -106,17 +122,19 @@ class NaiveExchange:
         """Return the fills that the order would have now, and what it would do to its own."""
         steps: list[NaiveStep] = []
         open_qty = order.open_qty
-        for other in self.candidates(order):
+        for other, shown, rest in self.slices(self.candidates(order)):
             if not open_qty:
                 break
-            qty = min(open_qty, other.open_qty)
+            if NaiveCut(other.order_id, other.open_qty, True) in steps:
+                continue  # An iceberg that is gone shows no more.
+            qty = min(open_qty, shown)
             is_own = order.account_id == other.account_id or order.owner == other.owner != ""
             if order.mode == "allow" or not is_own:
                 assert other.price is not None
                 steps.append(NaiveFill(other.order_id, order.order_id, qty, other.price))
                 open_qty -= qty
             elif order.mode == "decrement":
-                steps.append(NaiveCut(other.order_id, qty, qty == other.open_qty))
+                steps.append(NaiveCut(other.order_id, qty, qty == shown + rest))
                 steps.append(NaiveCut(order.order_id, qty, qty == open_qty))
                 open_qty -= qty
             else:
@@ -127,6 +145,34 @@ class NaiveExchange:
                     open_qty = 0
         return steps
 
+    def slices(self, orders: list[NaiveOrder]) -> Iterator[tuple[NaiveOrder, int, int]]:
+        """Yield what is met in turn, how much of it is shown then, and how much not."""
+        for price in dict.fromkeys(order.price for order in orders):
+            turns = [
+                (order, order.shown, order.open_qty - order.shown)
+                for order in orders
+                if order.price == price
+            ]
+            while turns:
+                order, shown, rest = turns.pop(0)
+                yield order, shown, rest
+                if rest:
+                    more = min(order.display, rest)
+                    turns.append((order, more, rest - more))
+
+    def next_place(self) -> float:
+        """Return a place behind all orders that stand, and before those of later commands."""
+        self._place_count += 1
+        return self.seq + self._place_count / 100_000
+
+    def lose(self, order: NaiveOrder, qty: int) -> None:
+        """Take from what an order shows, and let it show more behind the others."""
+        order.open_qty -= qty
+        order.shown -= qty
+        if not order.shown and order.open_qty:
+            order.show()
+            order.place = self.next_place()
+
     def tradable(self, order: NaiveOrder) -> int:
         """Return how much of the order would trade now."""
         return sum(step.qty for step in self.plan(order) if isinstance(step, NaiveFill))
@@ -134,7 +180,7 @@ class NaiveExchange:
     def can_pay(self, order: NaiveOrder) -> bool:
         """Whether the account has, free of other orders, what the order may cost."""
         asset = "quote" if order.is_buy else "base"
-        if order.price is None and order.is_buy:
+        if order.price is order.stop is None and order.is_buy:
             needed = sum(
                 step.qty * step.price * self._notional_factor
                 for step in self.plan(order)
@@ -150,17 +196,23 @@ class NaiveExchange:
         by_id = {other.order_id: other for other in [*self.resting, order]}
         for fill in steps:
             if isinstance(fill, NaiveCut):
-                by_id[fill.order_id].open_qty -= fill.qty
+                other = by_id[fill.order_id]
+                if other is order or fill.ends:
+                    other.open_qty -= fill.qty
+                else:
+                    self.lose(other, fill.qty)
                 continue
             self._settle(fill, order, by_id[fill.resting_id])
         self.resting = [other for other in self.resting if other.open_qty]
+        order.show()
         if may_rest and order.open_qty:
             self.resting.append(order)
 
     def uncross(self, reference: int | None) -> tuple[int | None, list[NaiveFill]]:
         """Trade what crosses at the best one price. Returns it and the fills, bid before ask."""
-        bids = sorted((order for order in self.resting if order.is_buy), key=NaiveOrder.priority)
-        asks = sorted((o for o in self.resting if not o.is_buy), key=NaiveOrder.priority)
+        standing = [order for order in self.resting if not order.is_waiting]
+        bids = sorted((order for order in standing if order.is_buy), key=NaiveOrder.priority)
+        asks = sorted((order for order in standing if not order.is_buy), key=NaiveOrder.priority)
         if not bids or not asks or (bids[0].price or 0) < (asks[0].price or 0):
             return None, []
         high, low = bids[0].price or 0, asks[0].price or 0
@@ -178,19 +230,28 @@ class NaiveExchange:
         fills = []
         while willing_bids and willing_asks:
             bid, ask = willing_bids[0], willing_asks[0]
-            qty = min(bid.open_qty, ask.open_qty)
+            qty = min(bid.shown, ask.shown)
             fills.append(NaiveFill(ask.order_id, bid.order_id, qty, price))
             self._settle(fills[-1], bid, ask)
+            bid.open_qty += qty
+            self.lose(bid, qty)
             willing_bids = [order for order in willing_bids if order.open_qty]
             willing_asks = [order for order in willing_asks if order.open_qty]
+            willing_bids.sort(key=NaiveOrder.priority)
+            willing_asks.sort(key=NaiveOrder.priority)
         self.resting = [order for order in self.resting if order.open_qty]
         return price, fills
 
-    def can_amend(self, order: NaiveOrder, qty: int, price: int) -> bool:
+    def can_amend(self, order: NaiveOrder, qty: int, price: int | None, stop: int | None) -> bool:
         """Whether the account could pay for the resting order as it is to be."""
         others = [other for other in self.resting if other is not order]
         amended = replace(order, open_qty=qty - order.filled_qty, price=price)
         everything, self.resting = self.resting, others
+        if stop is not None:
+            amended.stop = stop
+        if order.is_waiting:
+            self.wait(amended)
+            others.remove(amended)
         can_pay = self.can_pay(amended)
         self.resting = everything
         return can_pay
@@ -204,15 +265,36 @@ class NaiveExchange:
         )
 
     def amend(
-        self, order: NaiveOrder, qty: int, price: int, place: int, *, matches: bool
+        self,
+        order: NaiveOrder,
+        qty: int,
+        price: int | None,
+        stop: int | None,
+        place: int,
+        *,
+        display: int | None,
+        matches: bool,
     ) -> list[NaiveStep]:
-        """Change a resting order: to the back of the queue unless it only gets smaller."""
-        is_only_smaller = price == order.price and qty < order.filled_qty + order.open_qty
+        """Change an open order: to the back of the queue unless it only gets smaller."""
+        is_only_smaller = (
+            price == order.price
+            and stop in (None, order.stop)
+            and display in (None, order.display)
+            and qty < order.filled_qty + order.open_qty
+        )
         order.open_qty, order.price = qty - order.filled_qty, price
         if is_only_smaller:
+            order.shown = min(order.shown, order.open_qty)
             return []
+        order.display = order.display if display is None else display
         self.remove(order.order_id)
         order.place = place
+        if order.is_waiting:
+            order.stop = stop or order.stop
+            self.wait(order)
+            if matches:
+                self.reach()
+            return []
         steps = self.plan(order) if matches else []
         self.execute(order, steps, may_rest=True)
         return steps
@@ -220,6 +302,7 @@ class NaiveExchange:
     def remove(self, order_id: int) -> None:
         """Take an order out of the book."""
         self.resting = [order for order in self.resting if order.order_id != order_id]
+        self.reached = [order for order in self.reached if order.order_id != order_id]
 
     def end_day(self, now_ns: int) -> list[int]:
         """Expire all DAY orders, and others whose end has come. Returns the ids, sorted."""
@@ -229,21 +312,64 @@ class NaiveExchange:
             if order.is_day or 0 < order.ends_at_ns <= now_ns
         )
         self.resting = [order for order in self.resting if order.order_id not in expired]
+        self.reached = [order for order in self.reached if order.order_id not in expired]
         return expired
 
     def depth(self, *, is_buy: bool) -> list[tuple[int, int, int]]:
         """Return price, quantity and order count per level, the best first."""
         lines: dict[int, tuple[int, int]] = {}
-        for order in sorted(self.resting, key=NaiveOrder.priority):
+        standing = [order for order in self.resting if not order.is_waiting]
+        for order in sorted(standing, key=NaiveOrder.priority):
             if order.is_buy == is_buy:
                 assert order.price is not None
                 qty, count = lines.get(order.price, (0, 0))
-                lines[order.price] = (qty + order.open_qty, count + 1)
+                lines[order.price] = (qty + order.shown, count + 1)
         return [(price, qty, count) for price, (qty, count) in lines.items()]
+
+    def wait(self, order: NaiveOrder) -> None:
+        """Let a stop order wait for its stop price, with what it may cost."""
+        order.is_waiting = True
+        order.show()
+        bps = self._protection_bps if order.is_buy else -self._protection_bps
+        assert order.stop is not None
+        scaled = order.stop * (10_000 + bps)
+        order.bound = scaled // 10_000 if order.is_buy else -(-scaled // 10_000)
+        self.resting.append(order)
+
+    def reach(self) -> None:
+        """Let the last price trigger stop orders: the nearest first, then the oldest."""
+        last = self.last_price
+
+        def is_reached(order: NaiveOrder) -> bool:
+            if last is None or order.stop is None or order in self.reached:
+                return False
+            return last >= order.stop if order.rises else last <= order.stop
+
+        def rank(order: NaiveOrder) -> tuple[bool, int, float]:
+            stop = order.stop or 0
+            return not order.rises, stop if order.rises else -stop, order.place or order.order_id
+
+        waiting = [order for order in self.resting if order.is_waiting and is_reached(order)]
+        self.reached += sorted(waiting, key=rank)
+
+    def run_stops(self) -> tuple[list[int], list[NaiveStep]]:
+        """Let all that was triggered act. Returns who, in turn, and what came of it."""
+        order_ids: list[int] = []
+        steps: list[NaiveStep] = []
+        while self.reached:
+            order = self.reached.pop(0)
+            self.resting = [other for other in self.resting if other is not order]
+            order_ids.append(order.order_id)
+            order.is_waiting, order.place = False, self.next_place()
+            planned = self.plan(order)
+            self.execute(order, planned, may_rest=order.price is not None)
+            steps += planned
+        return order_ids, steps
 
     def _settle(self, fill: NaiveFill, order: NaiveOrder, other: NaiveOrder) -> None:
         self.last_price = fill.price
-        other.open_qty -= fill.qty
+        self.reach()
+        self.lose(other, fill.qty)
         order.open_qty -= fill.qty
         other.filled_qty += fill.qty
         order.filled_qty += fill.qty
@@ -260,11 +386,12 @@ class NaiveExchange:
     def _cost(self, order: NaiveOrder, qty: int) -> int:
         if not order.is_buy:
             return qty * self._base_factor
-        return qty * (order.price or 0) * self._notional_factor
+        return qty * (order.price or order.bound or 0) * self._notional_factor
 
     @staticmethod
     def _crosses(order: NaiveOrder, other: NaiveOrder) -> bool:
         assert other.price is not None
-        if order.price is None:
+        limit = order.price or order.bound
+        if limit is None:
             return True
-        return order.price >= other.price if order.is_buy else order.price <= other.price
+        return limit >= other.price if order.is_buy else limit <= other.price

@@ -30,6 +30,7 @@ from engine.events import (
     OrderReplaced,
     OrderRestated,
     OrderStatusReported,
+    OrderTriggered,
     SelfTradeModeSet,
     StorageLowSet,
     Trade,
@@ -37,7 +38,7 @@ from engine.events import (
 )
 from engine.exchange import Exchange
 from engine.ledger import postings_of
-from engine.order import OrderTerms, OrdStatus, SelfTradeMode, Side, TimeInForce
+from engine.order import OrderTerms, OrdStatus, SelfTradeMode, Side, TimeInForce, TriggerDirection
 from engine.order_memory import CLOSED_AGE_MAX_NS
 from engine.reasons import CancelReason, RejectReason
 from engine.request_events import (
@@ -49,7 +50,7 @@ from engine.request_events import (
 )
 from engine.scope import Scope
 from engine.trading_state import TradingState
-from engine.units import AccountId, Money, SessionId
+from engine.units import AccountId, Money, Price, SessionId
 from risk.pre_trade import PreTradeGate
 from tests.exchange_desk import (
     ALICE,
@@ -88,6 +89,7 @@ TERMS = st.one_of(
     st.builds(OrderTerms, min_qty=st.sampled_from([1, 5, 15])),
 )
 SIDE_OF = {True: Side.BUY, False: Side.SELL}
+AMENDED_STOPS = [None, None, *range(95, 106, 2)]
 RESTING_TIMES = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD)
 TIMES = st.sampled_from(list(TimeInForce))
 # Little enough that orders are refused for want of funds now and then.
@@ -174,8 +176,10 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
             ends_at_ns=terms.expires_at_ns,
             mode=MODES[mode],
             owner=f"{account_id}" if terms.self_trade_group else "",
+            display=terms.display_qty,
         )
         reason = self.entry_refusal(order, time, terms)
+        self.twin.seq = self.desk.seq + 1
         events = self.desk.enter(account_id, side, qty, price, time, terms)
         if reason is not None:
             (event,) = events
@@ -190,14 +194,16 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
         if matches and self.twin.tradable(order) < least_qty:
             steps, may_rest = [], False
         self.twin.execute(order, steps, may_rest=may_rest)
-        assert steps_of(events) == steps
-        self.note_endings(events)
+        open_qty = order.open_qty
+        self.compare(events, steps)
         canceled = [
             event.canceled_qty
             for event in events
-            if isinstance(event, OrderCanceled) and event.reason is not CancelReason.SELF_TRADE
+            if isinstance(event, OrderCanceled)
+            and event.reason is not CancelReason.SELF_TRADE
+            and event.order.order_id == order.order_id
         ]
-        assert canceled == ([order.open_qty] if order.open_qty and not may_rest else [])
+        assert canceled == ([open_qty] if open_qty and not may_rest else [])
         cl_ord_id = events[0].order.cl_ord_id
         self.ids[cl_ord_id] = (account_id, order.order_id)
         if terms.is_post_only:
@@ -212,12 +218,93 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
     ) -> MultipleResults[str] | str:
         return self.enter_order(account_id, side, qty, price, TimeInForce.GTC, terms)
 
+    @rule(
+        target=orders,
+        account_id=ACCOUNTS,
+        side=SIDES,
+        qty=QTYS,
+        price=PRICES,
+        terms=st.builds(
+            OrderTerms,
+            display_qty=st.sampled_from([1, 2, 5]),
+            self_trade=st.none() | st.sampled_from(list(SelfTradeMode)),
+        ),
+    )
+    def enter_iceberg(
+        self, account_id: AccountId, side: Side, qty: int, price: int, terms: OrderTerms
+    ) -> MultipleResults[str] | str:
+        return self.enter_order(account_id, side, qty, price, TimeInForce.GTC, terms)
+
     @rule(target=orders, side=SIDES, qty=QTYS, price=PRICES, mode=st.sampled_from(SelfTradeMode))
     def enter_to_meet_its_own(
         self, side: Side, qty: int, price: int, mode: SelfTradeMode
     ) -> MultipleResults[str] | str:
         terms = OrderTerms(self_trade=mode)
         return self.enter_order(ALICE, side, qty, price, TimeInForce.GTC, terms)
+
+    @rule(
+        target=orders,
+        account_id=ACCOUNTS,
+        side=SIDES,
+        qty=QTYS,
+        prices=st.tuples(st.none() | PRICES, PRICES),
+        trigger=st.none() | st.sampled_from(TriggerDirection),
+        time=st.sampled_from(RESTING_TIMES),
+    )
+    def enter_stop(
+        self,
+        account_id: AccountId,
+        side: Side,
+        qty: int,
+        prices: tuple[int | None, int],
+        trigger: TriggerDirection | None,
+        time: TimeInForce,
+    ) -> MultipleResults[str] | str:
+        price, stop = prices
+        self.twin.seq = self.desk.seq + 1
+        terms = OrderTerms(stop_price=Price(stop), trigger=trigger)
+        if time is TimeInForce.GTD:
+            terms = replace(terms, expires_at_ns=self.desk.now_ns + 10**15)
+        order = NaiveOrder(
+            order_id=self.desk.seq + 1,
+            account_id=account_id,
+            is_buy=side is Side.BUY,
+            price=price,
+            open_qty=qty,
+            is_day=time is TimeInForce.DAY,
+            ends_at_ns=terms.expires_at_ns,
+            mode=MODES[self.self_trade_default],
+            stop=stop,
+            rises=(trigger or TriggerDirection(1 if side is Side.BUY else 2)).name == "UP",
+        )
+        self.twin.wait(order)
+        self.twin.remove(order.order_id)
+        reason = self.entry_refusal(order, time, terms)
+        events = self.desk.enter(account_id, side, qty, price, time, terms)
+        if reason is not None:
+            (event,) = events
+            assert isinstance(event, OrderRejected)
+            assert event.reason is reason
+            return multiple()
+        self.twin.wait(order)
+        if self.state is TradingState.CONTINUOUS:
+            self.twin.reach()
+        assert isinstance(events[0], OrderAccepted)
+        self.compare(events, [])
+        cl_ord_id = events[0].order.cl_ord_id
+        self.ids[cl_ord_id] = (account_id, order.order_id)
+        return cl_ord_id
+
+    def compare(self, events: list[Event], steps: list[NaiveStep]) -> None:
+        """Compare what happened with what the twin says, and with what it does to stop orders."""
+        order_ids: list[int] = []
+        if self.state is TradingState.CONTINUOUS:
+            order_ids, more_steps = self.twin.run_stops()
+            steps = [*steps, *more_steps]
+        triggered = [event.order.order_id for event in events if isinstance(event, OrderTriggered)]
+        assert triggered == order_ids
+        assert steps_of(events) == steps
+        self.note_endings(events)
 
     def entry_refusal(
         self, order: NaiveOrder, time: TimeInForce, terms: OrderTerms
@@ -227,7 +314,8 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
             return RejectReason.STORAGE_LOW
         if {None, order.account_id} & self.killed:
             return RejectReason.KILLED
-        is_waiting = order.price is not None and time in RESTING_TIMES and not terms.is_post_only
+        is_limited = order.price is not None or order.stop is not None
+        is_waiting = is_limited and time in RESTING_TIMES and not terms.is_post_only
         is_taken = {
             TradingState.CONTINUOUS: True,
             TradingState.PRE_OPEN: is_waiting,
@@ -252,16 +340,30 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
             if order.order_id not in self.has_own_mode:
                 order.mode = MODES[mode]
 
-    @rule(target=orders, cl_ord_id=orders, qty=QTYS, price=PRICES)
-    def amend(self, cl_ord_id: str, qty: int, price: int) -> MultipleResults[str] | str:
+    @rule(
+        target=orders,
+        cl_ord_id=orders,
+        qty=QTYS,
+        limit=PRICES,
+        stop=st.sampled_from(AMENDED_STOPS),
+        display=st.sampled_from([None, None, None, 0, 1, 3]),
+    )
+    def amend(
+        self, cl_ord_id: str, qty: int, limit: int, stop: int | None, display: int | None
+    ) -> MultipleResults[str] | str:
         account_id, order_id = self.ids[cl_ord_id]
         self.count += 1
         name = f"a{self.count}"
         place = self.desk.seq + 1
         is_known = self.desk.knows(account_id, cl_ord_id)
-        events = self.desk.amend(account_id, cl_ord_id, name, qty, price)
         order = self.resting().get(order_id)
-        reason = self.amend_refusal(cl_ord_id, order, qty, price) if is_known else None
+        price = None if order is not None and order.price is None else limit
+        display = display if price is not None else None
+        self.twin.seq = place
+        events = self.desk.amend(
+            account_id, cl_ord_id, name, qty, price, stop_price=stop, display_qty=display
+        )
+        reason = self.amend_refusal(cl_ord_id, order, qty, price, stop) if is_known else None
         if order is None or reason is not None or not is_known:
             (event,) = events
             assert isinstance(event, CancelRejected)
@@ -277,21 +379,30 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
             self.twin.remove(order_id)
             self.note_endings(events)
             return multiple()
-        was_smaller = price == order.price and qty < order.open_qty + order.filled_qty
+        was_smaller = (
+            price == order.price
+            and stop in (None, order.stop)
+            and display in (None, order.display)
+            and qty < order.open_qty + order.filled_qty
+        )
         matches = self.state is TradingState.CONTINUOUS
-        steps = self.twin.amend(order, qty, price, place, matches=matches)
-        assert steps_of(events) == steps
+        steps = self.twin.amend(order, qty, price, stop, place, display=display, matches=matches)
         assert isinstance(events[0], OrderReplaced)
         assert events[0].keeps_priority is was_smaller
-        self.note_endings(events)
+        self.compare(events, steps)
         self.replaced[cl_ord_id] = self.desk.now_ns
         self.ids[name] = (account_id, order_id)
         return name
 
     def amend_refusal(
-        self, cl_ord_id: str, order: NaiveOrder | None, qty: int, price: int
+        self,
+        cl_ord_id: str,
+        order: NaiveOrder | None,
+        qty: int,
+        price: int | None,
+        stop: int | None,
     ) -> RejectReason | None:
-        """Return why a resting order may not be amended so."""
+        """Return why an open order may not be amended so."""
         if order is None:
             return None
         if cl_ord_id in self.replaced:
@@ -302,16 +413,28 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
             return RejectReason.KILLED
         if self.state not in AMENDING:
             return REFUSALS[self.state]
+        if order in self.twin.reached:
+            return RejectReason.STOP_TRIGGERED
+        if order.stop is not None and not order.is_waiting and stop not in (None, order.stop):
+            return RejectReason.STOP_TRIGGERED
+        if order.stop is None and stop is not None:
+            return RejectReason.STOP_PRICE_NOT_ALLOWED
         if qty <= order.filled_qty:
             return None
+        return self.book_refusal(order, qty, price, stop)
+
+    def book_refusal(
+        self, order: NaiveOrder, qty: int, price: int | None, stop: int | None
+    ) -> RejectReason | None:
+        """Return what the book and the money say against it."""
         amended = naive_replace(order, price=price)
         is_post_only = order.order_id in self.post_only or self.state is TradingState.POST_ONLY
-        if is_post_only and self.twin.candidates(amended):
+        if is_post_only and not order.is_waiting and self.twin.candidates(amended):
             return RejectReason.POST_ONLY_WOULD_TRADE
-        matches = self.state is TradingState.CONTINUOUS
-        if matches and self.twin.would_end_itself(order, qty, price):
+        matches = self.state is TradingState.CONTINUOUS and not order.is_waiting
+        if matches and price is not None and self.twin.would_end_itself(order, qty, price):
             return RejectReason.SELF_TRADE
-        if not self.twin.can_amend(order, qty, price):
+        if not self.twin.can_amend(order, qty, price, stop):
             return RejectReason.INSUFFICIENT_BALANCE
         return None
 
@@ -483,6 +606,7 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
 
     def change_state(self, state: TradingState, reference: int | None) -> None:
         """Put the market into another state, and uncross the book where it must not be crossed."""
+        self.twin.seq = self.desk.seq + 1
         events = self.desk.set_state(state, reference_price=reference)
         if state is TradingState.OPENING:
             assert events == [CommandRefused(RejectReason.STATE_NOT_SETTABLE, actual=state.value)]
@@ -490,22 +614,24 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
         self.reference = reference or self.reference
         may_cross = self.state not in UNCROSSED
         self.state = state
+        changes = [event for event in events if isinstance(event, TradingStateChanged)]
         if not may_cross or state not in UNCROSSED:
-            (event,) = events
-            assert isinstance(event, TradingStateChanged)
+            assert len(changes) == 1
+            if state is TradingState.CONTINUOUS:
+                self.twin.reach()
+            self.compare(events, [])
             return
         price, fills = self.twin.uncross(self.reference)
-        assert steps_of(events) == fills
-        opening, closing = events[0], events[-1]
-        assert isinstance(opening, TradingStateChanged)
-        assert isinstance(closing, TradingStateChanged)
+        if state is TradingState.CONTINUOUS:
+            self.twin.reach()
+        opening, closing = changes
         volume = sum(fill.qty for fill in fills)
         assert (opening.state, opening.price, opening.volume) == (
             TradingState.OPENING, price, volume,
         )  # fmt: skip
         assert closing.state is state
         self.reference = None
-        self.note_endings(events)
+        self.compare(events, [*fills])
 
     @rule()
     def end_the_day(self) -> None:
@@ -534,12 +660,16 @@ class ExchangeAgainstTwin(RuleBasedStateMachine):
         book = self.desk.exchange._trading.books[BTC_USD]
         assert book.bids.depth(1000) == self.twin.depth(is_buy=True)
         assert book.asks.depth(1000) == self.twin.depth(is_buy=False)
-        assert [item.order.order_id for item in self.desk.exchange.state().open_orders] == [
+        open_orders = [item.order for item in self.desk.exchange.state().open_orders]
+        standing = [order for order in self.twin.resting if not order.is_waiting]
+        assert [order.order_id for order in open_orders if not order.is_waiting] == [
             order.order_id
-            for order in sorted(
-                self.twin.resting, key=lambda order: (not order.is_buy, order.priority())
-            )
+            for order in sorted(standing, key=lambda order: (not order.is_buy, order.priority()))
         ]
+        waiting = [order.order_id for order in open_orders if order.is_waiting]
+        assert sorted(waiting) == sorted(
+            order.order_id for order in self.twin.resting if order.is_waiting
+        )
 
     def note_endings(self, events: list[Event]) -> None:
         """Every order ends once, and the postings of every event sum to zero."""

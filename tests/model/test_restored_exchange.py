@@ -47,7 +47,7 @@ from engine.ledger_commands import (
     TransferFunds,
 )
 from engine.limits import RiskLimits, ScopeLimits
-from engine.order import OrderTerms, OrdType, SelfTradeMode, Side, TimeInForce
+from engine.order import OrderTerms, SelfTradeMode, Side, TimeInForce, TriggerDirection
 from engine.order_memory import CLOSED_AGE_MAX_NS
 from engine.request_commands import MassCancel, ReportBalances, ReportOpenOrders, ReportOrder
 from engine.runtime.codec import encode_events
@@ -70,7 +70,7 @@ from engine.units import (
     SessionId,
 )
 from risk.pre_trade import PreTradeGate
-from tests.exchange_desk import START_NS
+from tests.exchange_desk import START_NS, type_of
 from tests.model.scribbled_controls import scribble_control
 
 COMMANDS_MAX = 400
@@ -273,6 +273,7 @@ class Scribbler:
         session_id = rng.choice([SessionId(0), self._session()])
         self._msg_seq_num += rng.randint(0, 2)
         price = None if rng.random() < 0.1 else Price(rng.randint(95, 105))
+        is_stop = rng.random() < 0.2
         time = rng.choice(list(TimeInForce))
         terms = OrderTerms(
             is_post_only=rng.random() < 0.1,
@@ -280,6 +281,9 @@ class Scribbler:
             expires_at_ns=START_NS + rng.randint(0, 10**16) if time is TimeInForce.GTD else 0,
             self_trade=rng.choice([None, None, *SelfTradeMode]),
             self_trade_group=rng.randint(0, 1),
+            stop_price=Price(rng.randint(95, 105)) if is_stop else None,
+            trigger=rng.choice([None, *TriggerDirection]) if is_stop else None,
+            display_qty=Qty(rng.choice([0, 0, 1, 3])),
         )
         return NewOrder(
             session_id=session_id,
@@ -290,14 +294,14 @@ class Scribbler:
             instrument_id=self._instrument(),
             cl_ord_id=self._cl_ord_id(),
             side=rng.choice(list(Side)),
-            ord_type=OrdType.MARKET if price is None else OrdType.LIMIT,
+            ord_type=type_of(price, terms if is_stop else None),
             time_in_force=time,
             order_qty=Qty(rng.randint(1, 20)),
             price=price,
             is_poss_resend=rng.random() < 0.2,
             orig_sent_at_ns=rng.choice([0, 0, START_NS + rng.randint(0, 10**12)]),
             outlives_connection=rng.random() < 0.3,
-            terms=terms if time is TimeInForce.GTD else rng.choice([None, terms]),
+            terms=terms if time is TimeInForce.GTD or is_stop else rng.choice([None, terms]),
         )
 
     def _cancel(self) -> CancelOrder:
@@ -328,6 +332,8 @@ class Scribbler:
             order_qty=Qty(rng.randint(0, 20)),
             price=rng.choice([None, *[Price(rng.randint(95, 105))] * 9]),
             is_poss_resend=rng.random() < 0.2,
+            stop_price=rng.choice([None, None, Price(rng.randint(95, 105))]),
+            display_qty=rng.choice([None, None, Qty(rng.randint(0, 5))]),
         )
 
     def _cl_ord_id(self) -> ClOrdId:

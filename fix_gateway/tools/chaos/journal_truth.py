@@ -25,6 +25,7 @@ from engine.events import (
     OrderReplaced,
     OrderRestated,
     OrderStatusReported,
+    OrderTriggered,
     Trade,
     recipients,
 )
@@ -50,6 +51,7 @@ EXEC_TYPES: Final = {
     OrderExpired: ExecType.EXPIRED,
     OrderReplaced: ExecType.REPLACED,
     OrderRestated: ExecType.RESTATED,
+    OrderTriggered: ExecType.TRIGGERED,
 }
 
 
