@@ -20,9 +20,11 @@ from admin_api.routers import (
     limits,
     login,
     me,
+    order_searches,
     reports,
     session_control,
     sessions,
+    statements,
     users,
 )
 from admin_api.services import Services
@@ -49,6 +51,8 @@ def make_app(services: Services) -> FastAPI:
         accounts,
         limits,
         reports,
+        order_searches,
+        statements,
         audit,
     ):
         app.include_router(module.router)

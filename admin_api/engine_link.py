@@ -18,8 +18,8 @@ from engine.events import (
 )
 from engine.reference import Reference
 from engine.runtime.client import EngineLink, LinkClosedError
-from engine.runtime.codec import Record, Status
-from engine.units import Seq, SessionId
+from engine.runtime.codec import Balances, Record, Status
+from engine.units import AccountId, Seq, SessionId
 
 RETRY_S: Final = 0.5
 NAME: Final = "admin_api"
@@ -80,6 +80,15 @@ class EngineWatch:
             return None
         self.durable_seq = status.last_seq
         return status
+
+    async def balances(self, account_id: AccountId) -> Balances | None:
+        """Return what an account has, None when the engine is away or does not answer."""
+        if self._link is None:
+            return None
+        try:
+            return await self._link.balances(account_id)
+        except (LinkClosedError, TimeoutError):
+            return None
 
     async def submit(self, command: Command) -> Event:
         """Give the engine a command that has one event for an answer, and return that.

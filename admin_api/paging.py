@@ -42,21 +42,35 @@ def encode_cursor(*place: int | str) -> str:
 
 def decode_cursor(cursor: str | None, start: int) -> int:
     """Return the place that the cursor names, `start` without one. Raises 422."""
+    (place,) = decode_place(cursor, (start,))
+    return place
+
+
+def decode_place(cursor: str | None, start: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a place of as many numbers as `start` has, which is taken without a cursor.
+
+    Raises 422.
+    """
     if cursor is None:
         return start
     try:
         padded = cursor.encode() + b"=" * (-len(cursor) % 4)
-        (place,) = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        place = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (ValueError, TypeError):
         raise _bad_cursor() from None
-    # A bigint holds it, and True is no number.
-    if type(place) is not int or abs(place) >= 1 << 63:
+    # A bigint holds each, and True is no number.
+    if not isinstance(place, list) or len(place) != len(start):
         raise _bad_cursor()
-    return place
+    if any(type(number) is not int or abs(number) >= 1 << 63 for number in place):
+        raise _bad_cursor()
+    return tuple(place)
 
 
 def make_page(
-    rows: Sequence[R], limit: int, view: Callable[[R], T], place: Callable[[R], int]
+    rows: Sequence[R],
+    limit: int,
+    view: Callable[[R], T],
+    place: Callable[[R], int | tuple[int, ...]],
 ) -> Page[T]:
     """Return the page of `limit` rows, out of one more than that if more follow.
 
@@ -66,8 +80,12 @@ def make_page(
     has_more = len(rows) > limit
     return Page(
         items=[view(row) for row in shown],
-        next_cursor=encode_cursor(place(shown[-1])) if has_more else None,
+        next_cursor=_cursor_at(place(shown[-1])) if has_more else None,
     )
+
+
+def _cursor_at(place: int | tuple[int, ...]) -> str:
+    return encode_cursor(*place) if isinstance(place, tuple) else encode_cursor(place)
 
 
 def _bad_cursor() -> ApiError:

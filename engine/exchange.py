@@ -70,6 +70,7 @@ from engine.ownership import Grant, Ownership
 from engine.presence import Attendance, Presence
 from engine.reasons import CancelReason, RejectReason
 from engine.reference import Reference
+from engine.request_events import BalanceLine
 from engine.requests import Requests
 from engine.scope import Scope
 from engine.standing import Standing
@@ -79,7 +80,7 @@ from engine.trade_amendments import TradeAmendments
 from engine.trade_commands import BustTrade, CorrectTrade
 from engine.trading import Trading
 from engine.treasury import Treasury
-from engine.units import OrderId, Seq
+from engine.units import AccountId, OrderId, Seq
 
 RULES_VERSION: Final = 1
 """Goes up with every change after which an old journal would give other events."""
@@ -276,6 +277,10 @@ class Exchange:
             *(ScopeLimitsSet(limits) for limits in self._gate.scope_limits()),
             *(AccountThrottleSet(throttle.account_id, throttle) for throttle in throttles),
         ]
+
+    def balances_of(self, account_id: AccountId) -> list[BalanceLine]:
+        """Return what an account has of each asset of which it has some, [] for one not there."""
+        return self._ledger.lines_of(account_id)
 
     def open_order_count(self) -> int:
         """Return how many orders rest in the books or wait for their stop price."""

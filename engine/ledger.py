@@ -15,6 +15,7 @@ import msgspec
 from engine.events import BalanceAdjusted, Event, Trade
 from engine.ledger_events import CreditLineSet, FundsTransferred, WithdrawalSettled
 from engine.order import Side
+from engine.request_events import BalanceLine
 from engine.trade_events import TradeBusted, TradeCorrected
 from engine.units import AccountId, AssetId, Money
 
@@ -192,9 +193,13 @@ class Ledger:
             for asset_id in sorted(assets):
                 yield account_id, asset_id, assets[asset_id]
 
-    def of_account(self, account_id: AccountId) -> list[tuple[AssetId, Balance]]:
-        """Return what an account that is open has, by asset."""
-        return sorted(self._accounts[account_id].items())
+    def lines_of(self, account_id: AccountId) -> list[BalanceLine]:
+        """Return what an account has of each asset of which it has some, [] for one not there."""
+        return [
+            BalanceLine(asset_id, balance.balance, balance.held, balance.available, balance.credit)
+            for asset_id, balance in sorted(self._accounts.get(account_id, {}).items())
+            if balance.balance or balance.held or balance.credit
+        ]
 
     def references(self) -> list[tuple[AccountId, str]]:
         """Return the names of all transfers so far."""

@@ -16,7 +16,6 @@ from engine.request_commands import (
 )
 from engine.request_events import (
     AffectedOrder,
-    BalanceLine,
     BalancesReported,
     MassCancelReported,
     OrderStatusRefused,
@@ -123,13 +122,7 @@ class Requests:
             session_id=command.session_id,
             account_id=account_id,
             request_id=command.request_id,
-            lines=[
-                BalanceLine(
-                    asset_id, balance.balance, balance.held, balance.available, balance.credit
-                )
-                for asset_id, balance in (self._ledger.of_account(account_id) if is_known else ())
-                if balance.balance or balance.held or balance.credit
-            ],
+            lines=self._ledger.lines_of(account_id) if is_known else [],
             reason=None if is_known else RejectReason.ACCOUNT_UNKNOWN,
         )
 

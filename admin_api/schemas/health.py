@@ -14,5 +14,13 @@ class Readiness(BaseModel):
 
     status: str = Field(examples=["ready", "not ready"])
     checks: dict[str, str] = Field(
-        examples=[{"database": "ok", "engine": "ok", "gateway": "ok", "storage": "ok"}]
+        examples=[
+            {
+                "database": "ok",
+                "engine": "ok",
+                "gateway": "ok",
+                "storage": "ok",
+                "projector": "ok",
+            }
+        ]
     )

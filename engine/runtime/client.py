@@ -13,24 +13,32 @@ from engine.commands import Command
 from engine.events import Event
 from engine.runtime.codec import (
     LINK_PROTOCOL,
+    Balances,
+    BalancesQuery,
     FrameKind,
     FrameReader,
     Hello,
+    Query,
     Record,
     Status,
     StatusQuery,
     Welcome,
     decode_ack,
+    decode_balances,
     decode_records,
     decode_status,
     decode_welcome,
     encode_frame,
 )
-from engine.units import Seq
+from engine.units import AccountId, Seq
 
 FEED_FRAME_BYTES_MAX: Final = (1 << 32) - 1
 CONNECT_WAIT_S: Final = 5.0
 ANSWER_WAIT_S: Final = 30.0
+ANSWERS: Final[dict[FrameKind, Callable[[bytes], Status | Balances]]] = {
+    FrameKind.STATUS: decode_status,
+    FrameKind.BALANCES: decode_balances,
+}
 
 log = structlog.get_logger("engine.client")
 
@@ -71,7 +79,8 @@ class EngineLink(asyncio.Protocol):
         self._unanswered: deque[_Unanswered] = deque()
         self._records: dict[Seq, Record] = {}
         self._waiter_count = 0
-        self._status_waiters: deque[asyncio.Future[Status]] = deque()
+        # Questions are answered in their order, whatever they are about.
+        self._askers: deque[asyncio.Future[Any]] = deque()
         self._loop = asyncio.get_running_loop()
         self._welcomed: asyncio.Future[None] = self._loop.create_future()
         self._transport: asyncio.Transport
@@ -144,12 +153,13 @@ class EngineLink(asyncio.Protocol):
 
     async def status(self, *, with_state_hash: bool = False) -> Status:
         """Return how the engine is. Raises LinkClosedError or TimeoutError."""
-        if self._is_closed:
-            raise LinkClosedError("the link to the engine is down")
-        waiter: asyncio.Future[Status] = self._loop.create_future()
-        self._status_waiters.append(waiter)
-        self._write(FrameKind.STATUS_QUERY, StatusQuery(with_state_hash))
-        return await asyncio.wait_for(waiter, ANSWER_WAIT_S)
+        answer: Status = await self._ask(FrameKind.STATUS_QUERY, StatusQuery(with_state_hash))
+        return answer
+
+    async def balances(self, account_id: AccountId) -> Balances:
+        """Return what an account has. Raises LinkClosedError or TimeoutError."""
+        answer: Balances = await self._ask(FrameKind.BALANCES_QUERY, BalancesQuery(account_id))
+        return answer
 
     def close(self) -> None:
         """Hang up. `on_closed` follows."""
@@ -174,7 +184,7 @@ class EngineLink(asyncio.Protocol):
         """Called by the event loop."""
         self._is_closed = True
         fault = LinkClosedError("the link to the engine is down")
-        waiters: list[asyncio.Future[Any]] = [*self._status_waiters, self._welcomed]
+        waiters: list[asyncio.Future[Any]] = [*self._askers, self._welcomed]
         waiters += [item.waiter for item in self._unanswered if item.waiter is not None]
         for waiter in waiters:
             if not waiter.done():
@@ -196,12 +206,20 @@ class EngineLink(asyncio.Protocol):
                 raise ValueError(f"the engine speaks link protocol {self.welcome.protocol}")
             if not self._welcomed.done():
                 self._welcomed.set_result(None)
-        elif kind is FrameKind.STATUS:
-            waiter = self._status_waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(decode_status(body))
+        elif kind in ANSWERS:
+            asker = self._askers.popleft()
+            if not asker.done():
+                asker.set_result(ANSWERS[kind](body))
         else:
             raise ValueError(f"the engine may not send a {kind.name} frame")
+
+    async def _ask(self, kind: FrameKind, query: Query) -> Any:  # noqa: ANN401 - As the kind says.
+        if self._is_closed:
+            raise LinkClosedError("the link to the engine is down")
+        asker: asyncio.Future[Any] = self._loop.create_future()
+        self._askers.append(asker)
+        self._write(kind, query)
+        return await asyncio.wait_for(asker, ANSWER_WAIT_S)
 
     def _settle(self, seqs: list[Seq]) -> None:
         for seq in seqs:
@@ -213,7 +231,7 @@ class EngineLink(asyncio.Protocol):
                 waiter.set_result(Outcome(seq, self._records[seq].events()))
         self._records.clear()
 
-    def _write(self, kind: FrameKind, message: Hello | StatusQuery | Sequence[Command]) -> None:
+    def _write(self, kind: FrameKind, message: Hello | Query | Sequence[Command]) -> None:
         self._transport.write(encode_frame(kind, message))
 
 

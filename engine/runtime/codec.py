@@ -21,7 +21,8 @@ from crc32c import crc32c
 
 from engine.commands import Command
 from engine.events import Event
-from engine.units import Seq
+from engine.request_events import BalanceLine
+from engine.units import AccountId, Seq
 
 MAGIC: Final = b"WCXR"
 PREFIX: Final = struct.Struct("<4sII")
@@ -139,11 +140,13 @@ class FrameKind(IntEnum):
     HELLO = 1
     COMMANDS = 2
     STATUS_QUERY = 3
+    BALANCES_QUERY = 4
     # From the engine to a door.
     WELCOME = 16
     RECORDS = 17
     ACK = 18
     STATUS = 19
+    BALANCES = 20
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True):
@@ -188,13 +191,31 @@ class Status(msgspec.Struct, frozen=True, array_like=True):
     is_storage_low: bool = False
 
 
+class BalancesQuery(msgspec.Struct, frozen=True, array_like=True):
+    """Ask what an account has. It changes nothing, so nothing of it is journaled."""
+
+    account_id: AccountId
+
+
+class Balances(msgspec.Struct, frozen=True, array_like=True):
+    """What an account has after the record `last_seq`: nothing, if there is no such account."""
+
+    last_seq: Seq
+    lines: list[BalanceLine]
+
+
 _hello_decoder = msgspec.msgpack.Decoder(Hello)
 _welcome_decoder = msgspec.msgpack.Decoder(Welcome)
 _status_query_decoder = msgspec.msgpack.Decoder(StatusQuery)
 _status_decoder = msgspec.msgpack.Decoder(Status)
+_balances_query_decoder = msgspec.msgpack.Decoder(BalancesQuery)
+_balances_decoder = msgspec.msgpack.Decoder(Balances)
 _ack_decoder = msgspec.msgpack.Decoder(list[Seq])
 
-Message = Hello | Welcome | StatusQuery | Status | Sequence[Command] | Sequence[Seq]
+Query = StatusQuery | BalancesQuery
+"""What a door may ask the engine without changing anything."""
+
+Message = Hello | Welcome | Query | Status | Balances | Sequence[Command] | Sequence[Seq]
 
 
 def encode_frame(kind: FrameKind, message: Message) -> bytes:
@@ -236,6 +257,16 @@ def decode_status_query(body: bytes) -> StatusQuery:
 def decode_status(body: bytes) -> Status:
     """Return the engine's report of itself. Raises msgspec.DecodeError."""
     return _status_decoder.decode(body)
+
+
+def decode_balances_query(body: bytes) -> BalancesQuery:
+    """Return the question. Raises msgspec.DecodeError."""
+    return _balances_query_decoder.decode(body)
+
+
+def decode_balances(body: bytes) -> Balances:
+    """Return what the engine says that an account has. Raises msgspec.DecodeError."""
+    return _balances_decoder.decode(body)
 
 
 def decode_records(body: bytes) -> list[Record]:

@@ -35,10 +35,12 @@ from engine.exchange import RULES_VERSION
 from engine.runtime.codec import (
     COMMAND_FRAME_BYTES_MAX,
     LINK_PROTOCOL,
+    Balances,
     FrameKind,
     FrameReader,
     Status,
     Welcome,
+    decode_balances_query,
     decode_commands,
     decode_hello,
     decode_status_query,
@@ -48,7 +50,7 @@ from engine.runtime.codec import (
 from engine.runtime.metrics import EngineMetrics
 from engine.runtime.replay import hash_state
 from engine.runtime.sequencer import BATCH_COMMANDS_MAX, Sequencer
-from engine.units import Seq, SessionId
+from engine.units import AccountId, Seq, SessionId
 
 HELLO_WAIT_S: Final = 5.0
 FEED_BUFFER_BYTES_MAX: Final = 64 << 20
@@ -156,6 +158,11 @@ class LinkServer:
             state_hash=hash_state(exchange.state()) if with_state_hash else "",
             is_storage_low=exchange.is_storage_low,
         )
+
+    def balances(self, account_id: AccountId) -> Balances:
+        """Return what an account has after the last durable record."""
+        lines = self._sequencer.exchange.balances_of(account_id)
+        return Balances(self._sequencer.last_seq, lines)
 
     def _commit(self) -> None:
         self._is_commit_due = False
@@ -313,6 +320,10 @@ class _Link(asyncio.Protocol):
             query = decode_status_query(body)
             status = self._server.status(with_state_hash=query.with_state_hash)
             self.send(encode_frame(FrameKind.STATUS, status))
+        elif kind is FrameKind.BALANCES_QUERY:
+            asked = decode_balances_query(body)
+            balances = self._server.balances(asked.account_id)
+            self.send(encode_frame(FrameKind.BALANCES, balances))
         else:
             raise ValueError(f"a door may not send a {kind.name} frame")
 
