@@ -177,7 +177,8 @@ def chaos(
 
     Starts a whole venue in a temporary directory and FIX clients that trade on it; kills, stops and
     starves its processes, fails its writes and cuts its connections; then compares what every
-    client was told with the journal. The exit code is 0 only when they agree in everything.
+    client was told, and what the database says, with the journal. The exit code is 0 only when they
+    agree in everything.
     """
     from fix_gateway.tools.chaos.run import ChaosConfig, run_chaos  # noqa: PLC0415 - QuickFIX.
 

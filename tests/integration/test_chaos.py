@@ -11,7 +11,7 @@ FAULTS = 12
 
 @pytest.mark.timeout(300)
 def test_nothing_is_lost_or_doubled_under_faults() -> None:
-    """A dozen faults of all kinds, and every client's log agrees with the journal."""
+    """A dozen faults of all kinds; every client's log and the database agree with the journal."""
     config = ChaosConfig(
         fault_count=FAULTS, seed=random.randrange(2**32), client_count=4, rate=20.0
     )
@@ -19,3 +19,5 @@ def test_nothing_is_lost_or_doubled_under_faults() -> None:
     assert result.is_clean, "\n".join(result.table())
     assert result.faults.total() >= FAULTS
     assert result.trade_count > 0
+    assert result.database_order_count >= result.order_count > 0
+    assert result.database_execution_count > result.database_order_count

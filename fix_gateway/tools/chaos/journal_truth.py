@@ -75,9 +75,9 @@ class ClientTruth:
 
 
 class JournalTruth:
-    """A whole journal, client by client."""
+    """A journal, whole or up to a record, client by client."""
 
-    def __init__(self, journal_dir: Path) -> None:
+    def __init__(self, journal_dir: Path, until_seq: int | None = None) -> None:
         self.clients: defaultdict[str, ClientTruth] = defaultdict(ClientTruth)
         self.decimals: dict[str, int] = {}
         self.trade_count = 0
@@ -85,7 +85,7 @@ class JournalTruth:
         self._by_session: dict[SessionId, str] = {}
         self._assets: dict[int, str] = {}
         self._instruments: dict[int, InstrumentDefined] = {}
-        last_seq = inspect_tail(journal_dir).last_seq
+        last_seq = inspect_tail(journal_dir).last_seq if until_seq is None else until_seq
         for record in read_records(journal_dir, until_seq=last_seq):
             events = record.events()
             self._note_command(record.command(), events)

@@ -24,6 +24,7 @@ class Kind(Enum):
     REFUSED_EXECUTED = "refused but executed"
     REORDERED = "out of order"
     GAP = "gap left open"
+    READ_MODEL = "database disagreeing"
     UNVERIFIED = "not verified"
 
 

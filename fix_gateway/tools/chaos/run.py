@@ -16,9 +16,15 @@ from fix_gateway.tools.chaos.client import ChaosClient, read_numbers
 from fix_gateway.tools.chaos.injector import PARTS, Injector
 from fix_gateway.tools.chaos.journal_truth import JournalTruth
 from fix_gateway.tools.chaos.proxy import ProxyThread
+from fix_gateway.tools.chaos.read_model import (
+    ReadModel,
+    read_read_model,
+    reconcile_read_model,
+)
 from fix_gateway.tools.chaos.reconcile import Finding, Kind, reconcile
 from fix_gateway.tools.chaos.truth import TruthLog
 from fix_gateway.tools.chaos.venue import PASSWORD, VenueProcess
+from fix_gateway.tools.rest import RestError
 
 COMP_IDS: Final = ("DEMO1", "DEMO2", *(f"T{number:02}" for number in range(1, 21)))
 GATEWAY_COMP_ID: Final = "WCX"
@@ -56,6 +62,8 @@ class ChaosResult:
     order_count: int = 0
     trade_count: int = 0
     message_count: int = 0
+    database_order_count: int = 0
+    database_execution_count: int = 0
     findings: list[Finding] = field(default_factory=list)
     data_dir: Path | None = None
 
@@ -72,6 +80,8 @@ class ChaosResult:
         yield f"{'orders':<40} {self.order_count:>8}"
         yield f"{'trades':<40} {self.trade_count:>8}"
         yield f"{'messages that clients sent or read':<40} {self.message_count:>8}"
+        yield f"{'orders found in the database':<40} {self.database_order_count:>8}"
+        yield f"{'executions found in the database':<40} {self.database_execution_count:>8}"
         found = Counter(finding.kind for finding in self.findings)
         for finding_kind in Kind:
             yield f"{finding_kind.value:<40} {found[finding_kind]:>8}"
@@ -136,6 +146,7 @@ class _Run:
             self._trade_under_faults()
             result.findings += self._settle()
             result.findings += self._verify()
+            found = self._read_read_model()
         finally:
             for client in self._clients:
                 client.log_out()
@@ -143,9 +154,17 @@ class _Run:
             code = self.venue.stop()
         if code != 0:
             result.findings.append(_unverified(f"the venue ended with exit code {code}"))
-        truth = JournalTruth(self.venue.data_dir / "journal")
+        journal_dir = self.venue.data_dir / "journal"
+        truth = JournalTruth(journal_dir)
         for client in self._clients:
             result.findings += reconcile(client.log, truth)
+        if found is None:
+            result.findings.append(_unverified("the read model was never where the engine was"))
+        else:
+            until = JournalTruth(journal_dir, found.seq)
+            result.findings += reconcile_read_model(found, until)
+            result.database_order_count = len(found.orders)
+            result.database_execution_count = len(found.executions)
         result.order_count, result.trade_count = truth.order_count, truth.trade_count
         result.message_count = sum(len(client.log.messages) for client in self._clients)
         return result
@@ -220,10 +239,30 @@ class _Run:
         return findings
 
     def _verify(self) -> list[Finding]:
+        findings = []
         done = self.venue.wcx("journal", "verify")
-        if done.returncode == 0 and "running engine same state" in done.stdout:
-            return []
-        return [_unverified(f"wcx journal verify: {done.stdout}{done.stderr}")]
+        if done.returncode or "running engine same state" not in done.stdout:
+            findings.append(_unverified(f"wcx journal verify: {done.stdout}{done.stderr}"))
+        done = self.venue.wcx("audit", "verify")
+        if done.returncode:
+            findings.append(_unverified(f"wcx audit verify: {done.stdout}{done.stderr}"))
+        return findings
+
+    def _read_read_model(self) -> ReadModel | None:
+        """Return what REST finds in the database once that knows all, None if it never does."""
+        rest = self.venue.log_in()
+        found: list[ReadModel] = []
+
+        def look() -> bool:
+            try:
+                read = read_read_model(rest)
+            except (RestError, OSError):
+                return False
+            found.extend([] if read is None else [read])
+            return bool(found)
+
+        self._wait_until(look)
+        return found[0] if found else None
 
     def _is_whole(self) -> bool:
         try:
