@@ -107,6 +107,8 @@ class TradeFound:
     sell_account_id: int
     sell_fee: str
     sell_fee_asset: str | None
+    state: str
+    changed_seq: int | None
     sees_buyer: bool
     sees_seller: bool
 
@@ -152,7 +154,7 @@ EVENT_COLUMNS: Final = (
 TRADE_COLUMNS: Final = (
     f"trade_id, seq, {_time('happened_at')}, symbol, price::text, qty::text, notional::text,"
     " aggressor_side, buy_order_id, buy_account_id, buy_fee::text, buy_fee_asset, sell_order_id,"
-    " sell_account_id, sell_fee::text, sell_fee_asset"
+    " sell_account_id, sell_fee::text, sell_fee_asset, state, changed_seq"
 )
 OF_FIRM: Final = "(SELECT account_id FROM read_model.accounts WHERE firm_id = %(firm_id)s)"
 

@@ -223,6 +223,8 @@ def _view_trade(row: TradeFound) -> TradeView:
         qty=row.qty,
         notional=row.notional,
         aggressor_side=row.aggressor_side,
+        state=row.state,
+        changed_seq=row.changed_seq,
         buyer=buyer if row.sees_buyer else None,
         seller=seller if row.sees_seller else None,
     )

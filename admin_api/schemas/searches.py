@@ -113,6 +113,12 @@ class TradeView(BaseModel):
     aggressor_side: str | None = Field(
         description="Side(54) of the order that came in; null in an uncrossing"
     )
+    state: str = Field(
+        description="done; busted, when all of it went back; corrected, when it was settled anew, "
+        "at the numbers here",
+        examples=["done"],
+    )
+    changed_seq: int | None = Field(description="The record that has changed it last")
     buyer: TradeParty | None
     seller: TradeParty | None
 

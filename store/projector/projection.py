@@ -72,10 +72,10 @@ from store.projector.order_rows import (
     make_event_row,
     make_order_row,
 )
-from store.projector.rows import BEFORE_ALL, Batch, Position, Row
+from store.projector.rows import BEFORE_ALL, Batch, Position, Row, TradeChange
 from store.projector.times import format_time
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of what rows say. A read model of another version is built anew from the journal's beginning."""
 
 Balances = dict[tuple[AccountId, AssetId], Money]
@@ -110,7 +110,7 @@ class Projection:
         self.batch = Batch(position)
         self._reference = reference
         self._balances = balances
-        self._first_side: Trade | None = None
+        self._first_side: SettledEvent | None = None
 
     @classmethod
     def from_the_beginning(cls) -> "Projection":
@@ -139,7 +139,7 @@ class Projection:
     def _project(self, place: Place, event: Event) -> None:
         """Every event there can be has its line here: a new one does not pass unseen."""
         match event:
-            case Trade():
+            case Trade() | TradeBusted() | TradeCorrected():
                 self._note_trade(place, event)
             case (
                 OrderAccepted()
@@ -157,11 +157,6 @@ class Projection:
             case CancelRejected():
                 row = make_cancel_reject_row(place, event, self._reference)
                 self.batch.order_events.append(row)
-            case TradeBusted() | TradeCorrected():
-                # The trade's own row stays: it tells what happened then.
-                self._note_order(place, event)
-                kind = BOOKING_KINDS[type(event)]
-                self._book(place, event, Booking(kind, str(event.trade_id), event.order.order_id))
             case BalanceAdjusted() | WithdrawalSettled() | FundsTransferred():
                 # A withdrawal that was not paid out moves nothing.
                 self._book(place, event, Booking(BOOKING_KINDS[type(event)], event.reference))
@@ -232,22 +227,41 @@ class Projection:
             order = order._replace(entered_at=known.entered_at)
         self.batch.orders[order.order_id] = order
 
-    def _note_trade(self, place: Place, trade: Trade) -> None:
-        self._note_order(place, trade)
-        booking = Booking(BOOKING_KINDS[Trade], str(trade.trade_id), trade.order.order_id)
-        self._book(place, trade, booking)
+    def _note_trade(self, place: Place, side: SettledEvent) -> None:
+        """Note one side; what is said of the trade itself when the other side is there too."""
+        self._note_order(place, side)
+        kind = BOOKING_KINDS[type(side)]
+        self._book(place, side, Booking(kind, str(side.trade_id), side.order.order_id))
         first = self._first_side
         if first is None:
-            self._first_side = trade
+            self._first_side = side
             return
-        assert first.trade_id == trade.trade_id
+        assert (type(first), first.trade_id) == (type(side), side.trade_id)
         self._first_side = None
-        self._match(place, first, trade)
+        buy, sell = (first, side) if first.order.side is Side.BUY else (side, first)
+        if isinstance(buy, Trade) and isinstance(sell, Trade):
+            self._match(place, buy, sell)
+        else:
+            self._change_trade(place, buy, sell)
 
-    def _match(self, place: Place, first: Trade, second: Trade) -> None:
-        buy, sell = (first, second) if first.order.side is Side.BUY else (second, first)
+    def _change_trade(self, place: Place, buy: SettledEvent, sell: SettledEvent) -> None:
         instrument = self._reference.instruments[buy.order.instrument_id]
-        coming_in = [side for side in (first, second) if not side.is_resting]
+        self.batch.trade_changes.append(
+            TradeChange(
+                state="busted" if isinstance(buy, TradeBusted) else "corrected",
+                price=instrument.format_price(buy.price),
+                qty=instrument.format_qty(buy.qty),
+                notional=instrument.format_notional(buy.notional),
+                buy_fee=instrument.format_notional(buy.fee),
+                sell_fee=instrument.format_notional(sell.fee),
+                changed_seq=place.seq,
+                trade_id=buy.trade_id,
+            )
+        )
+
+    def _match(self, place: Place, buy: Trade, sell: Trade) -> None:
+        instrument = self._reference.instruments[buy.order.instrument_id]
+        coming_in = [side for side in (buy, sell) if not side.is_resting]
         self.batch.trades.append(
             (
                 buy.trade_id,
@@ -260,6 +274,8 @@ class Projection:
                 str(coming_in[0].order.side.value) if coming_in else None,
                 *self._party(buy),
                 *self._party(sell),
+                "done",
+                None,
             )
         )
 

@@ -46,6 +46,19 @@ class OrderRow(NamedTuple):
     last_seq: int
 
 
+class TradeChange(NamedTuple):
+    """What a trade is since it was undone or settled anew. Numbers are decimal text."""
+
+    state: str
+    price: str
+    qty: str
+    notional: str
+    buy_fee: str
+    sell_fee: str
+    changed_seq: int
+    trade_id: int
+
+
 @dataclass
 class Batch:
     """Rows of one or more records. Of an order or a balance only the last state is kept."""
@@ -57,6 +70,7 @@ class Batch:
     orders: dict[int, OrderRow] = field(default_factory=dict)
     order_events: list[Row] = field(default_factory=list)
     trades: list[Row] = field(default_factory=list)
+    trade_changes: list[TradeChange] = field(default_factory=list)
     ledger_entries: list[Row] = field(default_factory=list)
     balances: dict[tuple[AccountId, AssetId], Row] = field(default_factory=dict)
 

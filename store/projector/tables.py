@@ -17,7 +17,7 @@ from engine.runtime import faults
 from engine.units import AccountId, AssetId, Money, Seq
 from store.postgres import Connection
 from store.projector.projection import VERSION, Balances, Projection
-from store.projector.rows import Batch, OrderRow, Position, Row
+from store.projector.rows import Batch, OrderRow, Position, Row, TradeChange
 
 LIVE: Final = "read_model"
 """The schema that is searched."""
@@ -114,6 +114,7 @@ class Tables:
             await self._upsert_orders(cursor, list(batch.orders.values()))
             await self._copy(cursor, "order_events", batch.order_events)
             await self._copy(cursor, "trades", batch.trades)
+            await self._change_trades(cursor, batch.trade_changes)
             await self._copy(cursor, "ledger_entries", batch.ledger_entries)
             await self._upsert_balances(cursor, batch)
         faults.reach("projector.before_commit")
@@ -155,6 +156,17 @@ class Tables:
             )
         )
         await cursor.execute("DELETE FROM staged_orders")
+
+    async def _change_trades(
+        self, cursor: AsyncCursor[TupleRow], changes: list[TradeChange]
+    ) -> None:
+        await cursor.executemany(
+            self._sql(
+                "UPDATE {}.trades SET state = %s, price = %s, qty = %s, notional = %s,"
+                " buy_fee = %s, sell_fee = %s, changed_seq = %s WHERE trade_id = %s"
+            ),
+            changes,
+        )
 
     async def _upsert_balances(self, cursor: AsyncCursor[TupleRow], batch: Batch) -> None:
         await cursor.executemany(

@@ -6,14 +6,14 @@ from typing import Any
 from engine.commands import AdjustBalance, Command
 from engine.fee_rates import FeeRates
 from engine.ledger_commands import RequestWithdrawal, SetFees, SettleWithdrawal
-from engine.order import OrderTerms, Side
+from engine.order import OrderTerms, OrdStatus, Side
 from engine.runtime.codec import Record, encode_events
 from engine.runtime.feed import find_trade
-from engine.trade_commands import BustTrade
-from engine.units import Money, Qty, Seq, TradeId
+from engine.trade_commands import BookedTrade, BustTrade, CorrectTrade, TradeSide
+from engine.units import Money, Price, Qty, Seq, TradeId
 from store.projector.projection import Projection, checksum_of
-from store.projector.rows import Batch, Position
-from tests.exchange_desk import ALICE, BOB, BTC_USD, START_NS, USD, Desk, new_order
+from store.projector.rows import Batch, Position, TradeChange
+from tests.exchange_desk import ALICE, BOB, BTC_USD, START_NS, USD, Desk, new_order, view
 
 
 def project(commands: list[Command]) -> tuple[Projection, Batch]:
@@ -78,6 +78,7 @@ def test_a_match_is_two_orders_one_trade_and_balanced_entries() -> None:
             *(1, bid, AT, "BTC-USD", "100.00", "0.0005", "0.05000000", "1"),
             *(bid, ALICE, *fees[0]),
             *(ask, BOB, *fees[1]),
+            *("done", None),
         )
     ]
     entries = [(row[1], row[2], *row[4:7], *row[8:]) for row in batch.ledger_entries]
@@ -128,6 +129,38 @@ def test_a_trade_that_is_undone_is_booked_back() -> None:
         (1, 2, BOB, "USD", "-0.05000000", "bust", "1", ask),
         (1, 3, -1, "USD", "0.05000000", "bust", "1", ask),
     ]
+
+
+def test_a_trade_that_is_settled_anew_has_the_numbers_that_hold() -> None:
+    """Its row is changed, and each side's order has an event more."""
+    seq = SET_UP_COUNT + 3
+    sell = TradeSide(
+        view(seq - 1, BOB, "ask", Side.SELL, qty=5, price=10_000, cum_qty=5, cum_notional=5_000_000,
+             ord_status=OrdStatus.FILLED),
+        2,
+        Money(-500),
+    )  # fmt: skip
+    buy = TradeSide(
+        view(seq, ALICE, "bid", Side.BUY, qty=5, price=10_000, cum_qty=5, cum_notional=5_000_000,
+             ord_status=OrdStatus.FILLED),
+        1,
+        Money(2_500),
+    )  # fmt: skip
+    booked = BookedTrade(TradeId(1), seq, BTC_USD, Qty(5), Price(10_000), buy, sell)
+    _, batch = project(
+        [
+            SetFees(BTC_USD, 0, FeeRates(-100, 500)),
+            new_order(BOB, Side.SELL, 5, 10_000, cl_ord_id="ask"),
+            new_order(ALICE, Side.BUY, 5, 10_000, cl_ord_id="bid"),
+            CorrectTrade(booked, Qty(4), Price(10_000), "fat finger"),
+        ]
+    )
+    assert batch.trade_changes == [
+        TradeChange(
+            "corrected", "100.00", "0.0004", "0.04000000", "0.00002000", "-0.00000400", seq + 1, 1
+        )
+    ]
+    assert [row[3] for row in batch.order_events[-2:]] == ["trade_corrected", "trade_corrected"]
 
 
 def test_a_refusal_keeps_what_the_engine_knows_of_it() -> None:
