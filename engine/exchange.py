@@ -269,13 +269,14 @@ class Exchange:
             for grant in self._ownership.grants()
         ]
 
-    def limit_events(self) -> list[RiskLimitsSet | ScopeLimitsSet | AccountThrottleSet]:
-        """Return which limits hold now, as the events that say so."""
+    def rule_events(self) -> list[Event]:
+        """Return which limits and trading states hold now, as the events that say so."""
         throttles = self._gate.throttles()
         return [
             *(RiskLimitsSet(limits) for limits in self._gate.limits()),
             *(ScopeLimitsSet(limits) for limits in self._gate.scope_limits()),
             *(AccountThrottleSet(throttle.account_id, throttle) for throttle in throttles),
+            *self._trading.phases.events(),
         ]
 
     def balances_of(self, account_id: AccountId) -> list[BalanceLine]:

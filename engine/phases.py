@@ -34,6 +34,16 @@ class Phases:
         self._floor.books[market.instrument_id].market = market
         self._note(market)
 
+    def events(self) -> list[TradingStateChanged]:
+        """Return in which state each market is now, as the events that say so."""
+        markets = [book.market for book in self._floor.books.values()]
+        return [
+            TradingStateChanged(
+                each.instrument_id, each.state, each.state, "", "", ends_at_ns=each.ends_at_ns
+            )
+            for each in markets
+        ]
+
     def change(self, now_ns: int, command: SetTradingState) -> list[Event]:
         """Put a market into another state, or say why not."""
         rejection = self._refusal(now_ns, command)

@@ -19,6 +19,7 @@ class OrdRejCode(NamedTuple):
 
 BROKER: Final = OrdRejCode("0", "0")
 UNKNOWN_SYMBOL: Final = OrdRejCode("1", "1")
+NO_SUCH_ORDER: Final = OrdRejCode("5", "5")
 CLOSED: Final = OrdRejCode("2", "2")
 SIZE: Final = OrdRejCode("3", "26")
 VALUE: Final = OrdRejCode("3", "27")
@@ -119,7 +120,7 @@ ORD_REJ_CODES: Final[dict[RejectReason, OrdRejCode]] = {
     RejectReason.POST_ONLY_WOULD_TRADE: OTHER,
     RejectReason.SELF_TRADE: OTHER,
     RejectReason.STOP_TRIGGERED: OTHER,
-    RejectReason.UNKNOWN_ORDER: OTHER,
+    RejectReason.UNKNOWN_ORDER: NO_SUCH_ORDER,
     RejectReason.TOO_LATE_TO_CANCEL: OTHER,
     RejectReason.ORIG_CLORDID_REPLACED: OTHER,
     RejectReason.TRADE_UNKNOWN: OTHER,

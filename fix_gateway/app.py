@@ -14,15 +14,16 @@ import structlog
 
 from engine.events import (
     CommandRefused,
-    OrderEvent,
+    Event,
     ReferenceEvent,
     SessionReset,
+    TradingStateChanged,
     recipients,
 )
 from engine.reference import Reference
 from engine.runtime.client import LinkClosedError
 from engine.runtime.codec import Record, Welcome
-from engine.runtime.feed import Position, SessionEvent
+from engine.runtime.feed import Position, SessionEvent, is_copied
 from engine.units import SessionId
 from fix_gateway.audit_trail import AuditTrail
 from fix_gateway.authentication import LogonAuthenticator, LogonWindow
@@ -89,7 +90,7 @@ class Gateway:
         self._database = database
         self._reference = Reference()
         self._link = GatewayLink(config.engine_socket, config.journal_dir, self)
-        tools = SessionTools(
+        tools = self._tools = SessionTools(
             engine=self._link,
             reference=self._reference,
             translators={
@@ -239,6 +240,8 @@ class Gateway:
         for event in welcome.events:
             if isinstance(event, ReferenceEvent):
                 self._reference.learn(event)
+            elif isinstance(event, TradingStateChanged):
+                self._tools.trading_states[event.instrument_id] = event.state
         sessions = list(self._roster.sessions.values())
         await asyncio.gather(*(self._open(session) for session in sessions))
         if is_first:
@@ -256,13 +259,30 @@ class Gateway:
                 session = self._roster.sessions[event.session_id]
                 session.end_epoch()
                 self._timetable.note_reset(session)
-            elif isinstance(event, OrderEvent):
-                position = Position(record.seq, event_index)
-                for session_id in recipients(event):
-                    told = self._told.get(session_id)
-                    if told is not None:
-                        told.push(SessionEvent(session_id, position, record.now_ns, event))
-                        self._touched[told] = None
+            elif isinstance(event, TradingStateChanged):
+                self._tools.trading_states[event.instrument_id] = event.state
+            else:
+                self._tell(Position(record.seq, event_index), record.now_ns, event)
+
+    def _tell(self, position: Position, happened_at_ns: int, event: Event) -> None:
+        """Tell an event to whom it is addressed, and to those who listen to its account."""
+        addressed = recipients(event)
+        for session_id in addressed:
+            self._push(SessionEvent(session_id, position, happened_at_ns, event))
+        listeners = self._tools.listeners
+        if not listeners or not is_copied(event):
+            return
+        account = self._reference.accounts.get(event.order.account_id)
+        for session_id, listening in listeners.items():
+            if account is not None and listening.hears(account) and session_id not in addressed:
+                told = SessionEvent(session_id, position, happened_at_ns, event, is_copy=True)
+                self._push(told)
+
+    def _push(self, event: SessionEvent) -> None:
+        session = self._told.get(event.session_id)
+        if session is not None:
+            session.push(event)
+            self._touched[session] = None
 
     def on_batch_end(self) -> None:
         """Send the reports of the batch, and let clients be read again if they waited for it."""
@@ -300,8 +320,14 @@ class Gateway:
     async def _read_the_past(self, sessions: list[FixSession]) -> None:
         """Give every session what it has not proven to have, in one pass over the journal."""
         told = {session.row.session_id: session for session in sessions}
+        accounts = self._reference.accounts.values()
         events = self._link.read_events(
-            {session_id: session.proven for session_id, session in told.items()}
+            {session_id: session.proven for session_id, session in told.items()},
+            {
+                session_id: listening.heard(accounts)
+                for session_id, listening in self._tools.listeners.items()
+                if session_id in told
+            },
         )
         while part := await asyncio.to_thread(lambda: list(islice(events, EVENTS_PER_SLICE))):
             for event in part:

@@ -8,6 +8,7 @@ import secrets
 import signal
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -160,6 +161,38 @@ def demo(
     counterparty = Counterparty("127.0.0.1", fix.port, fix.comp_id, PASSWORD)
     say = functools.partial(print, flush=True)  # Whoever reads a pipe sees each line at once.
     raise typer.Exit(run_demo(counterparty, say, curtain, is_endless=loop))
+
+
+@app.command()
+def client(
+    *,
+    session: Annotated[str, typer.Option(help="SenderCompID(49), and Username(553).")],
+    password: Annotated[
+        str, typer.Option(envvar="WCX_CLIENT_PASSWORD", help="Of the session.", show_envvar=True)
+    ] = PASSWORD,
+    host: Annotated[str, typer.Option(help="Where the gateway is.")] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(help="Its port; without, the one of this installation.")
+    ] = None,
+    trusted: Annotated[
+        Path | None, typer.Option(help="Connect over TLS and trust the certificates of this file.")
+    ] = None,
+) -> None:
+    """Trade by hand over FIX: type help. Every message is shown, decoded.
+
+    Lines may come from a pipe, too: each is carried out when the one before it has been answered,
+    and the exit code is 0 when all were.
+    """
+    from fix_gateway.tools.client.console import run_client  # noqa: PLC0415 - QuickFIX.
+    from fix_gateway.tools.initiator import Counterparty  # noqa: PLC0415 - QuickFIX.
+
+    # QuickFIX has made Ctrl-C deadly; it is to log out first.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    fix = Settings().fix
+    own_port = fix.port if trusted is None else fix.tls_port
+    counterparty = Counterparty(host, port or own_port, fix.comp_id, password, trusted)
+    raise typer.Exit(run_client(session, counterparty))
 
 
 @app.command()

@@ -8,12 +8,13 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeGuard
 
 import msgspec
 
-from engine.events import Event, ExecutionEvent, Trade, recipients
+from engine.events import Event, ExecutionEvent, OrderStatusReported, Trade, recipients
 from engine.runtime.codec import Record
 from engine.runtime.journal import (
     Segment,
@@ -26,6 +27,7 @@ from engine.trade_commands import BookedTrade, TradeSide
 from engine.units import AccountId, SessionId, TradeId
 
 INDEX_SUFFIX: Final = ".idx"
+BARREN_RECORDS_MAX: Final = 500
 
 
 class Position(NamedTuple):
@@ -51,12 +53,13 @@ def parse_exec_id(text: str) -> Position | None:
 
 
 class SessionEvent(NamedTuple):
-    """An event that a FIX session is told of."""
+    """An event that a FIX session is told of. With `is_copy` it is addressed to others."""
 
     session_id: SessionId
     position: Position
     happened_at_ns: int
     event: Event
+    is_copy: bool = False
 
 
 def find_trade(record: Record, trade_id: TradeId) -> BookedTrade | None:
@@ -126,17 +129,30 @@ class _Stretch(NamedTuple):
 
 
 def read_session_events(
-    directory: Path, positions: Mapping[SessionId, Position], *, until_seq: int
+    directory: Path,
+    positions: Mapping[SessionId, Position],
+    *,
+    until_seq: int,
+    copied: Mapping[SessionId, AbstractSet[AccountId]] | None = None,
 ) -> Iterator[SessionEvent]:
     """Yield what the sessions were told after their positions, up to and including `until_seq`.
 
-    In order; an event for two of the sessions comes twice. `until_seq` must be durable. Raises
+    In order; an event for two of the sessions comes twice. Sessions in `copied` are told, too, of
+    what happens to the orders of these accounts. `until_seq` must be durable. Raises
     RecordsGoneError when the journal begins later, JournalDamagedError.
     """
+    copied = copied or {}
 
     def concerns(index: SegmentIndex) -> bool:
         last_seqs = index.session_seqs
-        return any(last_seqs.get(key, -1) >= after.seq for key, after in positions.items())
+        return any(
+            last_seqs.get(key, -1) >= after.seq
+            or any(
+                index.account_seqs.get(account_id, -1) >= after.seq
+                for account_id in copied.get(key, ())
+            )
+            for key, after in positions.items()
+        )
 
     lowest_seq = min((position.seq for position in positions.values()), default=until_seq)
     for stretch in _stretches(directory, lowest_seq, until_seq, concerns):
@@ -144,11 +160,65 @@ def read_session_events(
             continue
         for record in _read_stretch(directory, stretch):
             for event_index, event in enumerate(record.events()):
+                position = Position(record.seq, event_index)
                 for session_id in recipients(event):
-                    position = Position(record.seq, event_index)
                     after = positions.get(session_id)
                     if after is not None and position > after:
                         yield SessionEvent(session_id, position, record.now_ns, event)
+                for session_id in _copy_takers(event, copied):
+                    if position > positions[session_id]:
+                        told = SessionEvent(session_id, position, record.now_ns, event)
+                        yield told._replace(is_copy=True)
+
+
+def is_copied(event: Event) -> TypeGuard[ExecutionEvent]:
+    """Whether those are told of the event who listen to an account: it happened to an order.
+
+    Nothing has happened when somebody has asked how an order stands.
+    """
+    return isinstance(event, ExecutionEvent) and not isinstance(event, OrderStatusReported)
+
+
+def _copy_takers(
+    event: Event, copied: Mapping[SessionId, AbstractSet[AccountId]]
+) -> list[SessionId]:
+    if not copied or not is_copied(event):
+        return []
+    told = recipients(event)
+    return [
+        session_id
+        for session_id, account_ids in copied.items()
+        if event.order.account_id in account_ids and session_id not in told
+    ]
+
+
+def follow_accounts(
+    directory: Path, account_ids: AbstractSet[AccountId], after: Position, *, until_seq: int
+) -> Iterator[AccountEvent | None]:
+    """Yield what has happened to the orders of the accounts after `after`, in order.
+
+    Not beyond `until_seq`, which must be durable. Yields None now and then when it has read for a
+    while and found nothing: a caller may rest then. Raises RecordsGoneError when the journal begins
+    later, JournalDamagedError.
+    """
+
+    def concerns(index: SegmentIndex) -> bool:
+        return any(index.account_seqs.get(key, -1) >= after.seq for key in account_ids)
+
+    barren = 0
+    for stretch in _stretches(directory, after.seq, until_seq, concerns):
+        if not stretch.is_concerned:
+            continue
+        for record in _read_stretch(directory, stretch):
+            barren += 1
+            for event_index, event in enumerate(record.events()):
+                position = Position(record.seq, event_index)
+                if position > after and is_copied(event) and event.order.account_id in account_ids:
+                    yield AccountEvent(position, record.now_ns, event)
+                    barren = 0
+            if barren >= BARREN_RECORDS_MAX:
+                yield None
+                barren = 0
 
 
 class FirstUnread(NamedTuple):

@@ -134,7 +134,7 @@ class LinkServer:
         events: list[Event] = [
             *exchange.reference.events(),
             *exchange.session_events(),
-            *exchange.limit_events(),
+            *exchange.rule_events(),
         ]
         return Welcome(LINK_PROTOCOL, RULES_VERSION, Seq(self._sequencer.last_seq + 1), events)
 

@@ -18,6 +18,7 @@ import stat
 import termios
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, ParamSpec, Protocol
 
@@ -27,7 +28,7 @@ import structlog
 from fix_gateway.fix.dialect import Dialect, find_dialect
 from fix_gateway.fix.dictionary import TRANSPORT, dictionary_path
 from fix_gateway.fix.fail_stop import fail_stop
-from fix_gateway.fix.fields import SOH
+from fix_gateway.fix.fields import SOH, MsgType, Tag
 from fix_gateway.fix.message_store import SessionIdentity, SessionStore
 
 POLLS_MAX: Final = 1000
@@ -35,6 +36,14 @@ NOTHING: Final = bytes(4)
 RECEIVE_BYTES: Final = 1 << 18
 LISTEN_TRIES: Final = 20
 LISTEN_RETRY_S: Final = 0.01
+TYPES_WITH_GROUPS: Final = tuple(
+    f"35={msg_type}{SOH}"
+    for msg_type in (
+        MsgType.ORDER_MASS_CANCEL_REPORT, MsgType.SECURITY_LIST, MsgType.POSITION_REPORT,
+        MsgType.USER_RESPONSE,
+    )
+)  # fmt: skip
+FEES: Final = f"{SOH}{int(Tag.NO_MISC_FEES)}="  # The one group of a report.
 UNVALIDATED: Final = False  # QuickFIX fills in length and checksum when it sends.
 APPLICATION_VERSION: Final = "FIX.5.0SP2"  # What QuickFIX calls ApplVerID(1128) 9.
 SETTINGS: Final = {
@@ -97,6 +106,7 @@ class SessionAcceptor:
             identity.begin_string, identity.gateway_comp_id, identity.client_comp_id
         )
         self._begin_string = identity.begin_string
+        self._dictionaries = _load_dictionaries(identity.begin_string)
         self._store_dir = store.directory
         self._socket_path = socket_path
         self._connection: socket.socket | None = None
@@ -209,7 +219,11 @@ class SessionAcceptor:
         Ends the process when the message cannot be stored: QuickFIX would drop it without a word.
         """
         text = f"8={self._begin_string}{SOH}9=0{SOH}{body}10=000{SOH}"
-        message = quickfix.Message(text, UNVALIDATED)
+        if body.startswith(TYPES_WITH_GROUPS) or FEES in body:
+            # Without a dictionary QuickFIX would put the fields of groups into another order.
+            message = quickfix.Message(text, *self._dictionaries, UNVALIDATED)
+        else:
+            message = quickfix.Message(text, UNVALIDATED)
         number = self.next_sender_msg_seq_num
         quickfix.Session.sendToTarget(message, self._session_id)
         if self.next_sender_msg_seq_num == number:
@@ -344,6 +358,13 @@ def _settings(
     settings = quickfix.SessionSettings()
     settings.set(session_id, dictionary)
     return settings
+
+
+@cache
+def _load_dictionaries(begin_string: str) -> "tuple[quickfix.DataDictionary, ...]":
+    dialect = find_dialect(begin_string)
+    versions = (TRANSPORT, dialect.version) if dialect.is_fixt else (dialect.version,)
+    return tuple(quickfix.DataDictionary(str(dictionary_path(version))) for version in versions)
 
 
 def _dialect_settings(dialect: Dialect) -> dict[str, str]:

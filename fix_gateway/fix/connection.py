@@ -29,10 +29,14 @@ from fix_gateway.fix.relay import OwnerEnd
 from fix_gateway.fix.sessions import FixSession
 from fix_gateway.fix.tls import client_fingerprint
 from fix_gateway.fix.user_request import (
+    ASK_STATUS,
+    ASK_THROTTLE,
     CHANGE_PASSWORD,
     UserRequest,
     UserStatus,
+    build_throttles,
     build_user_response,
+    describe_throttle,
     parse_user_request,
 )
 from fix_gateway.metrics import GatewayMetrics
@@ -45,6 +49,8 @@ OUTBOUND_BYTES_MAX: Final = 8 << 20
 CLOSE_WAIT_S: Final = 2.0
 NEW_SEQ_NO_MAX: Final = 1_000_000_000
 NUMBER_DIGITS_MAX: Final = 18
+FIX_4_2: Final = "FIX.4.2"  # It has no UserRequest(BE).
+FIXT: Final = "FIXT.1.1"
 # What the edge looks at itself; application messages have a throttle of their own.
 TO_BE_LOOKED_AT: Final = frozenset(
     {
@@ -343,7 +349,7 @@ class Connection(asyncio.BufferedProtocol):
             return self._cut_off(session, "too many session-level messages")
         if frame.msg_type == MsgType.RESEND_REQUEST:
             session.answer_resend_request(frame.raw)
-        elif frame.msg_type == MsgType.USER_REQUEST:
+        elif frame.msg_type == MsgType.USER_REQUEST and session.row.begin_string != FIX_4_2:
             request = parse_user_request(frame.raw)
             if request is not None and session.take_number(request.msg_seq_num, request.heartbeat):
                 self._start(self._answer_user_request(session, request))
@@ -354,8 +360,15 @@ class Connection(asyncio.BufferedProtocol):
         return True
 
     async def _answer_user_request(self, session: FixSession, request: UserRequest) -> None:
-        status, text = UserStatus.OTHER, "only UserRequestType(924)=3, change password, is served"
-        if request.request_type == CHANGE_PASSWORD:
+        status, text = UserStatus.OTHER, "only UserRequestType(924)=3, 4 and 5 are served"
+        throttles: list[tuple[int, str]] = []
+        if request.request_type == ASK_STATUS:
+            status, text = UserStatus.LOGGED_IN, "logged on to this session"
+        elif request.request_type == ASK_THROTTLE:
+            status, text = UserStatus.LOGGED_IN, _describe_throttle(session)
+            if session.row.begin_string == FIXT:
+                throttles = build_throttles(session.throttle, session.row.throttle_policy)
+        elif request.request_type == CHANGE_PASSWORD:
             try:
                 refusal = await self._edge.entrance.authenticator.change_password(
                     session.row.session_id, request.username, request.password, request.new_password
@@ -370,7 +383,7 @@ class Connection(asyncio.BufferedProtocol):
         self._log.info("user_request", session=session.row.client_comp_id, outcome=status.name)
         if self._is_closing:
             return
-        session.send(build_user_response(request, status, text))
+        session.send(build_user_response(request, status, text, throttles))
 
     def _cut_off(self, session: FixSession, reason: str) -> bool:
         self._log.warning("client_cut_off", session=session.row.client_comp_id, cause=reason)
@@ -386,6 +399,10 @@ class Connection(asyncio.BufferedProtocol):
         self._edge.metrics.discarded_bytes.inc(fresh)
         if self._discarded_bytes > DISCARDED_BYTES_MAX and self._session is not None:
             self._cut_off(self._session, "too many bytes that are no FIX message")
+
+
+def _describe_throttle(session: FixSession) -> str:
+    return describe_throttle(session.throttle, time.monotonic_ns())
 
 
 def jumps_too_far(raw: bytes) -> bool:

@@ -13,10 +13,9 @@ from typing import Final, Protocol
 
 import structlog
 
-from engine.events import OrderEvent
 from engine.runtime import faults
 from engine.runtime.feed import Position, SessionEvent
-from fix_gateway.fix.execution_report import ReportBuilder
+from fix_gateway.fix.event_messages import EventMessages
 from fix_gateway.fix.fields import MsgType, Tag, join_fields
 from fix_gateway.fix.outbox import Outbox
 from fix_gateway.fix.position import PositionFile
@@ -56,7 +55,7 @@ class Delivery:
     def __init__(
         self,
         position_file: PositionFile,
-        builder: ReportBuilder,
+        messages: EventMessages,
         metrics: GatewayMetrics,
         read_events: Callable[[Position], Iterator[SessionEvent]],
         *,
@@ -64,13 +63,14 @@ class Delivery:
     ) -> None:
         self._file = position_file
         self._marks = position_file.marks
-        self._builder = builder
+        self._messages = messages
         self._metrics = metrics
         self._read_events = read_events
         self._proof_wait_s = proof_wait_s
         self._outbox = Outbox(self._marks.proven)
         self._sender: Sender | None = None
         self._catch_up: asyncio.Task[None] | None = None
+        self._is_closed = False
         self._probe: Position | None = None
         self._unproven_since_s: float | None = None
 
@@ -99,8 +99,13 @@ class Delivery:
         self._outbox.push(event)
 
     def skip_to(self, position: Position) -> None:
-        """Leave what happened up to `position` to be read from the journal at the next logon."""
+        """Leave what happened up to `position` to be read from the journal at the next logon.
+
+        What is being read at the moment is read anew.
+        """
         self._outbox.skip_to(max(position, self._marks.proven))
+        if self._catch_up is not None:
+            self._catch_up.cancel()
 
     def deliver(self) -> None:
         """Send what has not been sent, if the client is logged on."""
@@ -152,6 +157,7 @@ class Delivery:
 
     def close(self) -> None:
         """Stop what is under way."""
+        self._is_closed = True
         if self._catch_up is not None:
             self._catch_up.cancel()
 
@@ -182,9 +188,9 @@ class Delivery:
     def _end_catch_up(self, task: asyncio.Task[None]) -> None:
         self._catch_up = None
         self._outbox.rewind_to(self._marks.sent)
-        if task.cancelled():
+        if self._is_closed:
             return
-        fault = task.exception()
+        fault = None if task.cancelled() else task.exception()
         if fault is None:
             self.deliver()
         else:
@@ -192,24 +198,31 @@ class Delivery:
             log.error("catch_up_failed", error=repr(fault))
 
     def _send(self, sender: Sender, event: SessionEvent) -> None:
-        assert isinstance(event.event, OrderEvent)
         marks = self._marks
-        body = self._builder.build_report(
-            event.event,
-            event.position,
-            event.happened_at_ns,
-            is_poss_resend=event.position <= marks.poss_resend,
-        )
+        bodies = self._messages.build(event, is_poss_resend=event.position <= marks.poss_resend)
+        if not bodies:
+            self._pass_over(event.position)
+            return
         marks.sent = event.position
-        marks.sender_msg_seq_num = sender.next_sender_msg_seq_num
+        # Of several messages the last must be stored, or all are sent again.
+        marks.sender_msg_seq_num = sender.next_sender_msg_seq_num + len(bodies) - 1
         faults.reach("delivery.before_position")
         self._file.save()
         faults.reach("delivery.before_send")
-        sender.send(body)
+        for body in bodies:
+            sender.send(body)
         faults.reach("delivery.after_send")
-        self._metrics.reports_sent.inc()
+        self._metrics.reports_sent.inc(len(bodies))
         if self._unproven_since_s is None:
             self._unproven_since_s = time.monotonic()
+
+    def _pass_over(self, position: Position) -> None:
+        """Count an event as sent of which nothing is said in the session's version."""
+        marks = self._marks
+        if marks.proven == marks.sent:
+            marks.proven = position
+        marks.sent = position
+        self._file.save()
 
     def _prove(self, position: Position) -> None:
         marks = self._marks

@@ -133,14 +133,14 @@ class Version:
             if element.is_required and element.kind == "component":
                 yield from self._required(self.components[element.name])
             elif element.is_required:
-                yield self.fields[element.name].tag
+                yield self.field(element.name).tag
 
     def _flat(self, elements: Iterable[Element]) -> Iterator[int]:
         for element in elements:
             if element.kind == "component":
                 yield from self._flat(self.components[element.name])
                 continue
-            yield self.fields[element.name].tag
+            yield self.field(element.name).tag
             if element.kind == "group":
                 yield from self._flat(self.groups[element.name])
 

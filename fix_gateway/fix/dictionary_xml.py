@@ -89,7 +89,7 @@ class _Builder:
             self._add(self._components[name], self._version.components[name])
 
     def _define_fields(self, parent: ElementTree.Element) -> None:
-        used = [self._version.fields[name] for name in self._fields]
+        used = [self._version.field(name) for name in self._fields]
         for field in sorted(used, key=lambda field: field.tag):
             element = ElementTree.SubElement(
                 parent, "field", number=str(field.tag), name=field.name, type=field.kind

@@ -7,7 +7,8 @@ ignores those that it has seen.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -28,9 +29,15 @@ from engine.events import CommandRefused, SessionOpened
 from engine.runtime import faults
 from engine.runtime.client import EngineLink, LinkClosedError
 from engine.runtime.codec import Record, Welcome
-from engine.runtime.feed import Position, SessionEvent, read_session_events
+from engine.runtime.feed import (
+    AccountEvent,
+    Position,
+    SessionEvent,
+    follow_accounts,
+    read_session_events,
+)
 from engine.runtime.journal import read_records
-from engine.units import SessionId
+from engine.units import AccountId, SessionId
 
 RETRY_S: Final = 0.2
 ANSWER_WAIT_MAX_S: Final = 5.0
@@ -160,13 +167,33 @@ class GatewayLink:
         if self._link is not None:
             self._link.send([ReleaseSession(session_id, generation)])
 
-    def read_session_events(self, session_id: SessionId, after: Position) -> Iterator[SessionEvent]:
-        """Return what the session was told after a position, up to what is durable now."""
-        return self.read_events({session_id: after})
+    def read_session_events(
+        self,
+        session_id: SessionId,
+        after: Position,
+        heard: AbstractSet[AccountId] = frozenset(),
+    ) -> Iterator[SessionEvent]:
+        """Return what the session was told after a position, up to what is durable now.
 
-    def read_events(self, positions: dict[SessionId, Position]) -> Iterator[SessionEvent]:
+        It is told, too, of what happened to the orders of the accounts that it has `heard`.
+        """
+        return self.read_events({session_id: after}, {session_id: heard} if heard else {})
+
+    def read_events(
+        self,
+        positions: Mapping[SessionId, Position],
+        heard: Mapping[SessionId, AbstractSet[AccountId]] | None = None,
+    ) -> Iterator[SessionEvent]:
         """Return what the sessions were told after their positions, up to what is durable now."""
-        return read_session_events(self._journal_dir, positions, until_seq=self.last_seq)
+        return read_session_events(
+            self._journal_dir, positions, until_seq=self.last_seq, copied=heard
+        )
+
+    def read_account_events(
+        self, account_ids: AbstractSet[AccountId], after: Position
+    ) -> Iterator[AccountEvent | None]:
+        """Return what happened to the accounts' orders after a position, up to now."""
+        return follow_accounts(self._journal_dir, account_ids, after, until_seq=self.last_seq)
 
     async def run(self) -> None:
         """Keep the link up until cancelled."""

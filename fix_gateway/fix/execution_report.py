@@ -3,7 +3,7 @@
 from operator import attrgetter
 from typing import Final
 
-from engine.events import CancelRejected, OrderEvent
+from engine.events import CancelRejected, OrderEvent, OrderStatusReported
 from engine.explain import explain
 from engine.order import OrdStatus
 from engine.reasons import CancelReason, RejectReason
@@ -103,13 +103,21 @@ class ReportBuilder:
         happened_at_ns: int,
         *,
         is_poss_resend: bool = False,
+        is_copy: bool = False,
     ) -> str:
-        """Return the report of an event. With `is_poss_resend` it bears PossResend(97)=Y."""
+        """Return the report of an event. With `is_poss_resend` it bears PossResend(97)=Y.
+
+        With `is_copy` it is of an order of another session, and bears CopyMsgIndicator(797)=Y.
+        """
         if isinstance(event, CancelRejected):
             head: Pairs = [(Tag.POSS_RESEND, YES)] if is_poss_resend else []
             return self._build_cancel_reject(event, head, happened_at_ns)
         report = make_report(event, position.exec_id, self._reference)
         extra = self._in_dialect(report)
+        if isinstance(event, OrderStatusReported) and event.request_id:
+            extra += self._what_was_asked(event)
+        if is_copy and Tag.COPY_MSG_INDICATOR in self.dialect.report_tags:
+            extra += f"797=Y{SOH}"
         resent = f"97=Y{SOH}" if is_poss_resend else ""
         told = "".join(
             [
@@ -144,6 +152,18 @@ class ReportBuilder:
             is_aggressor = report.last_liquidity_ind == REMOVED_LIQUIDITY
             extra += f"1057={YES if is_aggressor else NO}{SOH}"
         return extra
+
+    def _what_was_asked(self, event: OrderStatusReported) -> str:
+        """Name the question that a report answers, and its place among the answers."""
+        if not event.mass_total:
+            pairs: Pairs = [(Tag.ORD_STATUS_REQ_ID, event.request_id)]
+        else:
+            pairs = [
+                (Tag.MASS_STATUS_REQ_ID, event.request_id),
+                (Tag.TOT_NUM_REPORTS, str(event.mass_total)),
+                (Tag.LAST_RPT_REQUESTED, YES if event.is_last else NO),
+            ]
+        return join_fields([pair for pair in pairs if pair[0] in self.dialect.report_tags])
 
     def _in_4_2(self, report: Report) -> str:
         """FIX 4.2 says what a report is about in ExecTransType(20)."""

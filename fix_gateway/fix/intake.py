@@ -8,13 +8,14 @@ session's budgets before anything else is done with it.
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
+from engine.commands import SessionCommand
 from engine.reasons import RejectReason
 from fix_gateway.fix.dialect import FIX_5_0_SP2
-from fix_gateway.fix.execution_report import ReportBuilder
+from fix_gateway.fix.dictionary import load_version
 from fix_gateway.fix.fields import (
     BusinessRejectReason,
     Fields,
@@ -27,6 +28,7 @@ from fix_gateway.fix.refusals import RefusalLog
 from fix_gateway.fix.session_tools import SessionTools
 from fix_gateway.fix.throttle import CANCEL_TYPES, SessionThrottle
 from fix_gateway.fix.translate import Refusal, SessionContext
+from fix_gateway.fix.translate_requests import REQUEST_TYPES
 from store.sessions import FixSessionRow
 
 ENGINE_UNAVAILABLE: Final = "ENGINE_UNAVAILABLE: try again in a moment"
@@ -39,12 +41,21 @@ ORDER_TYPES: Final = frozenset(
         MsgType.ORDER_CANCEL_REPLACE_REQUEST,
     }
 )
+QUESTION_TYPES: Final = frozenset(
+    {
+        MsgType.ORDER_STATUS_REQUEST, MsgType.ORDER_MASS_STATUS_REQUEST,
+        MsgType.REQUEST_FOR_POSITIONS, MsgType.SECURITY_LIST_REQUEST,
+        MsgType.TRADING_SESSION_STATUS_REQUEST, MsgType.EVENT_RESEND_REQUEST,
+    }
+)  # fmt: skip
 
 log = structlog.get_logger("fix.intake")
 
 
 def find_forbidden(msg_type: str, row: FixSessionRow) -> str | None:
     """Return in words why the session may not send such a message, None when it may."""
+    if row.is_drop_copy and msg_type not in QUESTION_TYPES:
+        return "NOT_PERMITTED: a drop copy session listens and asks, no more"
     if msg_type in CANCEL_TYPES:
         return None if row.can_cancel else "NOT_PERMITTED: this session may not cancel orders"
     if msg_type in ORDER_TYPES and not row.can_enter:
@@ -52,38 +63,51 @@ def find_forbidden(msg_type: str, row: FixSessionRow) -> str | None:
     return None
 
 
+class IntakeReplies(NamedTuple):
+    """What an intake does to its client.
+
+    `reply` notes that the message of this number is done with, and then sends what answers it,
+    given as fields from 35= on. `resend_events` answers an EventResendRequest(F3). `log_out` sends
+    a client away that does not keep to its rate, and says why.
+    """
+
+    reply: Callable[[int, list[str]], None]
+    resend_events: Callable[[Fields], None]
+    log_out: Callable[[str], None]
+
+
 class Intake:
     """Takes the application messages of one session. Belongs to the gateway's one thread.
 
-    `reply` notes that the message of this number is refused, and then sends what answers it, given
-    as fields from 35= on. `log_out` sends a client away that does not keep to its rate, and says
-    why. `entered_msg_seq_num` is the last message of the epoch that is known to have gone to the
-    engine.
+    `entered_msg_seq_num` is the last message of the epoch that is known to have gone to the engine.
     """
 
     def __init__(
         self,
         tools: SessionTools,
-        builder: ReportBuilder,
+        begin_string: str,
         refusals: RefusalLog,
         throttle: SessionThrottle,
-        *,
-        reply: Callable[[int, str], None],
-        log_out: Callable[[str], None],
+        replies: IntakeReplies,
     ) -> None:
         self.entered_msg_seq_num = 0
         self._engine = tools.engine
-        self._translator = tools.translators[builder.dialect.begin_string]
-        self._builder = builder
+        self._translator = tools.translators[begin_string]
+        self._requests = tools.requests
+        self._builder = tools.make_builder(begin_string)
+        self._answers = tools.make_answer_builder(begin_string)
+        self._venue = tools.make_venue_answers(begin_string)
+        self._spoken = load_version(self._builder.dialect.version).messages.keys()
         self._metrics = tools.metrics
         self._refusals = refusals
         self._throttle = throttle
-        self._reply = reply
-        self._log_out = log_out
+        self._replies = replies
 
     def take(self, text: str, row: FixSessionRow, generation: int, epoch: int) -> None:
         """Take a message that came in sequence and well-formed. A generation of 0 is no grant."""
-        context = SessionContext(row.session_id, row.firm_id, row.account_id, generation, epoch)
+        context = SessionContext(
+            row.session_id, row.firm_id, row.account_id, generation, epoch, row.is_drop_copy
+        )
         self._throttle.follow(row, time.monotonic_ns())
         fields = parse_message(text)
         if int(fields[Tag.MSG_SEQ_NUM]) in self._refusals:
@@ -106,8 +130,12 @@ class Intake:
             return
         if self._is_rejected(fields, text):
             return
-        now_ns = time.time_ns()
-        outcome = self._translator.translate(fields, context, now_ns)
+        if fields[Tag.MSG_TYPE] in ORDER_TYPES or not self._is_answered_here(fields):
+            self._enter(fields, context, time.time_ns())
+
+    def _enter(self, fields: Fields, context: SessionContext, now_ns: int) -> None:
+        """Send the engine what the message asks for, or refuse it."""
+        outcome = self._translate(fields, context, now_ns)
         if outcome is None:
             reason = BusinessRejectReason.UNSUPPORTED_MESSAGE_TYPE
             self._refuse_business(fields, reason, UNSUPPORTED)
@@ -116,6 +144,31 @@ class Intake:
         else:
             self.entered_msg_seq_num = outcome.msg_seq_num
             self._engine.enter(outcome)
+
+    def _translate(
+        self, fields: Fields, context: SessionContext, now_ns: int
+    ) -> SessionCommand | Refusal | None:
+        msg_type = fields[Tag.MSG_TYPE]
+        if msg_type in ORDER_TYPES:
+            return self._translator.translate(fields, context, now_ns)
+        if msg_type in REQUEST_TYPES and msg_type in self._spoken:
+            return self._requests.translate(fields, context, now_ns)
+        return None
+
+    def _is_answered_here(self, fields: Fields) -> bool:
+        """Answer a question that needs no engine. Returns whether it was one."""
+        msg_type = fields[Tag.MSG_TYPE]
+        if msg_type not in self._spoken:
+            return False
+        if msg_type == MsgType.EVENT_RESEND_REQUEST:
+            # Not written down: when it comes again, it is answered again.
+            self._replies.resend_events(fields)
+            return True
+        answers = self._venue.answer(fields)
+        if answers is None:
+            return False
+        self._replies.reply(int(fields[Tag.MSG_SEQ_NUM]), answers)
+        return True
 
     def give_up(self, text: str) -> None:
         """Refuse a message on which our own code failed: the client must not wait for ever."""
@@ -142,7 +195,7 @@ class Intake:
             )
         else:
             return False
-        self._reply(int(fields[Tag.MSG_SEQ_NUM]), reply)
+        self._replies.reply(int(fields[Tag.MSG_SEQ_NUM]), [reply])
         return True
 
     def _is_in_time(self, fields: Fields, context: SessionContext) -> bool:
@@ -162,7 +215,7 @@ class Intake:
         if throttled.is_last_straw:
             log.warning("client_does_not_keep_its_rate", session=fields[Tag.SENDER_COMP_ID])
             # Not now: this is the middle of one of QuickFIX's callbacks.
-            asyncio.get_running_loop().call_soon(self._log_out, throttled.text)
+            asyncio.get_running_loop().call_soon(self._replies.log_out, throttled.text)
         return False
 
     def _refuse(
@@ -170,14 +223,16 @@ class Intake:
     ) -> None:
         msg_seq_num = int(fields[Tag.MSG_SEQ_NUM])
         self._metrics.refusals.labels(refusal.reason.name).inc()
-        if fields[Tag.MSG_TYPE] == MsgType.NEW_ORDER_SINGLE:
-            exec_id = f"D{context.session_id}.{context.epoch}.{msg_seq_num}"
+        exec_id = f"D{context.session_id}.{context.epoch}.{msg_seq_num}"
+        if fields[Tag.MSG_TYPE] in REQUEST_TYPES:
+            reply = self._answers.build_refusal(fields, refusal, exec_id, now_ns)
+        elif fields[Tag.MSG_TYPE] == MsgType.NEW_ORDER_SINGLE:
             reply = self._builder.build_refused_order(fields, refusal, exec_id, now_ns)
         else:
             reply = self._builder.build_refused_cancel(fields, refusal, now_ns)
-        self._reply(msg_seq_num, reply)
+        self._replies.reply(msg_seq_num, [reply])
 
     def _refuse_business(self, fields: Fields, reason: BusinessRejectReason, text: str) -> None:
         self._metrics.refusals.labels(reason.name).inc()
         reply = self._builder.build_business_reject(fields, reason, text)
-        self._reply(int(fields[Tag.MSG_SEQ_NUM]), reply)
+        self._replies.reply(int(fields[Tag.MSG_SEQ_NUM]), [reply])

@@ -52,6 +52,7 @@ class Logon:
     signature: str = ""
     cancel_on_disconnect: str | None = None
     cancel_on_internal_loss: str | None = None
+    response_mode: str | None = None
     default_appl_ver_id: str = ""
     digest: bytes = b""
 
@@ -77,9 +78,9 @@ class Admission:
     """A client that the edge lets into its session, and what it has asked for.
 
     `cancel_on_disconnect` is CancelOrdersOnDisconnect(8013) and `cancel_on_internal_loss`
-    CancelOrdersOnInternalDisconnect(8014) of the Logon, None where it says nothing.
-    `refused_before` is how many Logons in the session's name were refused at its address since it
-    was logged on last.
+    CancelOrdersOnInternalDisconnect(8014) and `response_mode` ResponseMode(25036) of the Logon,
+    None where it says nothing. `refused_before` is how many Logons in the session's name were
+    refused at its address since it was logged on last.
     """
 
     logon: bytes
@@ -88,6 +89,7 @@ class Admission:
     cancel_on_disconnect: str | None = None
     cancel_on_internal_loss: str | None = None
     refused_before: int = 0
+    response_mode: str | None = None
 
     @classmethod
     def of(cls, logon: Logon, peer: str, credential_id: int, *, refused_before: int) -> "Admission":
@@ -99,6 +101,7 @@ class Admission:
             logon.cancel_on_disconnect,
             logon.cancel_on_internal_loss,
             refused_before,
+            logon.response_mode,
         )
 
 
@@ -150,6 +153,7 @@ def parse_logon(frame: Frame) -> Logon | str:
         signature=texts.get(Tag.RAW_DATA, ""),
         cancel_on_disconnect=texts.get(Tag.CANCEL_ORDERS_ON_DISCONNECT),
         cancel_on_internal_loss=texts.get(Tag.CANCEL_ORDERS_ON_INTERNAL_DISCONNECT),
+        response_mode=texts.get(Tag.RESPONSE_MODE),
         default_appl_ver_id=texts.get(Tag.DEFAULT_APPL_VER_ID, ""),
         digest=hashlib.sha256(frame.raw).digest(),
     )
@@ -195,15 +199,18 @@ def check_version(logon: Logon) -> str | None:
 
 
 def check_asked_modes(logon: Logon) -> str | None:
-    """Return in words why what the Logon asks for on a disconnect is refused, None when it is not.
+    """Return in words why what the Logon asks for beside access is refused, None when it is not.
 
     Coinbase's tags: CancelOrdersOnDisconnect(8013) is N, S for the session's orders, A or Y for the
-    account's; CancelOrdersOnInternalDisconnect(8014) is Y or N.
+    account's; CancelOrdersOnInternalDisconnect(8014) is Y or N. Binance's: ResponseMode(25036) is
+    1 for reports of all orders of the account, 2 for those of the session.
     """
     if logon.cancel_on_disconnect not in (None, "N", "S", "A", "Y"):
         return "CancelOrdersOnDisconnect(8013) must be N, S, A or Y"
     if logon.cancel_on_internal_loss not in (None, "Y", "N"):
         return "CancelOrdersOnInternalDisconnect(8014) must be Y or N"
+    if logon.response_mode not in (None, "1", "2"):
+        return "ResponseMode(25036) must be 1 or 2"
     return None
 
 

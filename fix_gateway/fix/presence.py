@@ -15,6 +15,7 @@ from fix_gateway.fix.session_tools import Engine
 from store.sessions import FixSessionRow
 
 NS_PER_MS: Final = 1_000_000
+STRANDED_AFTER_S: Final = 3.0
 YES: Final = "Y"
 # CancelOrdersOnDisconnect(8013) of the Logon, and the session's own setting.
 ASKED_SCOPES: Final = {
@@ -35,6 +36,7 @@ class Presence:
         self._admission: Admission | None = None
         self._has_said_goodbye = False
         self._is_sent_away = False
+        self._stranded_since_s: float | None = None
         # A process that has just started has no clients, whatever its predecessor had.
         self._statement: LogOnSession | LogOffSession = LogOffSession(row.session_id, 0)
 
@@ -50,6 +52,19 @@ class Presence:
         if self._admission is not None:
             self._statement = make_logon(row, self._admission)
             self.tell(generation)
+
+    def is_stranded(self, now_s: float, has_no_grant: bool) -> bool:  # noqa: FBT001 - A state.
+        """Whether a client is there to whose session the engine has not granted anything for long.
+
+        Another process has it, then. Once a second.
+        """
+        if not has_no_grant or not self._engine.is_available:
+            self._stranded_since_s = None
+        elif self._stranded_since_s is None:
+            self._stranded_since_s = now_s
+        return (
+            self._stranded_since_s is not None and now_s - self._stranded_since_s > STRANDED_AFTER_S
+        )
 
     def note_goodbye(self) -> None:
         """The client has said Logout(5)."""

@@ -12,7 +12,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import structlog
 
@@ -45,6 +45,8 @@ NEVER_RESENT: Final = frozenset(
 )  # fmt: skip
 
 log = structlog.get_logger("fix.resend")
+
+Result = TypeVar("Result")
 
 
 class ResendRequest(NamedTuple):
@@ -130,7 +132,7 @@ class ResendPace:
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
 
-    async def run(self, work: Callable[[], bytes]) -> bytes:
+    async def run(self, work: Callable[[], Result]) -> Result:
         """Run `work` on a worker thread when it is its turn, and return its result."""
         async with self._turn:
             started_s = time.perf_counter()

@@ -1,6 +1,7 @@
 """What the sessions of a gateway share, and how their reports leave."""
 
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -8,18 +9,25 @@ from typing import Protocol
 from engine.commands import PresenceCommand, SessionCommand
 from engine.events import CommandRefused, SessionOpened
 from engine.reference import Reference
-from engine.runtime.feed import Position, SessionEvent
-from engine.units import SessionId
+from engine.runtime.feed import AccountEvent, Position, SessionEvent
+from engine.units import AccountId, SessionId
 from fix_gateway.fix.acceptor import SessionAcceptor, SessionHandler
+from fix_gateway.fix.answers import AnswerBuilder
 from fix_gateway.fix.delivery import Delivery
 from fix_gateway.fix.dialect import find_dialect
+from fix_gateway.fix.event_messages import EventMessages
+from fix_gateway.fix.event_resend import EventResender, Listener
 from fix_gateway.fix.execution_report import ReportBuilder
+from fix_gateway.fix.listening import Listening
 from fix_gateway.fix.message_store import SessionIdentity, SessionStore
 from fix_gateway.fix.position import PositionFile
 from fix_gateway.fix.resend import ResendPace
 from fix_gateway.fix.throttle import ThrottleDefaults
 from fix_gateway.fix.translate import Translator
+from fix_gateway.fix.translate_requests import RequestTranslator
+from fix_gateway.fix.venue_answers import TradingStates, VenueAnswers
 from fix_gateway.metrics import GatewayMetrics
+from store.sessions import FixSessionRow
 
 
 class Engine(Protocol):
@@ -43,10 +51,25 @@ class Engine(Protocol):
     def release_session(self, session_id: SessionId, generation: int) -> None:
         """Give a session back."""
 
-    def read_session_events(self, session_id: SessionId, after: Position) -> Iterator[SessionEvent]:
+    @property
+    def last_seq(self) -> int:
+        """The last durable record that this process knows of."""
+
+    def read_session_events(
+        self, session_id: SessionId, after: Position, heard: AbstractSet[AccountId]
+    ) -> Iterator[SessionEvent]:
         """Return what the session was told after a position, from the journal files.
 
-        Blocks as it is advanced; on any thread.
+        It is told, too, of what happened to the orders of the accounts that it has `heard`. Blocks
+        as it is advanced; on any thread.
+        """
+
+    def read_account_events(
+        self, account_ids: AbstractSet[AccountId], after: Position
+    ) -> Iterator[AccountEvent | None]:
+        """Return what happened to the accounts' orders after a position, likewise.
+
+        None is a pause in a long search.
         """
 
 
@@ -69,22 +92,56 @@ class SessionTools:
     resend_pace: ResendPace
     throttle: ThrottleDefaults
     worker: int = 0
+    requests: RequestTranslator = field(init=False)
+    trading_states: TradingStates = field(default_factory=dict)
+    listeners: dict[SessionId, Listening] = field(default_factory=dict)
     kept_acceptors: dict[SessionIdentity, SessionAcceptor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Make what needs nothing but the others."""
+        object.__setattr__(self, "requests", RequestTranslator(self.reference))
 
     def make_builder(self, begin_string: str) -> ReportBuilder:
         """Return what builds the messages of a session of that version."""
         return ReportBuilder(self.reference, find_dialect(begin_string))
 
+    def make_answer_builder(self, begin_string: str) -> AnswerBuilder:
+        """Return what builds the answers to a session of that version."""
+        return AnswerBuilder(self.reference, find_dialect(begin_string))
+
+    def make_venue_answers(self, begin_string: str) -> VenueAnswers:
+        """Return what answers questions about the venue in that version."""
+        return VenueAnswers(self.reference, self.trading_states, find_dialect(begin_string))
+
     def make_delivery(
-        self, session_id: SessionId, position_file: PositionFile, builder: ReportBuilder
+        self, row: FixSessionRow, position_file: PositionFile, listening: Listening
     ) -> Delivery:
         """Return what brings a session its reports."""
+        messages = EventMessages(
+            self.make_builder(row.begin_string), self.make_answer_builder(row.begin_string)
+        )
         return Delivery(
             position_file,
-            builder,
+            messages,
             self.metrics,
-            lambda after: self.engine.read_session_events(session_id, after),
+            lambda after: self.engine.read_session_events(
+                row.session_id, after, listening.heard(self.reference.accounts.values())
+            ),
             proof_wait_s=self.proof_wait_s,
+        )
+
+    def make_event_resender(
+        self, row: FixSessionRow, listener: Listener, listening: Listening
+    ) -> EventResender:
+        """Return what sends a session reports of its accounts again."""
+
+        def read(after: Position) -> Iterator[AccountEvent | None]:
+            heard = listening.heard(self.reference.accounts.values())
+            return self.engine.read_account_events(heard | {row.account_id}, after)
+
+        builder = self.make_builder(row.begin_string)  # Its own: it is used on other threads.
+        return EventResender(
+            listener, builder, self.resend_pace, read, lambda: self.engine.last_seq
         )
 
     def obtain_acceptor(

@@ -11,7 +11,8 @@ from engine.runtime import faults
 from engine.runtime.feed import Position, SessionEvent
 from fix_gateway.fix.acceptor import SessionAcceptor
 from fix_gateway.fix.fields import SOH, MsgType, Tag, parse_message
-from fix_gateway.fix.intake import Intake
+from fix_gateway.fix.intake import Intake, IntakeReplies
+from fix_gateway.fix.listening import Listening
 from fix_gateway.fix.logon import Admission
 from fix_gateway.fix.message_store import SessionIdentity, SessionStore, store_directory
 from fix_gateway.fix.position import NO_EPOCH, PositionFile
@@ -23,7 +24,6 @@ from fix_gateway.fix.throttle import SessionThrottle
 from store.sessions import FixSessionRow
 
 FAR: Final = 1 << 62
-UNGRANTED_WAIT_S: Final = 3.0
 BYTES_BEHIND_GAP_MAX: Final = 4 << 20
 HEARTBEAT: Final = f"{SOH}35={MsgType.HEARTBEAT}{SOH}"
 LOGOUT: Final = f"{SOH}35={MsgType.LOGOUT}{SOH}"
@@ -50,11 +50,11 @@ class FixSession:
         self._position = PositionFile(directory / "position", row.session_id)
         self._refusals = RefusalLog(directory / "refusals")
         self.throttle = SessionThrottle(row, tools.throttle, tools.metrics, time.monotonic_ns())
-        builder = tools.make_builder(row.begin_string)
-        self._intake = Intake(
-            tools, builder, self._refusals, self.throttle, reply=self._reply, log_out=self.log_out
-        )
-        self._delivery = tools.make_delivery(row.session_id, self._position, builder)
+        self.listening = Listening(row, tools.listeners)
+        self._event_resender = tools.make_event_resender(row, self, self.listening)
+        replies = IntakeReplies(self._reply, self._event_resender.start, self.log_out)
+        self._intake = Intake(tools, row.begin_string, self._refusals, self.throttle, replies)
+        self._delivery = tools.make_delivery(row, self._position, self.listening)
         self._resender = Resender(
             self._store, self._identity, tools.resend_pace, tools.metrics, self._end_resend
         )
@@ -64,7 +64,6 @@ class FixSession:
         self._admission: Admission | None = None
         self._generation = 0
         self._epoch = 0
-        self._ungranted_since_s: float | None = None
         self._granted = asyncio.Event()
         self._is_authenticated = False
         self._is_logged_on = False
@@ -117,6 +116,8 @@ class FixSession:
         """Let the settings of the row hold from now on, also for a client that is logged on."""
         self.row = row
         self._presence.change(row, self._generation)
+        if self.listening.change(row):
+            self._delivery.skip_to(Position(self._tools.engine.last_seq, FAR))
 
     def revoke(self) -> None:
         """The grant is void: the engine or the link to it is gone."""
@@ -159,6 +160,9 @@ class FixSession:
         if self._position.is_new and opened.generation > 1:
             # Our own memory of what was sent is lost: whatever there is may have been sent before.
             marks.poss_resend = Position(last_seq, FAR)
+        elif self._position.is_new:
+            # Whom it listens to, it hears from now on.
+            marks.sent = marks.proven = Position(last_seq, FAR)
         if self._acceptor is None and not self._store.has_survived:
             self._skip_ahead(opened, last_seq)
         if marks.epoch != opened.epoch:
@@ -343,8 +347,7 @@ class FixSession:
         last = acceptor.next_sender_msg_seq_num - 1
         refusal = build_refusal(request, last)
         if refusal is not None:
-            acceptor.send(refusal)
-            self.drain()
+            self.send(refusal)
             return
         end = min(request.end or last, last)
         if request.begin <= end:
@@ -355,6 +358,7 @@ class FixSession:
     def detach(self) -> None:
         """The client's connection is gone."""
         self._resender.cancel()
+        self._event_resender.cancel()
         self._client = None
         if self._acceptor is not None:
             self._acceptor.disconnect()
@@ -376,19 +380,11 @@ class FixSession:
     def tick(self, now_s: float) -> None:
         """Once a second: QuickFIX's timers, and the question whether the client has it all."""
         if self._acceptor is not None:
-            self._let_go_of_client(now_s)
+            if self._presence.is_stranded(now_s, self._is_logged_on and not self.is_granted):
+                self.log_out("the session is served elsewhere, connect again")
             self._acceptor.poll_timers()
             self._delivery.ask_for_proof(now_s)
             self.drain()
-
-    def _let_go_of_client(self, now_s: float) -> None:
-        """Log out a client whose session the engine does not grant to this process any more."""
-        if self.is_granted or not self._tools.engine.is_available or not self._is_logged_on:
-            self._ungranted_since_s = None
-        elif self._ungranted_since_s is None:
-            self._ungranted_since_s = now_s
-        elif now_s - self._ungranted_since_s > UNGRANTED_WAIT_S:
-            self.log_out("the session is served elsewhere, connect again")
 
     def drain(self) -> None:
         """Pass on to the client what QuickFIX has written."""
@@ -424,6 +420,8 @@ class FixSession:
         self._tools.metrics.sessions_logged_on.inc()
         assert self._admission is not None
         self._presence.log_on(self.row, self._admission, self._generation)
+        if self.listening.log_on(self._admission.response_mode):
+            self._delivery.skip_to(Position(self._tools.engine.last_seq, FAR))
         self._log.info("session_logged_on", epoch=self._epoch)
         asyncio.get_running_loop().call_soon(self.deliver)
 
@@ -455,12 +453,13 @@ class FixSession:
         """Our own code failed on a message."""
         self._intake.give_up(text)
 
-    def _reply(self, msg_seq_num: int, reply: str) -> None:
-        """Refuse a message: write it down, then say it."""
+    def _reply(self, msg_seq_num: int, replies: list[str]) -> None:
+        """Answer or refuse a message here: write down that it is done with, then say so."""
         assert self._acceptor is not None
-        number = self._acceptor.next_sender_msg_seq_num
-        self._refusals.add(msg_seq_num, reply_msg_seq_num=number)
-        self._acceptor.send(reply)
+        last = self._acceptor.next_sender_msg_seq_num + len(replies) - 1
+        self._refusals.add(msg_seq_num, reply_msg_seq_num=last)
+        for reply in replies:
+            self._acceptor.send(reply)
         faults.reach("refusal.after_reply")
 
     # Reports.
@@ -487,6 +486,7 @@ class FixSession:
     def close(self) -> None:
         """Let go of the session's files. It is not used after this, and has no client any more."""
         self._is_closed = True
+        self.listening.end()
         self.revoke()
         if self._acceptor is not None:
             self._acceptor.disconnect()

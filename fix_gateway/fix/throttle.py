@@ -14,7 +14,7 @@ from fix_gateway.metrics import GatewayMetrics
 from risk.rate_limiter import RateLimiter
 from store.sessions import FixSessionRow
 
-CANCEL_TYPES: Final = frozenset({MsgType.ORDER_CANCEL_REQUEST})
+CANCEL_TYPES: Final = frozenset({MsgType.ORDER_CANCEL_REQUEST, MsgType.ORDER_MASS_CANCEL_REQUEST})
 REFUSALS_PER_BURST: Final = 10
 REFUSALS_BURST_MIN: Final = 100
 
@@ -63,7 +63,7 @@ class SessionThrottle:
         self._refused_count = 0
         self._budgets: dict[Budget, RateLimiter] = {
             budget: RateLimiter(rate, burst, at_ns=now_ns)
-            for budget, (rate, burst) in self._limits().items()
+            for budget, (rate, burst) in self.limits().items()
         }
         orders = self._budgets["order"]
         self._refusals = RateLimiter(orders.rate, _refusals_burst(orders.burst), at_ns=now_ns)
@@ -73,7 +73,7 @@ class SessionThrottle:
         if row is self._row:
             return
         self._row = row
-        for budget, (rate, burst) in self._limits().items():
+        for budget, (rate, burst) in self.limits().items():
             self._budgets[budget].change(rate, burst, now_ns)
         orders = self._budgets["order"]
         self._refusals.change(orders.rate, _refusals_burst(orders.burst), now_ns)
@@ -105,7 +105,8 @@ class SessionThrottle:
             refused_count=self._refused_count,
         )
 
-    def _limits(self) -> dict[Budget, tuple[int, int]]:
+    def limits(self) -> dict[Budget, tuple[int, int]]:
+        """Return how many messages a second each budget allows, and how many at once."""
         row, defaults = self._row, self._defaults
         return {
             "order": (

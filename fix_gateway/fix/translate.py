@@ -61,6 +61,7 @@ class SessionContext(NamedTuple):
     account_id: AccountId
     generation: int
     epoch: int
+    is_drop_copy: bool = False
 
 
 class Translator:

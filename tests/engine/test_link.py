@@ -9,7 +9,13 @@ import pytest
 import uvloop
 
 from engine.commands import AdvanceTime, Command, OpenSession, SetStorageLow
-from engine.events import CommandRefused, RiskLimitsSet, SessionOpened, SessionReleased
+from engine.events import (
+    CommandRefused,
+    RiskLimitsSet,
+    SessionOpened,
+    SessionReleased,
+    TradingStateChanged,
+)
 from engine.exchange import Exchange
 from engine.reasons import RejectReason
 from engine.runtime.client import EngineLink, LinkClosedError, Outcome
@@ -113,9 +119,10 @@ def test_late_door_learns_what_exists(tmp_path: Path) -> None:
         assert late.welcome.events == [
             *venue.sequencer.exchange.reference.events(),
             SessionOpened(SESSION, 1, 1, 0),
-            *venue.sequencer.exchange.limit_events(),
+            *venue.sequencer.exchange.rule_events(),
         ]
-        assert isinstance(late.welcome.events[-1], RiskLimitsSet)
+        kinds = [type(event) for event in late.welcome.events]
+        assert {RiskLimitsSet, TradingStateChanged} <= set(kinds)
         assert late.welcome.next_seq == venue.sequencer.last_seq + 1
         status = await late.status()
         assert (status.last_seq, status.links) == (venue.sequencer.last_seq, ["early", "late"])

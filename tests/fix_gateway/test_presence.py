@@ -1,12 +1,13 @@
 """What the engine is told of a session's client, and when."""
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 
 import pytest
 
 from engine.commands import LogOffSession, LogOnSession, PresenceCommand, SessionCommand
 from engine.events import CommandRefused, SessionOpened
-from engine.runtime.feed import Position, SessionEvent
+from engine.runtime.feed import AccountEvent, Position, SessionEvent
 from engine.scope import Scope
 from engine.units import AccountId, SessionId
 from fix_gateway.fix.logon import Admission
@@ -39,8 +40,17 @@ class Listener:
     def release_session(self, session_id: SessionId, generation: int) -> None:
         raise AssertionError(session_id, generation)
 
-    def read_session_events(self, session_id: SessionId, after: Position) -> Iterator[SessionEvent]:
-        raise AssertionError(session_id, after)
+    last_seq = 0
+
+    def read_session_events(
+        self, session_id: SessionId, after: Position, heard: AbstractSet[AccountId]
+    ) -> Iterator[SessionEvent]:
+        raise AssertionError(session_id, after, heard)
+
+    def read_account_events(
+        self, account_ids: AbstractSet[AccountId], after: Position
+    ) -> Iterator[AccountEvent | None]:
+        raise AssertionError(account_ids, after)
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""`wcx client`: an interactive terminal client on QuickFIX."""
