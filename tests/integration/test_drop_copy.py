@@ -1,0 +1,131 @@
+"""Drop copy sessions, and sessions that ask for reports of their whole account."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from fix_gateway.fix.fields import Fields, MsgType, Tag
+from fix_gateway.tools.chaos.venue import VenueProcess
+from tests.integration.gateway_control import ask, execute
+from tests.integration.raw_client import RawClient
+from tests.integration.test_session_changes import add_session
+
+TRADER = "T12"
+NOT_PERMITTED = "6"
+YES = "Y"
+
+
+@pytest.fixture(scope="module")
+def copy_name(shared_venue: VenueProcess) -> Iterator[str]:
+    """A drop copy session of the trader's firm."""
+    name = "COPY-T12"
+    session_id = add_session(shared_venue, name, TRADER)
+    execute(
+        shared_venue,
+        "UPDATE fix_sessions SET is_drop_copy = true WHERE session_id = %s",
+        [session_id],
+    )
+    assert ask(shared_venue, "refresh")["ok"]
+    yield name
+    execute(
+        shared_venue,
+        "UPDATE fix_sessions SET is_enabled = false WHERE session_id = %s",
+        [session_id],
+    )
+    assert ask(shared_venue, "refresh")["ok"]
+
+
+def story(fields: Fields) -> tuple[str, str, str | None, str | None]:
+    """Return which report it is, and whether it is a copy and a repeat."""
+    return (
+        fields[Tag.EXEC_ID],
+        fields[Tag.EXEC_TYPE],
+        fields.get(Tag.COPY_MSG_INDICATOR),
+        fields.get(Tag.POSS_RESEND),
+    )
+
+
+def enter_and_cancel(trader: RawClient, name: str) -> list[str]:
+    """Enter an order and cancel it; return the ExecIDs of both reports."""
+    trader.send_bytes(trader.order(name))
+    entered = trader.receive_type("8")
+    trader.send("F", (Tag.CL_ORD_ID, f"{name}-x"), (Tag.ORIG_CL_ORD_ID, name))
+    canceled = trader.receive_type("8")
+    assert (entered[Tag.EXEC_TYPE], canceled[Tag.EXEC_TYPE]) == ("0", "4")
+    assert Tag.COPY_MSG_INDICATOR not in entered
+    return [entered[Tag.EXEC_ID], canceled[Tag.EXEC_ID]]
+
+
+def test_drop_copy_hears_the_firm_and_misses_nothing(
+    shared_venue: VenueProcess, copy_name: str
+) -> None:
+    """Every report, once, with 797=Y: at once while it listens, afterwards when it was away."""
+    port = shared_venue.fix_port
+    with RawClient(port, TRADER) as trader:
+        trader.log_on()
+        with RawClient(port, copy_name) as listener:
+            listener.log_on()
+            exec_ids = enter_and_cancel(trader, "dc1")
+            heard = [story(listener.receive_type("8")) for _ in exec_ids]
+            assert heard == [(exec_ids[0], "0", YES, None), (exec_ids[1], "4", YES, None)]
+            next_seq = listener.next_seq + 1  # After its Logout.
+        missed = enter_and_cancel(trader, "dc2")
+        with RawClient(port, copy_name) as listener:
+            listener.next_seq = next_seq
+            listener.log_on(is_reset=False)
+            heard = [story(listener.receive_type("8")) for _ in missed]
+            assert heard == [(missed[0], "0", YES, None), (missed[1], "4", YES, None)]
+            # Nothing comes twice: the next is the answer to a question.
+            listener.send("AF", (Tag.MASS_STATUS_REQ_ID, "all"), (Tag.MASS_STATUS_REQ_TYPE, "7"))
+            answer = listener.receive_type("8")
+            assert answer[Tag.MASS_STATUS_REQ_ID] == "all"
+            # And all of it again, when it is asked for.
+            listener.send("F3", (Tag.BEGIN_EXEC_ID, exec_ids[0]), (Tag.END_EXEC_ID, missed[1]))
+            again = [story(listener.receive_type("8")) for _ in [*exec_ids, *missed]]
+            assert [each[0] for each in again] == [*exec_ids, *missed]
+            assert {each[3] for each in again} == {YES}
+            assert listener.receive_type("F4")[Tag.RESENT_EVENT_COUNT] == "4"
+
+
+def test_drop_copy_only_listens(shared_venue: VenueProcess, copy_name: str) -> None:
+    """Orders, cancels and whatever else acts are refused, each with the name that it bears."""
+    with RawClient(shared_venue.fix_port, copy_name) as listener:
+        listener.log_on()
+        listener.send_bytes(listener.order("dc3"))
+        listener.send("F", (Tag.CL_ORD_ID, "dc4"), (Tag.ORIG_CL_ORD_ID, "dc1"))
+        listener.send("q", (Tag.CL_ORD_ID, "dc5"), (Tag.MASS_CANCEL_REQUEST_TYPE, "7"))
+        for name in ("dc3", "dc4", "dc5"):
+            refusal = listener.receive_type("j")
+            assert (refusal[Tag.BUSINESS_REJECT_REF_ID], refusal[Tag.BUSINESS_REJECT_REASON]) == (
+                name, NOT_PERMITTED,
+            )  # fmt: skip
+            assert refusal[Tag.TEXT].startswith("NOT_PERMITTED: ")
+
+
+def test_session_may_ask_for_its_whole_account(shared_venue: VenueProcess) -> None:
+    """With ResponseMode(25036)=1 it hears of the orders of others there, else not."""
+    port, name = shared_venue.fix_port, "ECHO-T13"
+    add_session(shared_venue, name, "T13")
+    assert ask(shared_venue, "refresh")["ok"]
+    with RawClient(port, "T13") as trader:
+        trader.log_on()
+        with RawClient(port, name) as echo:
+            echo.log_on((Tag.RESPONSE_MODE, "1"))
+            exec_ids = enter_and_cancel(trader, "rm1")
+            heard = [story(echo.receive_type("8")) for _ in exec_ids]
+            assert heard == [(exec_ids[0], "0", YES, None), (exec_ids[1], "4", YES, None)]
+            own = enter_and_cancel(echo, "rm2")
+            # The trader has not asked for others' orders.
+            trader.send(MsgType.TEST_REQUEST, (Tag.TEST_REQ_ID, "quiet"))
+            assert trader.receive_type("0")[Tag.TEST_REQ_ID] == "quiet"
+        with RawClient(port, name) as echo:
+            echo.log_on((Tag.RESPONSE_MODE, "2"))
+            enter_and_cancel(trader, "rm3")
+            last = enter_and_cancel(echo, "rm4")
+            assert own < last
+        with RawClient(port, name) as echo:
+            echo.send_bytes(echo.logon_message((Tag.RESPONSE_MODE, "3")))
+            refused = echo.receive()
+            assert (refused[Tag.MSG_TYPE], refused[Tag.TEXT]) == (
+                MsgType.LOGOUT, "ResponseMode(25036) must be 1 or 2",
+            )  # fmt: skip
