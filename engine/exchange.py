@@ -276,7 +276,7 @@ class Exchange:
             *(RiskLimitsSet(limits) for limits in self._gate.limits()),
             *(ScopeLimitsSet(limits) for limits in self._gate.scope_limits()),
             *(AccountThrottleSet(throttle.account_id, throttle) for throttle in throttles),
-            *self._trading.phases.events(),
+            *self._trading.state_events(),
         ]
 
     def balances_of(self, account_id: AccountId) -> list[BalanceLine]:

@@ -14,6 +14,7 @@ from engine.events import (
     OrderRejected,
     OrderReplaced,
     OrderStatusReported,
+    TradingStateChanged,
 )
 from engine.execution import Execution
 from engine.fees import FeeTable
@@ -213,6 +214,10 @@ class Trading:
         events = self._phases.change(now_ns, command)
         self._cascade.run(now_ns, events)
         return events
+
+    def state_events(self) -> list[TradingStateChanged]:
+        """Return in which state each market is now, as the events that say so."""
+        return self._phases.events()
 
     def indicate(self, instrument_id: InstrumentId) -> Uncrossing | None:
         """Return at what price the book would be uncrossed now, None when no orders cross."""

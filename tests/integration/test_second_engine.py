@@ -28,7 +28,7 @@ SESSIONS = {"FIX.4.2": "U02", "FIX.4.4": "T11", "FIXT.1.1": "V02"}
 _names = (f"fc{count}-{time.time_ns() // 1000}" for count in itertools.count())
 
 
-class Client(Application):
+class Client(Application):  # type: ignore[misc]  # It has no types.
     """One session of the other engine."""
 
     def __init__(self, port: int, begin_string: str) -> None:
