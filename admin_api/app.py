@@ -29,6 +29,7 @@ from admin_api.routers import (
 )
 from admin_api.services import Services
 from store.postgres import StoreError
+from store.searches import SearchTooLongError
 
 log = structlog.get_logger("admin")
 
@@ -57,6 +58,11 @@ def make_app(services: Services) -> FastAPI:
     ):
         app.include_router(module.router)
     app.add_middleware(BodyLimit)
+
+    @app.exception_handler(SearchTooLongError)
+    async def on_long_search(_request: Request, _error: Exception) -> JSONResponse:
+        detail = "the search takes too long: name an account, an order or a shorter time"
+        return problem(HTTPStatus.GATEWAY_TIMEOUT, detail)
 
     @app.exception_handler(StoreError)
     async def on_store_error(_request: Request, error: Exception) -> JSONResponse:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
+from psycopg import errors
 from psycopg.rows import class_row, scalar_row
 
 from engine.units import AccountId, FirmId, OrderId, Seq
@@ -19,6 +20,10 @@ BEFORE_NONE: Final = 2**63 - 1
 """A place that is behind every other: where the newest first begins."""
 
 R = TypeVar("R")
+
+
+class SearchTooLongError(Exception):
+    """The database has given the search up: it would have to look at too much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +168,17 @@ OF_FIRM: Final = "(SELECT account_id FROM read_model.accounts WHERE firm_id = %(
 async def snapshot(database: Database) -> AsyncIterator[Snapshot]:
     """Lend the read model as it is at this moment, for a few statements.
 
-    Raises StoreError.
+    Raises SearchTooLongError when one of them takes longer than any may, StoreError.
     """
+    try:
+        async with _snapshot(database) as at:
+            yield at
+    except errors.QueryCanceled:
+        raise SearchTooLongError from None
+
+
+@asynccontextmanager
+async def _snapshot(database: Database) -> AsyncIterator[Snapshot]:
     async with database.transaction() as connection:
         await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         # Before anything is read: a read model that was built anew does not come in between.

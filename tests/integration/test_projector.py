@@ -29,6 +29,7 @@ from store.projector.position_file import read_position_file
 from store.projector.projector import Projector
 from store.projector.rebuild import rebuild
 from store.projector.record_source import RecordSource
+from store.searches import SearchTooLongError, snapshot
 from tests.exchange_desk import ALICE, BOB, BTC_USD, USD, new_order
 from tests.integration.conftest import Scenario
 from tests.integration.journal_tables import JournalCount, read_tables
@@ -104,13 +105,17 @@ class Market:
 
     async def expect_the_journals(self, database: Database) -> None:
         """Wait until the read model knows all, and compare."""
-        async with asyncio.timeout(WAIT_S):
-            while await self.position(database) < self.desk.last_seq:  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
+        await self.expect_position(database)
         expected = JournalCount(self.desk.files.journal_dir, self.desk.last_seq).tables
         async with database.transaction() as connection:
             assert await read_tables(connection) == expected
         assert len(expected["trades"]) > 3
+
+    async def expect_position(self, database: Database) -> None:
+        """Wait until the read model knows all."""
+        async with asyncio.timeout(WAIT_S):
+            while await self.position(database) < self.desk.last_seq:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
 
     async def position(self, database: Database) -> int:
         """Return how far the read model is."""
@@ -133,6 +138,13 @@ class Market:
                 task.cancel()
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
             assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
+
+
+async def search_for_long(database: Database) -> None:
+    """Look at so much that it takes longer than it may."""
+    async with snapshot(database) as at:
+        await at.connection.execute("SET LOCAL statement_timeout = 10")
+        await at.connection.execute("SELECT pg_sleep(60)")
 
 
 OnMarket = Callable[[Callable[[Market, Database], Awaitable[None]]], None]
@@ -308,5 +320,19 @@ def test_read_model_of_something_else_is_built_anew(on_market: OnMarket, stateme
                     await asyncio.sleep(0.02)
             await market.trade(20)
             await market.expect_the_journals(database)
+
+    on_market(play)
+
+
+def test_search_that_takes_too_long_is_given_up(on_market: OnMarket) -> None:
+    """And is told from a database that is away."""
+
+    async def play(market: Market, database: Database) -> None:
+        async with market.projecting():
+            await market.expect_position(database)
+        async with snapshot(database) as at:
+            assert at.seq == market.desk.last_seq
+        with pytest.raises(SearchTooLongError):
+            await search_for_long(database)
 
     on_market(play)
