@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from fix_gateway.fix.fields import MsgType, Tag
+from fix_gateway.supervisor.demo import SESSIONS
 from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.gateway_control import ask
 from tests.integration.raw_client import RawClient
 from tests.integration.test_exactly_once import accepted_cl_ord_ids
 
-ALL = 22
+ALL = len(SESSIONS)
 NAMES = [f"T{number:02}" for number in range(1, 17)]
 
 
