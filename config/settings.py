@@ -81,8 +81,12 @@ class SnapshotSettings(Section):
 
 
 class ProjectorSettings(Section):
-    """The projector, which keeps the read model in PostgreSQL true to the journal."""
+    """The projector, which keeps the read model in PostgreSQL true to the journal.
 
+    Without it searches over REST find nothing new; it goes on from where it was.
+    """
+
+    enabled: bool = True
     metrics_port: Port = 9104
 
 

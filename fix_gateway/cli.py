@@ -288,15 +288,16 @@ def compact(
     settings = Settings()
     try:
         unread = find_first_unread(settings.journal_dir, read_proven(settings.fix_store_dir))
-        projected_seq = read_position_file(settings.projector_position_file)
+        below = unread.seq
+        if settings.projector.enabled:
+            below = min(below, read_position_file(settings.projector_position_file) + 1)
     except JournalDamagedError as error:
         print(f"wcx: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
     if unread.session_id:
         print(f"session {unread.session_id} has not confirmed to have record {unread.seq}")
-    if projected_seq + 1 < unread.seq:
-        print(f"the projector has not written record {projected_seq + 1} to the read model")
-    below = min(unread.seq, projected_seq + 1)
+    if below < unread.seq:
+        print(f"the projector has not written record {below} to the read model")
     _run_engine("compact", "--below", below, "--dry-run", dry_run)
 
 
@@ -328,6 +329,7 @@ async def _run_venue(settings: Settings, *, is_demo: bool) -> None:
         mqtt_url=None if mqtt_url is None else mqtt_url.get_secret_value(),
         mqtt_port=settings.market_data.mqtt_port,
         has_market_data=settings.market_data.enabled,
+        has_projector=settings.projector.enabled,
         fix_host=settings.fix.host,
         fix_port=settings.fix.port,
         fix_tls_host=settings.fix.tls_host,

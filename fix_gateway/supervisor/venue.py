@@ -49,6 +49,7 @@ class VenueConfig:
     mqtt_url: str | None
     mqtt_port: int
     has_market_data: bool
+    has_projector: bool
     fix_host: str
     fix_port: int
     fix_tls_host: str
@@ -143,7 +144,8 @@ class Venue:
             self._start_module("admin_api", ["admin_api"], environment),
             self._start_market_data(environment, stores.demo_accounts),
         )
-        self._watch("projector", ["store"], environment)
+        if config.has_projector:
+            self._watch("projector", ["store"], environment)
         if self._config.snapshot_interval_s:
             records_min = str(self._config.snapshot_records_min)
             argv = [sys.executable, "-m", "engine", "snapshot", "--records-min", records_min]

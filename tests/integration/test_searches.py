@@ -28,7 +28,11 @@ def own_venue(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """A venue of this module alone, whose engine can be held up in its start."""
     data_dir = Path(shutil.copytree(template, tmp_path_factory.mktemp("searches") / "var"))
     (data_dir.parent / "faults").mkdir()
-    venue = VenueProcess(data_dir, WCX_FAULT_DIR=str(data_dir.parent / "faults")).start()
+    settings = {
+        "WCX_FAULT_DIR": str(data_dir.parent / "faults"),
+        "WCX_PROJECTOR__ENABLED": "true",
+    }
+    venue = VenueProcess(data_dir, **settings).start()
     yield venue
     assert venue.stop() == 0, venue.log_text()
 

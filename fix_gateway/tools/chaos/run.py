@@ -129,6 +129,7 @@ class _Run:
             WCX_FAULT_DIR=str(fault_dir),
             WCX_JOURNAL__SEGMENT_BYTES_MAX=str(SEGMENT_BYTES_MAX),
             WCX_FIX__PROOF_WAIT_S="1",
+            WCX_PROJECTOR__ENABLED="true",
         )
         self._proxies = ProxyThread()
         self._clients = [

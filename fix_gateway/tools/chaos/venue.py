@@ -67,8 +67,9 @@ class VenueProcess:
             "WCX_ENGINE__METRICS_PORT": "0",
             "WCX_PROJECTOR__METRICS_PORT": "0",
             "WCX_MARKET_DATA__METRICS_PORT": "0",
-            # Few tests need it, and it starts two more processes.
+            # Few tests need them, and they start three more processes.
             "WCX_MARKET_DATA__ENABLED": "false",
+            "WCX_PROJECTOR__ENABLED": "false",
             **settings,
         }
         self.printed: list[str] = []
