@@ -25,6 +25,7 @@ from engine.runtime.client import LinkClosedError
 from engine.runtime.codec import Record, Welcome
 from engine.runtime.feed import Position, SessionEvent, is_copied
 from engine.units import SessionId
+from fix_gateway.announcements import find_announcement
 from fix_gateway.audit_trail import AuditTrail
 from fix_gateway.authentication import LogonAuthenticator, LogonWindow
 from fix_gateway.control import ControlServer
@@ -43,7 +44,7 @@ from fix_gateway.metrics import GatewayMetrics
 from fix_gateway.neighbours import Worker, control_socket
 from fix_gateway.roster import Roster
 from fix_gateway.store_watch import StoreWatch
-from fix_gateway.timetable import Maintenance, Timetable
+from fix_gateway.timetable import Maintenance, Timetable, build_news
 from store.lockout import Lockout
 from store.postgres import Database
 
@@ -267,6 +268,8 @@ class Gateway:
     def _tell(self, position: Position, happened_at_ns: int, event: Event) -> None:
         """Tell an event to whom it is addressed, and to those who listen to its account."""
         addressed = recipients(event)
+        if not addressed:
+            self._announce(event)
         for session_id in addressed:
             self._push(SessionEvent(session_id, position, happened_at_ns, event))
         listeners = self._tools.listeners
@@ -277,6 +280,15 @@ class Gateway:
             if account is not None and listening.hears(account) and session_id not in addressed:
                 told = SessionEvent(session_id, position, happened_at_ns, event, is_copy=True)
                 self._push(told)
+
+    def _announce(self, event: Event) -> None:
+        """Tell those who are logged on of what is addressed to nobody but concerns them."""
+        announcement = find_announcement(event)
+        if announcement is None:
+            return
+        for session in self._roster.sessions.values():
+            if announcement.concerns(session.row):
+                session.send(build_news(announcement.headline, announcement.text))
 
     def _push(self, event: SessionEvent) -> None:
         session = self._told.get(event.session_id)
