@@ -15,6 +15,7 @@ from fix_gateway.fix.framing import DATA_TAGS, split_fields
 SOH: Final = "\x01"
 NS_PER_S: Final = 1_000_000_000
 LEAP_SECOND: Final = 60
+TIME_MAX_NS: Final = 2**63 - 1  # What the journal's encoding carries.
 
 
 class Tag(IntEnum):
@@ -233,6 +234,7 @@ class ExecType(StrEnum):
 class SessionRejectReason(IntEnum):
     """SessionRejectReason(373)."""
 
+    INVALID_TAG_NUMBER = 0
     INCORRECT_NUM_IN_GROUP_COUNT = 16
     INVALID_UNSUPPORTED_APPLICATION_VERSION = 18
 
@@ -255,9 +257,11 @@ _DATA_LENGTH: Final = re.compile(SOH + "(?:" + "|".join(str(tag) for tag in DATA
 
 def parse_message(text: str) -> Fields:
     """Return the fields of a message that QuickFIX has accepted."""
+    parts = None
     if _DATA_LENGTH.search(text) is not None:
         # A data field may hold SOH and what looks like other fields.
-        parts = split_fields(text.encode("utf-8", "surrogateescape")) or []
+        parts = split_fields(text.encode("utf-8", "surrogateescape"))
+    if parts is not None:
         pairs = [(tag, value.decode("utf-8", "surrogateescape")) for tag, value in parts]
     else:
         pairs = []
@@ -311,7 +315,8 @@ _TIMESTAMP: Final = re.compile(
 def parse_utc_timestamp(text: str) -> int | None:
     """Return nanoseconds since 1970 for a UTCTimestamp in s, ms, us or ns, None for anything else.
 
-    A leap second, which FIX allows as second 60, counts as the second that follows it.
+    A leap second, which FIX allows as second 60, counts as the second that follows it. Times before
+    1970, and after 2262 where nanoseconds end, are nobody's.
     """
     matched = _TIMESTAMP.fullmatch(text)
     if matched is None:
@@ -323,4 +328,5 @@ def parse_utc_timestamp(text: str) -> int | None:
     except ValueError:
         return None
     seconds = calendar.timegm(moment.timetuple()) + is_leap_second
-    return seconds * NS_PER_S + int((matched[7] or "").ljust(9, "0"))
+    time_ns = seconds * NS_PER_S + int((matched[7] or "").ljust(9, "0"))
+    return time_ns if 0 <= time_ns <= TIME_MAX_NS else None

@@ -176,27 +176,32 @@ class Intake:
 
     def _is_rejected(self, fields: Fields, text: str) -> bool:
         """Reject what breaks the rules of its type in a way that QuickFIX does not look at."""
-        builder = self._builder
-        is_fixt = builder.dialect.is_fixt
-        counter = self._translator.find_miscounted(fields, text)
-        if is_fixt and fields.get(Tag.APPL_VER_ID, FIX_5_0_SP2) != FIX_5_0_SP2:
-            reply = builder.build_reject(
-                fields,
-                Tag.APPL_VER_ID,
-                SessionRejectReason.INVALID_UNSUPPORTED_APPLICATION_VERSION,
-                f"ApplVerID(1128) must be {FIX_5_0_SP2}, FIX 5.0 SP2",
-            )
-        elif counter is not None:
-            reply = builder.build_reject(
-                fields,
-                counter,
-                SessionRejectReason.INCORRECT_NUM_IN_GROUP_COUNT,
-                f"the group that tag {counter} counts is not as long as it says",
-            )
-        else:
+        found = self._find_broken_rule(fields, text)
+        if found is None:
             return False
+        tag, reason, words = found
+        reply = self._builder.build_reject(fields, tag, reason, words)
         self._replies.reply(int(fields[Tag.MSG_SEQ_NUM]), [reply])
         return True
+
+    def _find_broken_rule(
+        self, fields: Fields, text: str
+    ) -> tuple[int, SessionRejectReason, str] | None:
+        tag = min(fields)
+        if tag < 1:
+            return tag, SessionRejectReason.INVALID_TAG_NUMBER, "there is no such tag"
+        if (
+            self._builder.dialect.is_fixt
+            and fields.get(Tag.APPL_VER_ID, FIX_5_0_SP2) != FIX_5_0_SP2
+        ):
+            words = f"ApplVerID(1128) must be {FIX_5_0_SP2}, FIX 5.0 SP2"
+            reason = SessionRejectReason.INVALID_UNSUPPORTED_APPLICATION_VERSION
+            return Tag.APPL_VER_ID, reason, words
+        counter = self._translator.find_miscounted(fields, text)
+        if counter is not None:
+            words = f"the group that tag {counter} counts is not as long as it says"
+            return counter, SessionRejectReason.INCORRECT_NUM_IN_GROUP_COUNT, words
+        return None
 
     def _is_in_time(self, fields: Fields, context: SessionContext) -> bool:
         """Pay for the message, or refuse it. What has gone to the engine is not paid for again."""

@@ -1,8 +1,5 @@
 """What few orders ask for: post-only, a minimum quantity, an end, self-trade prevention."""
 
-import calendar
-import re
-from datetime import UTC, datetime
 from typing import Final
 
 from engine.instrument import Instrument
@@ -11,8 +8,7 @@ from engine.units import INT_MAX, Qty
 from fix_gateway.fix.fields import NS_PER_S, Fields, Tag, parse_utc_timestamp, printable
 
 POST_ONLY: Final = "6"
-DAY_S: Final = 24 * 3600
-DATE: Final = re.compile(r"\d{8}", re.ASCII)
+DAY_NS: Final = 24 * 3600 * NS_PER_S
 GROUP_DIGITS_MAX: Final = 18
 # SelfMatchPreventionInstruction(2964), and Coinbase's SelfTradeType(7928).
 SELF_TRADE_INSTRUCTIONS: Final = {
@@ -84,13 +80,9 @@ def _parse_expiry(fields: Fields) -> int | str:
         )
     if date_text is None:
         return 0
-    if DATE.fullmatch(date_text) is not None:
-        try:
-            day = datetime.strptime(date_text, "%Y%m%d").replace(tzinfo=UTC)
-        except ValueError:
-            pass
-        else:
-            return min((calendar.timegm(day.timetuple()) + DAY_S) * NS_PER_S, INT_MAX)
+    midnight_ns = parse_utc_timestamp(f"{date_text}-00:00:00")
+    if midnight_ns is not None:
+        return min(midnight_ns + DAY_NS, INT_MAX)
     return f"ExpireDate(432) {printable(date_text)} is no date"
 
 

@@ -55,6 +55,8 @@ def test_times_survive_to_the_microsecond(time_ns: int) -> None:
         ("20261123-24:00:00", None),
         ("20261123-00:00:61", None),
         ("\u0662\u0660\u0662\u06661123-00:00:00", None),
+        ("19691231-23:59:59", None),
+        ("99991231-23:59:59", None),
         ("", None),
     ],
 )
