@@ -162,7 +162,8 @@ class ReplaceOrder(msgspec.Struct, frozen=True, array_like=True, tag=12):
     `cl_ord_id` is its name from then on. It says what the order is to be, not what is to change:
     `order_qty` is the total quantity, what is filled included, and `price` is always given.
     `time_in_force` cannot change: it is refused when it is given and is not the order's.
-    `stop_price` and `display_qty` None leave those as they are; `display_qty` 0 shows all.
+    `stop_price` and `display_qty` None leave those as they are; `display_qty` 0 shows all. What
+    else of the order is said again, in `ord_type` and `restated`, must be as it is.
     """
 
     session_id: SessionId
@@ -187,6 +188,8 @@ class ReplaceOrder(msgspec.Struct, frozen=True, array_like=True, tag=12):
     user_id: UserId = UserId(0)
     stop_price: Price | None = None
     display_qty: Qty | None = None
+    ord_type: OrdType | None = None
+    restated: OrderTerms | None = None
 
 
 class SetSelfTradeMode(msgspec.Struct, frozen=True, array_like=True, tag=27):

@@ -91,7 +91,7 @@ class OrderChecks:
         assert order is not None
         if command.orig_cl_ord_id and command.orig_cl_ord_id != order.cl_ord_id:
             return Rejection(RejectReason.ORIG_CLORDID_REPLACED)
-        if command.time_in_force not in (None, order.time_in_force):
+        if not _fits(command, order):
             return Rejection(RejectReason.UNSUPPORTED)
         if self.is_storage_low:
             return Rejection(RejectReason.STORAGE_LOW)
@@ -369,6 +369,23 @@ def _stop_rejection(
     if command.side is BUY and limit_of(command, instrument) is None:
         return Rejection(RejectReason.STOP_NEEDS_PROTECTION)
     return None
+
+
+def _fits(command: ReplaceOrder, order: Order) -> bool:
+    """Whether what the request says again of the order, and cannot change, is as it is."""
+    if command.time_in_force not in (None, order.time_in_force):
+        return False
+    if command.ord_type not in (None, order.ord_type):
+        return False
+    said, own = command.restated, order.terms or OrderTerms()
+    return said is None or (
+        (not said.is_post_only or own.is_post_only)
+        and said.min_qty in (0, own.min_qty)
+        and said.expires_at_ns in (0, own.expires_at_ns)
+        and said.self_trade in (None, own.self_trade)
+        and said.self_trade_group in (0, own.self_trade_group)
+        and said.trigger in (None, own.trigger_direction(order.side))
+    )
 
 
 def _terms_rejection(command: NewOrder, instrument: Instrument, now_ns: int) -> Rejection | None:

@@ -8,6 +8,7 @@ import re
 import time
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 from typing import Final
 
 from fix_gateway.fix.framing import DATA_TAGS, split_fields
@@ -54,6 +55,7 @@ class Tag(IntEnum):
     TEXT = 58
     TIME_IN_FORCE = 59
     TRANSACT_TIME = 60
+    VALID_UNTIL_TIME = 62
     RAW_DATA_LENGTH = 95
     RAW_DATA = 96
     POSS_RESEND = 97
@@ -170,6 +172,7 @@ class Tag(IntEnum):
     SELF_MATCH_PREVENTION_ID = 2362
     SELF_MATCH_PREVENTION_INSTRUCTION = 2964
     SELF_TRADE_TYPE = 7928
+    RECV_WINDOW = 25000
     CANCEL_ORDERS_ON_DISCONNECT = 8013
     CANCEL_ORDERS_ON_INTERNAL_DISCONNECT = 8014
     BEGIN_EXEC_ID = 22003
@@ -307,9 +310,8 @@ class UtcTimestamps:
         return f"{self._text}.{rest_ns // self._divisor:0{self._digits}}"
 
 
-_TIMESTAMP: Final = re.compile(
-    r"(\d{4})(\d\d)(\d\d)-(\d\d):(\d\d):(\d\d)(?:\.(\d{3}|\d{6}|\d{9}))?", re.ASCII
-)
+_SECOND: Final = re.compile(r"(\d{4})(\d\d)(\d\d)-(\d\d):(\d\d):(\d\d)", re.ASCII)
+_FRACTIONS: Final = (3, 6, 9)
 
 
 def parse_utc_timestamp(text: str) -> int | None:
@@ -318,15 +320,28 @@ def parse_utc_timestamp(text: str) -> int | None:
     A leap second, which FIX allows as second 60, counts as the second that follows it. Times before
     1970, and after 2262 where nanoseconds end, are nobody's.
     """
-    matched = _TIMESTAMP.fullmatch(text)
+    second_text, point, fraction = text.partition(".")
+    second = _parse_second(second_text)
+    if second is None:
+        return None
+    time_ns = second * NS_PER_S
+    if point:
+        if len(fraction) not in _FRACTIONS or not (fraction.isascii() and fraction.isdigit()):
+            return None
+        time_ns += int(fraction.ljust(9, "0"))
+    return time_ns if 0 <= time_ns <= TIME_MAX_NS else None
+
+
+@lru_cache(maxsize=64)
+def _parse_second(text: str) -> int | None:
+    """Return seconds since 1970. Cached: of many messages in a second one is looked at."""
+    matched = _SECOND.fullmatch(text)
     if matched is None:
         return None
-    year, month, day, hour, minute, second = (int(part) for part in matched.groups()[:6])
+    year, month, day, hour, minute, second = (int(part) for part in matched.groups())
     is_leap_second = second == LEAP_SECOND
     try:
         moment = datetime(year, month, day, hour, minute, second - is_leap_second, tzinfo=UTC)
     except ValueError:
         return None
-    seconds = calendar.timegm(moment.timetuple()) + is_leap_second
-    time_ns = seconds * NS_PER_S + int((matched[7] or "").ljust(9, "0"))
-    return time_ns if 0 <= time_ns <= TIME_MAX_NS else None
+    return calendar.timegm(moment.timetuple()) + is_leap_second

@@ -25,11 +25,16 @@ from engine.units import (
     is_cl_ord_id,
 )
 from fix_gateway.fix.fields import Fields, MsgType, Tag, parse_utc_timestamp, printable
-from fix_gateway.fix.order_terms import parse_terms
+from fix_gateway.fix.order_terms import parse_terms, parse_time_bounds
 from fix_gateway.fix.request_rules import load_request_rules
 
 SIDES: Final = {"1": Side.BUY, "2": Side.SELL}
-ORD_TYPES: Final = {"1": OrdType.MARKET, "2": OrdType.LIMIT}
+ORD_TYPES: Final = {
+    "1": OrdType.MARKET,
+    "2": OrdType.LIMIT,
+    "3": OrdType.STOP,
+    "4": OrdType.STOP_LIMIT,
+}
 TIMES_IN_FORCE: Final = {
     "0": TimeInForce.DAY,
     "1": TimeInForce.GTC,
@@ -42,6 +47,7 @@ DEFAULT_TIME_IN_FORCE: Final = "0"
 ORDER_ID_DIGITS_MAX: Final = 18
 YES: Final = "Y"
 GOOD_TILL_CANCEL: Final = "1"
+SHOWN_TAGS: Final = frozenset({Tag.MAX_FLOOR, Tag.DISPLAY_QTY})
 ALL_OR_NONE: Final = "G"
 NOT_RESENT: Final = 0
 
@@ -127,6 +133,9 @@ class Translator:
         terms = parse_terms(fields, instrument)
         if isinstance(terms, str):
             return _refuse(RejectReason.UNSUPPORTED, terms)
+        bounds = parse_time_bounds(fields)
+        if isinstance(bounds, str):
+            return _refuse(RejectReason.UNSUPPORTED, bounds)
         return NewOrder(
             session_id=context.session_id,
             generation=context.generation,
@@ -145,6 +154,9 @@ class Translator:
             orig_sent_at_ns=sent_ns or 0,
             outlives_connection=Tag.CANCEL_ORDERS_ON_DISCONNECT in fields,
             terms=terms,
+            sent_at_ns=bounds.sent_at_ns,
+            recv_window_ns=bounds.recv_window_ns,
+            valid_until_ns=bounds.valid_until_ns,
         )
 
     def _translate_cancel(
@@ -211,6 +223,13 @@ class Translator:
         price = _parse_price(fields, instrument)
         if isinstance(price, Refusal):
             return price
+        terms = parse_terms(fields, instrument)
+        if isinstance(terms, str):
+            return _refuse(RejectReason.UNSUPPORTED, terms)
+        bounds = parse_time_bounds(fields)
+        if isinstance(bounds, str):
+            return _refuse(RejectReason.UNSUPPORTED, bounds)
+        shows = terms is not None and not SHOWN_TAGS.isdisjoint(fields)
         return ReplaceOrder(
             session_id=named.session_id,
             generation=named.generation,
@@ -228,6 +247,13 @@ class Translator:
             received_at_ns=now_ns,
             orig_sent_at_ns=sent_ns or 0,
             time_in_force=TIMES_IN_FORCE.get(fields.get(Tag.TIME_IN_FORCE, "")),
+            stop_price=None if terms is None else terms.stop_price,
+            display_qty=terms.display_qty if terms is not None and shows else None,
+            ord_type=ORD_TYPES[fields[Tag.ORD_TYPE]],
+            restated=terms,
+            sent_at_ns=bounds.sent_at_ns,
+            recv_window_ns=bounds.recv_window_ns,
+            valid_until_ns=bounds.valid_until_ns,
         )
 
     def _unsupported(self, fields: Fields) -> Refusal | None:

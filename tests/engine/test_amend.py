@@ -1,5 +1,6 @@
 """Amending orders: what they may become, who stands where then, and what a refusal leaves alone."""
 
+import msgspec
 import pytest
 
 from engine.commands import ReplaceOrder, SetStorageLow
@@ -12,7 +13,15 @@ from engine.events import (
     Trade,
     recipients,
 )
-from engine.order import OrdStatus, Side, TimeInForce
+from engine.order import (
+    OrderTerms,
+    OrdStatus,
+    OrdType,
+    SelfTradeMode,
+    Side,
+    TimeInForce,
+    TriggerDirection,
+)
 from engine.order_memory import CLOSED_AGE_MAX_NS
 from engine.reasons import CancelReason, RejectReason
 from engine.units import ClOrdId, OrderId, Price, Qty, SessionId
@@ -260,3 +269,32 @@ def test_owner_and_whoever_asked_are_told() -> None:
     assert isinstance(accepted, OrderAccepted)
     event = OrderReplaced(accepted.order, ClOrdId("c1"), SessionId(7), keeps_priority=True)
     assert recipients(event) == (7,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_taken"),
+    [
+        ({"ord_type": OrdType.LIMIT, "restated": None}, True),
+        ({"ord_type": OrdType.STOP_LIMIT}, False),
+        ({"restated": OrderTerms(is_post_only=True)}, True),
+        ({"restated": OrderTerms(is_post_only=True, min_qty=Qty(1))}, False),
+        ({"restated": OrderTerms(expires_at_ns=1)}, False),
+        ({"restated": OrderTerms(self_trade=SelfTradeMode.CANCEL_BOTH)}, False),
+        ({"restated": OrderTerms(self_trade_group=7)}, False),
+        ({"restated": OrderTerms(trigger=TriggerDirection.DOWN)}, False),
+    ],
+)
+def test_what_is_said_again_must_be_as_it_is(
+    desk: Desk, changes: dict[str, object], is_taken: bool
+) -> None:
+    """A request that restates the order is taken; one that would change what stays is refused."""
+    desk.apply(new_order(ALICE, BUY, 10, 100, terms=OrderTerms(is_post_only=True), cl_ord_id="c1"))
+    command = ReplaceOrder(
+        SessionId(0), 0, 0, 0, ALICE, ClOrdId("a1"), ClOrdId("c1"), Qty(9), Price(100)
+    )
+    (event,) = desk.apply(msgspec.structs.replace(command, **changes))
+    if is_taken:
+        assert isinstance(event, OrderReplaced)
+    else:
+        assert isinstance(event, CancelRejected)
+        assert event.reason is RejectReason.UNSUPPORTED

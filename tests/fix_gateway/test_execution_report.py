@@ -1,12 +1,14 @@
 """Reports in every version of FIX: whole, and of nothing but what their clients know."""
 
 from collections.abc import Iterator
+from typing import get_args
 
 import msgspec
 import pytest
 
 from engine.events import (
     CancelRejected,
+    ExecutionEvent,
     OrderAccepted,
     OrderCanceled,
     OrderEvent,
@@ -15,6 +17,7 @@ from engine.events import (
     OrderReplaced,
     OrderRestated,
     OrderStatusReported,
+    OrderTriggered,
     Trade,
 )
 from engine.order import OrderTerms, OrderView, OrdStatus, OrdType, Side, TimeInForce
@@ -22,6 +25,7 @@ from engine.reasons import CancelReason, RejectReason
 from engine.reference import Reference
 from engine.report import CANCEL_WORDS
 from engine.runtime.feed import Position
+from engine.trade_events import TradeBusted, TradeCorrected
 from engine.units import (
     AssetId,
     ClOrdId,
@@ -77,6 +81,12 @@ TRADE = Trade(
     fee_asset_id=USD,
 )
 
+STOP = msgspec.structs.replace(
+    ORDER,
+    ord_type=OrdType.STOP_LIMIT,
+    terms=OrderTerms(stop_price=Price(60_000_00), display_qty=Qty(1000)),
+)
+
 every_version = pytest.mark.parametrize("begin_string", list(BEGIN_STRINGS))
 
 
@@ -127,6 +137,14 @@ def events() -> Iterator[OrderEvent]:
     yield OrderExpired(ORDER, Qty(3000))
     yield OrderReplaced(ORDER, ClOrdId("b"), SESSION, keeps_priority=True)
     yield TRADE
+    yield OrderTriggered(STOP, Price(60_000_00))
+    taken_back = (
+        ORDER, TRADE.trade_id, 30, 1, TRADE.qty, TRADE.price, TRADE.notional, TRADE.base_amount,
+        TRADE.fee,
+    )  # fmt: skip
+    assets = (TRADE.base_asset_id, TRADE.quote_asset_id)
+    yield TradeBusted(*taken_back, *assets, True, "erroneous price", "user:admin")
+    yield TradeCorrected(*taken_back, *taken_back[4:], *assets, True, "erroneous", "user:admin")
     yield from (OrderStatusReported(_in(status), SESSION) for status in OrdStatus)
     for cancel_reason in CANCEL_WORDS:
         yield OrderCanceled(_in(OrdStatus.CANCELED), cancel_reason, Qty(3000))
@@ -145,6 +163,11 @@ def events() -> Iterator[OrderEvent]:
 
 def _in(status: OrdStatus) -> OrderView:
     return msgspec.structs.replace(ORDER, ord_status=status)
+
+
+def test_every_kind_of_event_is_there() -> None:
+    """Nothing that is reported is left out below."""
+    assert {type(event) for event in events()} == set(get_args(ExecutionEvent)) | {CancelRejected}
 
 
 @every_version

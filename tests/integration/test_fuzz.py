@@ -155,7 +155,7 @@ def is_good(pairs: Pairs, begin_string: str) -> bool:
         and int(fields.get("78", groups[0])) == groups[0]
         and (fields.get("59") == "6") == bool({"126", "432"} & set(tags))
         and {int(tag) for tag in tags} <= TAGS | {1128, 4999, 5001, 99999, 123456789, *MEANINGFUL}
-        and not {"99", "111", "152", "168", "210", "211", "388", "516", "1138"} & set(tags)
+        and not {"99", "152", "168", "210", "211", "388", "516"} & set(tags)
     )
 
 

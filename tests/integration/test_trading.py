@@ -105,7 +105,7 @@ REFUSED = [
         "minimum quantity",
         id="all or none",
     ),
-    pytest.param({"ord_type": "4"}, "11", "UNSUPPORTED: OrdType(40) 4 is not supported", id="type"),
+    pytest.param({"ord_type": "P"}, "11", "UNSUPPORTED: OrdType(40) P is not supported", id="type"),
     pytest.param({"price": ""}, "99", "PRICE_REQUIRED: a limit order needs a price", id="no price"),
     pytest.param({"1": "DEMO2"}, "15", "ACCOUNT_UNKNOWN: no such account", id="foreign account"),
     pytest.param({"cl_ord_id": "no good"}, "99", None, id="ClOrdID"),
