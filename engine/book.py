@@ -119,7 +119,7 @@ class BookSide:
         """Fill some of what a resting order shows, and take it out when nothing of it is left."""
         order.fill(qty, notional)
         order.level.qty -= qty
-        if not order.is_open:
+        if not order.leaves_qty:
             self.remove(order)
         elif order.hidden_qty == order.leaves_qty:
             self._refill(order)

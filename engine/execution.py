@@ -6,12 +6,13 @@ from engine.events import Event, OrderRestated, Trade
 from engine.floor import Floor
 from engine.instrument import Instrument
 from engine.matching import find_limit, find_reach, limit_of, next_match
-from engine.order import Order, SelfTradeMode, TimeInForce
+from engine.order import Order, SelfTradeMode, Side, TimeInForce
 from engine.reasons import CancelReason
 from engine.self_trade import SelfTradeGuard, SelfTradeRules
 from engine.trading_state import TradingState
 from engine.units import AssetId, Money, Qty, TradeId
 
+BUY = Side.BUY
 FOK = TimeInForce.FOK
 CONTINUOUS = TradingState.CONTINUOUS
 NO_FEE: Final = (Money(0), AssetId(0))
@@ -32,16 +33,18 @@ class Execution:
 
         Where nothing is matched at the moment it is one that may rest, and does.
         """
-        if not self._matches(order):
+        if self._floor.books[order.instrument_id].market.state is not CONTINUOUS:
             self._floor.rest(order, instrument, now_ns)
             return
         guard = self._self_trade.find_guard(order.account_id, order.session_id, order.terms)
-        reason = self._refuses_to_start(order, instrument, guard)
+        reason = None
+        if order.time_in_force is FOK or order.terms is not None:
+            reason = self._refuses_to_start(order, instrument, guard)
         if reason is None:
             reason = self._match(order, instrument, guard, now_ns, events)
         if reason is not None:
             events.append(self._floor.cancel(order, now_ns, reason))
-        elif order.is_open:
+        elif order.leaves_qty:
             self._rest_or_cancel(order, instrument, now_ns, events)
         else:
             self._floor.memory.close(order, now_ns)
@@ -50,7 +53,7 @@ class Execution:
         self, order: Order, instrument: Instrument, now_ns: int, events: list[Event]
     ) -> None:
         """Match an order that was lifted out of the book to be amended, and put the rest back."""
-        if not self._matches(order):
+        if self._floor.books[order.instrument_id].market.state is not CONTINUOUS:
             self._floor.stand(order)
             return
         guard = self._self_trade.find_guard(order.account_id, order.session_id, order.terms)
@@ -64,10 +67,6 @@ class Execution:
     def cross(self, bid: Order, ask: Order, now_ns: int, events: list[Event]) -> None:
         """Trade two orders that stand in a book that is being uncrossed."""
         self._trade(bid, ask, self._floor.reference.instruments[bid.instrument_id], now_ns, events)
-
-    def _matches(self, order: Order) -> bool:
-        """Whether orders are matched as they come in."""
-        return self._floor.books[order.instrument_id].market.state is CONTINUOUS
 
     def _refuses_to_start(
         self, order: Order, instrument: Instrument, guard: SelfTradeGuard | None
@@ -99,12 +98,12 @@ class Execution:
     ) -> CancelReason | None:
         """Trade what crosses. Returns why the rest is to end, None when it is not."""
         side = aggressor.side
-        opposite = self._floor.books[instrument.instrument_id].opposite(side)
-        price = aggressor.price
-        if price is None:
-            price = limit_of(aggressor, instrument)
-        limit = find_limit(opposite, instrument, side, price)
-        while aggressor.is_open:
+        book = self._floor.books[aggressor.instrument_id]
+        opposite = book.asks if side is BUY else book.bids
+        limit = aggressor.price
+        if limit is None:
+            limit = find_limit(opposite, instrument, side, limit_of(aggressor, instrument))
+        while aggressor.leaves_qty:
             resting = next_match(opposite, side, limit)
             if resting is None:
                 return None
@@ -123,7 +122,7 @@ class Execution:
         events: list[Event],
     ) -> None:
         floor = self._floor
-        book = floor.books[instrument.instrument_id]
+        book = floor.books[resting.instrument_id]
         market = book.market
         # While a market opens both orders are in the book, and trade at the price of the opening.
         is_uncrossing = market.opening_price is not None
@@ -137,6 +136,7 @@ class Execution:
         if is_uncrossing:
             qty = min(aggressor.shown_qty, qty)
         notional = instrument.notional(price, qty)
+        base_amount = instrument.base_amount(qty)
         floor.trade_id_last = TradeId(floor.trade_id_last + 1)
         if is_uncrossing:
             book.side(aggressor.side).fill(aggressor, qty, notional)
@@ -144,7 +144,8 @@ class Execution:
             aggressor.fill(qty, notional)
             if aggressor.hidden_qty:
                 aggressor.hide()
-        book.side(resting.side).fill(resting, qty, notional)
+        standing = book.bids if resting.side is BUY else book.asks
+        standing.fill(resting, qty, notional)
         for order in (aggressor, resting):
             floor.release(order, instrument)
             fee, fee_asset_id = NO_FEE
@@ -158,7 +159,7 @@ class Execution:
                 qty=qty,
                 price=price,
                 notional=notional,
-                base_amount=instrument.base_amount(qty),
+                base_amount=base_amount,
                 base_asset_id=instrument.base.asset_id,
                 quote_asset_id=instrument.quote.asset_id,
                 is_resting=is_uncrossing or order is resting,
@@ -168,7 +169,7 @@ class Execution:
             )
             floor.ledger.settle(trade)
             events.append(trade)
-        if not resting.is_open:
+        if not resting.leaves_qty:
             floor.close_filled(resting, now_ns)
         if is_uncrossing and not aggressor.is_open:
             floor.close_filled(aggressor, now_ns)

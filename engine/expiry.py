@@ -26,6 +26,8 @@ class ExpiryQueue:
 
     def discard(self, order: Order) -> None:
         """Forget an order that has ended, or that never had an end."""
+        if not order.expires_at_ns:
+            return
         orders = self._orders.get(order.expires_at_ns)
         if orders is None:
             return

@@ -34,20 +34,19 @@ class FirmTier(msgspec.Struct, frozen=True, array_like=True):
 class FeeTable:
     """The rates in force. Belongs to the thread that applies commands.
 
-    As long as nothing was said trades cost nothing.
+    As long as nothing was said trades cost nothing, and `is_free`.
     """
 
-    __slots__ = ("_rates", "_reference", "_tiers")
+    __slots__ = ("_rates", "_reference", "_tiers", "is_free")
 
     def __init__(self, reference: Reference) -> None:
         self._reference = reference
         self._rates: dict[tuple[InstrumentId, int], FeeRates] = {}
         self._tiers: dict[FirmId, int] = {}
+        self.is_free = True
 
     def find(self, account_id: AccountId, instrument_id: InstrumentId) -> FeeRates | None:
         """Return by what an order of the account is charged from now on, None for nothing."""
-        if not self._rates:
-            return None
         firm_id = self._reference.accounts[account_id].firm_id
         rates = self._rates.get((instrument_id, self._tiers.get(firm_id, DEFAULT_TIER)))
         return rates or self._rates.get((instrument_id, DEFAULT_TIER))
@@ -65,6 +64,7 @@ class FeeTable:
         self._rates.pop((instrument_id, tier), None)
         if rates is not None:
             self._rates[(instrument_id, tier)] = rates
+        self.is_free = not self._rates
         return FeesSet(instrument_id, tier, rates)
 
     def set_tier(self, command: SetFirmFeeTier) -> FirmFeeTierSet | CommandRefused:
@@ -83,6 +83,7 @@ class FeeTable:
         """Let what was in force hold again."""
         for schedule in schedules:
             self._rates[(schedule.instrument_id, schedule.tier)] = schedule.rates
+        self.is_free = not self._rates
         for firm in tiers:
             self._tiers[firm.firm_id] = firm.tier
 

@@ -36,6 +36,7 @@ from engine.units import (
 NS_PER_S: Final = 1_000_000_000
 NS_PER_DAY: Final = 24 * 3600 * NS_PER_S
 
+NOTHING: Final = Money(0)
 BUY = Side.BUY
 DAY = TimeInForce.DAY
 
@@ -85,7 +86,8 @@ class Floor:
     def admit(self, order: Order, instrument: Instrument) -> None:
         """Remember a new order and reserve what it may cost. It has been checked."""
         self.memory.add(order)
-        order.fees = self.fees.find(order.account_id, order.instrument_id)
+        if not self.fees.is_free:
+            order.fees = self.fees.find(order.account_id, order.instrument_id)
         self._hold(order, instrument)
 
     def rest(self, order: Order, instrument: Instrument, now_ns: int) -> None:
@@ -111,16 +113,20 @@ class Floor:
         book = self.books[order.instrument_id]
         if order.is_waiting:
             book.stops.add(order)
+        elif order.side is BUY:
+            book.bids.add(order)
         else:
-            book.side(order.side).add(order)
+            book.asks.add(order)
 
     def lift(self, order: Order) -> None:
         """Take an order out of where it stands. It will stand again, or be delisted."""
         book = self.books[order.instrument_id]
         if order.is_waiting:
             book.stops.remove(order)
+        elif order.side is BUY:
+            book.bids.remove(order)
         else:
-            book.side(order.side).remove(order)
+            book.asks.remove(order)
 
     def delist(self, order: Order) -> None:
         """Count an order that has left the book no longer among its owner's."""
@@ -129,7 +135,8 @@ class Floor:
 
     def close_filled(self, resting: Order, now_ns: int) -> None:
         """Let go of an order whose last fill has taken it out of the book."""
-        self.delist(resting)
+        self.open_orders.discard(resting)
+        self.expiries.discard(resting)
         self.memory.close(resting, now_ns)
 
     def reach_stops(self, book: OrderBook, price: Price) -> None:
@@ -177,10 +184,11 @@ class Floor:
 
     def release(self, order: Order, instrument: Instrument) -> None:
         """Give back what is held for the order beyond what is open of it, to the last unit."""
-        needed = hold_amount(order, instrument, order.leaves_qty)
-        self.ledger.release(
-            order.account_id, paid_asset(order.side, instrument), Money(order.held - needed)
-        )
+        needed = NOTHING
+        if order.leaves_qty:
+            needed = hold_amount(order, instrument, order.leaves_qty)
+        asset = instrument.quote if order.side is BUY else instrument.base
+        self.ledger.release(order.account_id, asset.asset_id, Money(order.held - needed))
         order.held = needed
 
     def end(self, order: Order, instrument: Instrument, now_ns: int, ord_status: OrdStatus) -> None:
@@ -206,7 +214,8 @@ class Floor:
 
     def _hold(self, order: Order, instrument: Instrument) -> None:
         order.held = hold_amount(order, instrument, order.leaves_qty)
-        self.ledger.hold(order.account_id, paid_asset(order.side, instrument), order.held)
+        asset = instrument.quote if order.side is BUY else instrument.base
+        self.ledger.hold(order.account_id, asset.asset_id, order.held)
 
 
 def paid_asset(side: Side, instrument: Instrument) -> AssetId:
@@ -220,7 +229,7 @@ def hold_amount(order: Order, instrument: Instrument, qty: Qty) -> Money:
     if not qty or (price is None and order.ord_type is OrdType.MARKET):
         return Money(0)
     if order.side is not BUY:
-        return instrument.base_amount(qty)
+        return Money(qty * instrument.base_factor)
     if price is None:
         price = limit_of(order, instrument)
         assert price is not None, "a stop order to buy without a limit is refused"

@@ -24,12 +24,14 @@ class KillSwitches:
     """The switches that are pulled. Belongs to the thread that applies commands.
 
     Each scope has one for every level. They nest: while any is pulled, the scope is stopped.
+    `is_any_pulled`: no order needs to be looked at while none is.
     """
 
-    __slots__ = ("_pulled",)
+    __slots__ = ("_pulled", "is_any_pulled")
 
     def __init__(self) -> None:
         self._pulled: dict[tuple[Scope, int, Level], PulledSwitch] = {}
+        self.is_any_pulled = False
 
     def pull(self, now_ns: int, command: PullKillSwitch) -> None:
         """Stop the scope, or stop it for another reason."""
@@ -46,6 +48,7 @@ class KillSwitches:
     def lift(self, scope: Scope, scope_id: int, level: Level) -> None:
         """Let the scope go on, as far as this switch goes. It is pulled."""
         del self._pulled[(scope, scope_id, level)]
+        self.is_any_pulled = bool(self._pulled)
 
     def find_pulled(self, scope: Scope, scope_id: int, level: Level) -> PulledSwitch | None:
         """Return the switch, None when it is not pulled."""
@@ -74,6 +77,7 @@ class KillSwitches:
     def restore(self, switch: PulledSwitch) -> None:
         """Put back a switch as it was pulled."""
         self._pulled[(switch.scope, switch.scope_id, switch.level)] = switch
+        self.is_any_pulled = True
 
     def pulled(self) -> list[PulledSwitch]:
         """Return all that are pulled, in the order in which they were first pulled."""

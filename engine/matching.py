@@ -52,7 +52,10 @@ def find_limit(
 def next_match(opposite: BookSide, side: Side, limit: Price | None) -> Order | None:
     """Return the resting order that has priority, None when nothing left crosses."""
     level = opposite.best
-    if level is None or not _crosses(side, limit, level):
+    if level is None:
+        return None
+    # What `_crosses` says, written out: every order asks at least once.
+    if limit is not None and (limit < level.price if side is BUY else limit > level.price):
         return None
     return level.first
 

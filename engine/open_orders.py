@@ -1,5 +1,7 @@
 """Which orders rest in the books, by whose they are."""
 
+from collections import defaultdict
+
 from engine.order import Order
 from engine.units import AccountId, OrderId, SessionId
 
@@ -10,13 +12,13 @@ class OpenOrders:
     __slots__ = ("_by_account", "_by_session")
 
     def __init__(self) -> None:
-        self._by_account: dict[AccountId, dict[OrderId, Order]] = {}
-        self._by_session: dict[SessionId, dict[OrderId, Order]] = {}
+        self._by_account: defaultdict[AccountId, dict[OrderId, Order]] = defaultdict(dict)
+        self._by_session: defaultdict[SessionId, dict[OrderId, Order]] = defaultdict(dict)
 
     def add(self, order: Order) -> None:
         """The order rests."""
-        self._by_account.setdefault(order.account_id, {})[order.order_id] = order
-        self._by_session.setdefault(order.session_id, {})[order.order_id] = order
+        self._by_account[order.account_id][order.order_id] = order
+        self._by_session[order.session_id][order.order_id] = order
 
     def discard(self, order: Order) -> None:
         """The order rests no more."""

@@ -1,6 +1,5 @@
 """An order: what the exchange keeps of it while it lives, and the view of it that events carry."""
 
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
@@ -162,8 +161,7 @@ def without_fill(view: OrderView, qty: Qty, notional: Money) -> OrderView:
     )
 
 
-@dataclass(slots=True, eq=False)
-class Order:
+class Order(msgspec.Struct, eq=False):
     """A live order, or one that ended a short while ago.
 
     Belongs to the thread that applies commands. `held` is the money reserved for what is still
@@ -197,17 +195,22 @@ class Order:
     amend_count: int = 0
     is_waiting: bool = False
     hidden_qty: Qty = Qty(0)
-    level: Any = field(default=None, repr=False)  # The book's PriceLevel, a layer above.
-    ahead: "Order | None" = field(default=None, repr=False)
-    behind: "Order | None" = field(default=None, repr=False)
+    level: Any = None  # The book's PriceLevel, a layer above.
+    ahead: "Order | None" = None
+    behind: "Order | None" = None
+
+    def __repr__(self) -> str:
+        # Without its neighbours in the book, for they would tell of theirs.
+        return repr(self.view())
 
     def fill(self, qty: Qty, notional: Money) -> None:
         """Count one fill of `qty` that cost `notional`."""
-        assert 0 < qty <= self.leaves_qty
-        self.leaves_qty = Qty(self.leaves_qty - qty)
+        leaves_qty = self.leaves_qty
+        assert 0 < qty <= leaves_qty
+        self.ord_status = FILLED if qty == leaves_qty else PARTIALLY_FILLED
+        self.leaves_qty = Qty(leaves_qty - qty)
         self.cum_qty = Qty(self.cum_qty + qty)
         self.cum_notional = Money(self.cum_notional + notional)
-        self.ord_status = FILLED if self.leaves_qty == 0 else PARTIALLY_FILLED
 
     def reduce(self, qty: Qty) -> None:
         """Make the order smaller by `qty`, which leaves something open of it."""

@@ -8,7 +8,7 @@ from engine.commands import CancelOrder, NewOrder, ReplaceOrder
 from engine.controls import RefusalDetail
 from engine.floor import Floor, paid_asset, with_fee
 from engine.gate import Candidate, Funding, Rejection, RiskGate
-from engine.instrument import Account, Instrument, fits_the_journal
+from engine.instrument import Account, Instrument
 from engine.kill_switches import KillSwitches
 from engine.matching import Reach, counted_price, find_reach, limit_of, would_trade
 from engine.order import Order, OrderTerms, OrdType, SelfTradeMode, Side, TimeInForce
@@ -25,6 +25,7 @@ ICEBERG_PARTS_MAX: Final = 100
 STOP_TYPES: Final = (OrdType.STOP, OrdType.STOP_LIMIT)
 LIMITED_TYPES: Final = (OrdType.LIMIT, OrdType.STOP_LIMIT)
 CONTINUOUS = TradingState.CONTINUOUS
+GTD = TimeInForce.GTD
 RESTING_TIMES: Final = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD)
 
 
@@ -63,19 +64,26 @@ class OrderChecks:
             return Rejection(RejectReason.SYMBOL_UNKNOWN, actual=command.instrument_id)
         if self.is_storage_low:
             return Rejection(RejectReason.STORAGE_LOW)
+        book = self._floor.books[command.instrument_id]
+        is_continuous = book.market.state is CONTINUOUS
+        rejection = None
+        if self._kill_switches.is_any_pulled:
+            rejection = self._killed(command, account)
+        if rejection is None and not is_continuous:
+            rejection = self._not_taken(command)
         rejection = (
-            self._killed(command, account)
-            or self._not_taken(command)
+            rejection
             or self._gate.check_trader(command, None)
             or self._untimely(command, now_ns)
             or _content_rejection(command, instrument)
-            or _terms_rejection(command, instrument, now_ns)
-            or self._post_only_rejection(command)
         )
+        is_plain = is_continuous and command.terms is None and command.time_in_force is not GTD
+        if rejection is None and not is_plain:
+            rejection = _terms_rejection(command, instrument, now_ns)
+            rejection = rejection or self._post_only_rejection(command)
         if rejection is not None:
             return rejection
         funding = self._funding(command, instrument)
-        book = self._floor.books[instrument.instrument_id]
         return self._gate.check_entry(Candidate(command, funding, book, now_ns))
 
     def amend_refusal(
@@ -129,7 +137,7 @@ class OrderChecks:
             return RejectReason.CLORDID_INVALID
         if order is None:
             return RejectReason.UNKNOWN_ORDER
-        if not order.is_open:
+        if not order.leaves_qty:
             return RejectReason.TOO_LATE_TO_CANCEL
         return None
 
@@ -154,9 +162,10 @@ class OrderChecks:
 
     def _untimely(self, command: NewOrder | ReplaceOrder, now_ns: int) -> Rejection | None:
         """Refuse what must not be entered any more."""
-        stale_before_ns = self._presence.stale_before_ns(command.session_id)
-        if 0 < command.orig_sent_at_ns <= stale_before_ns:
-            return Rejection(RejectReason.STALE, stale_before_ns, command.orig_sent_at_ns)
+        if command.orig_sent_at_ns > 0:
+            stale_before_ns = self._presence.stale_before_ns(command.session_id)
+            if command.orig_sent_at_ns <= stale_before_ns:
+                return Rejection(RejectReason.STALE, stale_before_ns, command.orig_sent_at_ns)
         if 0 < command.valid_until_ns < now_ns:
             return Rejection(RejectReason.VALID_UNTIL_PASSED, command.valid_until_ns, now_ns)
         window_ns = command.recv_window_ns
@@ -166,10 +175,8 @@ class OrderChecks:
         return None
 
     def _not_taken(self, command: NewOrder) -> Rejection | None:
-        """Refuse what the instrument's trading state does not take."""
+        """Refuse what the instrument's trading state, another than CONTINUOUS, does not take."""
         market = self._floor.books[command.instrument_id].market
-        if market.state is CONTINUOUS:
-            return None
         entry, refusal = market.rules.entry, market.rules.refusal
         is_post_only = command.terms is not None and command.terms.is_post_only
         is_taken = is_post_only if entry is Entry.POST_ONLY else False
@@ -232,7 +239,9 @@ class OrderChecks:
         )
 
     def _funding(self, command: NewOrder, instrument: Instrument) -> Funding:
-        price = counted_price(command, instrument)
+        price = command.price
+        if price is None:
+            price = counted_price(command, instrument)
         if price is not None:
             notional = instrument.notional(price, command.order_qty)
         else:
@@ -242,14 +251,18 @@ class OrderChecks:
             )
             notional = self._reach(command, command.order_qty, guard).notional
         if command.side is BUY:
-            fees = self._floor.fees.find(command.account_id, command.instrument_id)
-            needed = notional if fees is None else with_fee(notional, fees)
+            asset_id, needed = instrument.quote.asset_id, notional
+            if not self._floor.fees.is_free:
+                fees = self._floor.fees.find(command.account_id, command.instrument_id)
+                needed = notional if fees is None else with_fee(notional, fees)
         else:
+            asset_id = instrument.base.asset_id
             needed = instrument.base_amount(command.order_qty)
-        asset_id = paid_asset(command.side, instrument)
         available = self._floor.ledger.get_balance(command.account_id, asset_id).available
         # A sum over a deep book may pass what the journal can write; no account has that much.
-        return Funding(Money(min(notional, INT_MAX)), Money(min(needed, INT_MAX)), available)
+        if notional > INT_MAX or needed > INT_MAX:
+            notional, needed = Money(min(notional, INT_MAX)), Money(min(needed, INT_MAX))
+        return Funding(notional, needed, available)
 
     def _amended_funding(self, amended: NewOrder, order: Order, instrument: Instrument) -> Funding:
         """Return what the order will need for what is not filled, out of what it holds as well."""
@@ -321,10 +334,12 @@ def _content_rejection(command: NewOrder, instrument: Instrument) -> Rejection |
         rejection = _display_rejection(command, command.terms.display_qty, definition.lot_size)
         if rejection is not None:
             return rejection
-    highest_price = counted_price(command, instrument) or Price(1)
-    largest = instrument.notional(highest_price, command.order_qty)
-    if not fits_the_journal(largest) or not fits_the_journal(
-        instrument.base_amount(command.order_qty)
+    highest_price = command.price
+    if highest_price is None:
+        highest_price = counted_price(command, instrument) or Price(1)
+    if (
+        highest_price * command.order_qty * instrument.notional_factor > INT_MAX
+        or command.order_qty * instrument.base_factor > INT_MAX
     ):
         return Rejection(RejectReason.ORDER_QTY_INVALID, actual=command.order_qty)
     return None
@@ -391,7 +406,7 @@ def _fits(command: ReplaceOrder, order: Order) -> bool:
 def _terms_rejection(command: NewOrder, instrument: Instrument, now_ns: int) -> Rejection | None:
     terms = command.terms
     ends_at_ns = 0 if terms is None else terms.expires_at_ns
-    is_gtd = command.time_in_force is TimeInForce.GTD
+    is_gtd = command.time_in_force is GTD
     if ends_at_ns <= now_ns if is_gtd else ends_at_ns:
         return Rejection(RejectReason.EXPIRE_TIME_INVALID, now_ns, ends_at_ns)
     if terms is None:

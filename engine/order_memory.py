@@ -55,8 +55,10 @@ class OrderMemory:
 
     def find_by_cl_ord_id(self, account_id: AccountId, cl_ord_id: ClOrdId) -> Order | None:
         """Return the account's order of that ClOrdID, None when the ClOrdID is free to use."""
-        memory = self._accounts.get(account_id)
-        return None if memory is None else memory.orders.get(cl_ord_id)
+        try:
+            return self._accounts[account_id].orders.get(cl_ord_id)
+        except KeyError:  # Of an account that has never had an order.
+            return None
 
     def find_by_order_id(self, order_id: OrderId) -> Order | None:
         """Return the order of that OrderID, of whichever account, or None."""
@@ -84,20 +86,30 @@ class OrderMemory:
 
     def add(self, order: Order) -> None:
         """Remember an order that was accepted."""
-        memory = self._accounts.get(order.account_id)
-        if memory is None:
+        try:
+            orders = self._accounts[order.account_id].orders
+        except KeyError:
             memory = self._accounts[order.account_id] = _AccountMemory()
-        assert order.cl_ord_id not in memory.orders
-        memory.orders[order.cl_ord_id] = order
+            orders = memory.orders
+        assert order.cl_ord_id not in orders
+        orders[order.cl_ord_id] = order
         self._orders[order.order_id] = order
 
     def close(self, order: Order, now_ns: int) -> None:
-        """Start the 24 hours of an order that has ended, and forget those whose time is over."""
-        self._end_name(order, now_ns)
+        """Start the 24 hours of an order's name, and forget those whose time is over."""
+        memory = self._accounts[order.account_id]
+        ended = memory.ended
+        ended.append((now_ns, order, order.cl_ord_id))
+        oldest_ns = now_ns - CLOSED_AGE_MAX_NS
+        while len(ended) > self.closed_max or ended[0][0] <= oldest_ns:
+            _, forgotten, cl_ord_id = ended.popleft()
+            del memory.orders[cl_ord_id]
+            if not forgotten.is_open and cl_ord_id == forgotten.cl_ord_id:
+                del self._orders[forgotten.order_id]
 
     def rename(self, order: Order, cl_ord_id: ClOrdId, now_ns: int) -> None:
         """Give an open order another ClOrdID, and start the 24 hours of the one it had."""
-        self._end_name(order, now_ns)
+        self.close(order, now_ns)
         order.cl_ord_id = cl_ord_id
         orders = self._accounts[order.account_id].orders
         assert cl_ord_id not in orders
@@ -153,13 +165,3 @@ class OrderMemory:
             if len(memory.ended) >= self.closed_max
         )
         return min([CLOSED_AGE_MAX_NS, *ages])
-
-    def _end_name(self, order: Order, now_ns: int) -> None:
-        memory = self._accounts[order.account_id]
-        memory.ended.append((now_ns, order, order.cl_ord_id))
-        oldest_ns = now_ns - CLOSED_AGE_MAX_NS
-        while len(memory.ended) > self.closed_max or memory.ended[0][0] <= oldest_ns:
-            _, forgotten, cl_ord_id = memory.ended.popleft()
-            del memory.orders[cl_ord_id]
-            if not forgotten.is_open and cl_ord_id == forgotten.cl_ord_id:
-                del self._orders[forgotten.order_id]
