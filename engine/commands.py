@@ -12,6 +12,7 @@ from engine.ledger_commands import (
     RequestWithdrawal,
     SetCreditLine,
     SetFees,
+    SetFirmCreditLine,
     SetFirmFeeTier,
     SettleWithdrawal,
     TransferFunds,
@@ -399,6 +400,7 @@ LedgerCommand = (
     | SettleWithdrawal
     | TransferFunds
     | SetCreditLine
+    | SetFirmCreditLine
 )
 """What is said about money."""
 
@@ -448,6 +450,7 @@ Command = (
     | SettleWithdrawal
     | TransferFunds
     | SetCreditLine
+    | SetFirmCreditLine
     | SetTradingState
     | SetLimit
     | SetInstrumentRules

@@ -11,6 +11,7 @@ from engine.instrument import Account, Asset, InstrumentDefinition
 from engine.ledger_events import (
     CreditLineSet,
     FeesSet,
+    FirmCreditLineSet,
     FirmFeeTierSet,
     FundsTransferred,
     WithdrawalRequested,
@@ -450,6 +451,7 @@ Event = (
     | WithdrawalSettled
     | FundsTransferred
     | CreditLineSet
+    | FirmCreditLineSet
     | LimitSet
     | InstrumentRulesSet
     | ReferencePriceSet

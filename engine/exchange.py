@@ -80,7 +80,7 @@ from engine.trade_amendments import TradeAmendments
 from engine.trade_commands import BustTrade, CorrectTrade
 from engine.trading import Trading
 from engine.treasury import Treasury
-from engine.units import AccountId, OrderId, Seq
+from engine.units import AccountId, Money, OrderId, Seq
 
 RULES_VERSION: Final = 1
 """Goes up with every change after which an old journal would give other events."""
@@ -130,20 +130,13 @@ class Exchange:
             exchange._learn(AccountOpened(account))
         for limits in state.limits:
             gate.set_limits(limits)
-        for line in state.balances:
-            balance = Balance(line.balance, line.held, line.credit)
-            exchange._ledger.restore(line.account_id, line.asset_id, balance)
-        for account_id, reference in state.references:
-            exchange._ledger.restore_reference(account_id, reference)
+        exchange._restore_money(state)
         for grant in state.grants:
             exchange._ownership.restore(
                 Grant(
                     grant.session_id, grant.generation, grant.epoch, grant.watermark, grant.is_held
                 )
             )
-        exchange._fees.restore(state.fee_schedules, state.fee_tiers)
-        for withdrawal in state.withdrawals:
-            exchange._ledger.restore_withdrawal(withdrawal)
         exchange._trading.memory.closed_max = state.cl_ord_ids_max
         for amended in state.amended_trades:
             exchange._trade_amendments.restore(amended)
@@ -157,6 +150,19 @@ class Exchange:
         exchange._restore_controls(state)
         exchange._restore_gate(state)
         return exchange
+
+    def _restore_money(self, state: ExchangeState) -> None:
+        for line in state.balances:
+            balance = Balance(line.balance, line.held, line.credit)
+            self._ledger.restore(line.account_id, line.asset_id, balance)
+        for credit in state.firm_credits:
+            accounts = self.reference.accounts_of(credit.firm_id)
+            self._ledger.set_firm_credit(credit, [account.account_id for account in accounts])
+        for account_id, reference in state.references:
+            self._ledger.restore_reference(account_id, reference)
+        for withdrawal in state.withdrawals:
+            self._ledger.restore_withdrawal(withdrawal)
+        self._fees.restore(state.fee_schedules, state.fee_tiers)
 
     def _restore_gate(self, state: ExchangeState) -> None:
         for line in state.balances:
@@ -295,7 +301,13 @@ class Exchange:
             accounts=list(self.reference.accounts.values()),
             limits=self._gate.limits(),
             balances=[
-                BalanceState(account_id, asset_id, balance.balance, balance.held, balance.credit)
+                BalanceState(
+                    account_id,
+                    asset_id,
+                    Money(balance.balance),
+                    Money(balance.held),
+                    Money(balance.credit),
+                )
                 for account_id, asset_id, balance in self._ledger.balances()
                 if balance.balance or balance.held or balance.credit
             ],
@@ -345,6 +357,7 @@ class Exchange:
             amended_trades=self._trade_amendments.amended(),
             cl_ord_ids_max=self._trading.memory.closed_max,
             reached_stops=self._trading.reached_stops(),
+            firm_credits=self._ledger.firm_credits(),
         )
 
     def _apply_session_command(self, seq: Seq, now_ns: int, command: SessionCommand) -> list[Event]:
@@ -419,7 +432,7 @@ class Exchange:
             case InstrumentDefined():
                 self._trading.open_book(event.instrument)
             case AccountOpened():
-                self._ledger.open_account(event.account.account_id)
+                self._ledger.open_account(event.account.account_id, event.account.firm_id)
                 self._gate.add_account(event.account)
             case AssetDefined():
                 pass

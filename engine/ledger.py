@@ -6,7 +6,8 @@ through `CLEARING`, which is flat again when both are done. Fees go to the venue
 `FEES`, and rebates come from it.
 """
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -17,7 +18,7 @@ from engine.ledger_events import CreditLineSet, FundsTransferred, WithdrawalSett
 from engine.order import Side
 from engine.request_events import BalanceLine
 from engine.trade_events import TradeBusted, TradeCorrected
-from engine.units import AccountId, AssetId, Money
+from engine.units import AccountId, AssetId, FirmId, Money
 
 EXTERNAL: Final = AccountId(0)
 CLEARING: Final = AccountId(-1)
@@ -36,22 +37,64 @@ class Posting(NamedTuple):
     amount: Money
 
 
+class FirmCredit(msgspec.Struct, frozen=True, array_like=True):
+    """How much of an asset a firm's accounts together may be short of."""
+
+    firm_id: FirmId
+    asset_id: AssetId
+    limit: Money
+
+
+@dataclass(slots=True, eq=False)
+class FirmLine:
+    """A firm's line of credit in use: its accounts have `drawn` so much of `limit`."""
+
+    limit: int
+    drawn: int = 0
+
+
 @dataclass(slots=True)
 class Balance:
     """What an account has of one asset, below zero what it owes.
 
     `held` of it is reserved for open orders and for withdrawals under way. It may owe up to
-    `credit`.
+    `credit`. What it is short of beyond that it has `drawn` from the `line` of its firm, None while
+    the firm has none.
     """
 
-    balance: Money = Money(0)
-    held: Money = Money(0)
-    credit: Money = Money(0)
+    balance: int = 0
+    held: int = 0
+    credit: int = 0
+    line: FirmLine | None = None
+    drawn: int = 0
 
     @property
     def available(self) -> Money:
         """What new orders may use."""
-        return Money(self.balance - self.held + self.credit)
+        own = self.balance - self.held + self.credit
+        if self.line is None:
+            return Money(own)
+        return Money(max(0, own) + self.line.limit - self.line.drawn)
+
+    @property
+    def room(self) -> int:
+        """What the account may draw from its firm's line in all, as the others use it now."""
+        return 0 if self.line is None else self.line.limit - self.line.drawn + self.drawn
+
+    def redraw(self, line: FirmLine) -> None:
+        """Draw from the line what the account is short of, after the balance has changed."""
+        drawn = max(0, self.held - self.balance - self.credit)
+        line.drawn += drawn - self.drawn
+        self.drawn = drawn
+
+    def join(self, line: FirmLine | None) -> None:
+        """Draw from that line from now on, None: from none, because nothing is drawn."""
+        assert line is not None or self.drawn == 0
+        if line is not self.line:
+            self.drawn = 0
+        self.line = line
+        if line is not None:
+            self.redraw(line)
 
     @property
     def withdrawable(self) -> Money:
@@ -72,39 +115,44 @@ class Withdrawal(msgspec.Struct, frozen=True, array_like=True):
 class Ledger:
     """Balances and holds of all accounts. Belongs to the thread that applies commands."""
 
-    __slots__ = ("_accounts", "_references", "_withdrawals")
+    __slots__ = ("_accounts", "_firm_lines", "_references", "_withdrawals")
 
     def __init__(self) -> None:
-        self._accounts: dict[AccountId, dict[AssetId, Balance]] = {
-            account_id: {} for account_id in VENUE_ACCOUNTS
+        # An account has a balance of zeros of every asset as soon as it is looked at.
+        self._accounts: dict[AccountId, defaultdict[AssetId, Balance]] = {
+            account_id: defaultdict(Balance) for account_id in VENUE_ACCOUNTS
         }
+        self._firm_lines: dict[tuple[FirmId, AssetId], FirmLine] = {}
         self._withdrawals: dict[int, Withdrawal] = {}
         self._references: dict[tuple[AccountId, str], None] = {}
 
-    def open_account(self, account_id: AccountId) -> None:
-        """Give an account its place. It has nothing yet."""
+    def open_account(self, account_id: AccountId, firm_id: FirmId) -> None:
+        """Give an account its place. It has nothing yet but its firm's credit."""
         assert account_id not in self._accounts
-        self._accounts[account_id] = {}
+        assets = self._accounts[account_id] = defaultdict(Balance)
+        for (owner_id, asset_id), line in self._firm_lines.items():
+            if owner_id == firm_id:
+                assets[asset_id].join(line)
 
     def get_balance(self, account_id: AccountId, asset_id: AssetId) -> Balance:
         """Return the live balance, one of zeros when the account never had any of the asset."""
-        assets = self._accounts[account_id]
-        balance = assets.get(asset_id)
-        if balance is None:
-            balance = assets[asset_id] = Balance()
-        return balance
+        return self._accounts[account_id][asset_id]
 
     def hold(self, account_id: AccountId, asset_id: AssetId, amount: Money) -> None:
         """Reserve `amount` for an order. The caller has checked that it is available."""
-        balance = self.get_balance(account_id, asset_id)
+        balance = self._accounts[account_id][asset_id]
         assert 0 <= amount <= balance.available
-        balance.held = Money(balance.held + amount)
+        balance.held += amount
+        if balance.line is not None:
+            balance.redraw(balance.line)
 
     def release(self, account_id: AccountId, asset_id: AssetId, amount: Money) -> None:
         """Give back what an order no longer needs."""
-        balance = self.get_balance(account_id, asset_id)
+        balance = self._accounts[account_id][asset_id]
         assert 0 <= amount <= balance.held
-        balance.held = Money(balance.held - amount)
+        balance.held -= amount
+        if balance.line is not None:
+            balance.redraw(balance.line)
 
     def settle(self, trade: Trade) -> None:
         """Exchange base for quote on one side of a match.
@@ -113,18 +161,22 @@ class Ledger:
         touched here: `postings_of` shows it.
         """
         account_id = trade.order.account_id
-        base = self.get_balance(account_id, trade.base_asset_id)
-        quote = self.get_balance(account_id, trade.quote_asset_id)
+        assets = self._accounts[account_id]
+        base, quote = assets[trade.base_asset_id], assets[trade.quote_asset_id]
         if trade.order.side is BUY:
-            base.balance = Money(base.balance + trade.base_amount)
-            quote.balance = Money(quote.balance - trade.notional)
+            base.balance += trade.base_amount
+            quote.balance -= trade.notional
         else:
-            base.balance = Money(base.balance - trade.base_amount)
-            quote.balance = Money(quote.balance + trade.notional)
+            base.balance -= trade.base_amount
+            quote.balance += trade.notional
         if trade.fee:
             self._pay(account_id, FEES, trade.fee_asset_id, trade.fee)
-        assert base.available >= 0
-        assert quote.available >= 0
+        for balance in (base, quote):
+            if balance.line is None:
+                assert balance.held <= balance.balance + balance.credit
+            else:
+                balance.redraw(balance.line)
+                assert balance.line.drawn <= balance.line.limit
 
     def has_reference(self, account_id: AccountId, reference: str) -> bool:
         """Whether a transfer of that name has been made on the account."""
@@ -135,7 +187,9 @@ class Ledger:
         for posting in postings_of(event):
             if posting.account_id != CLEARING:  # It is flat again after the other side.
                 balance = self.get_balance(posting.account_id, posting.asset_id)
-                balance.balance = Money(balance.balance + posting.amount)
+                balance.balance += posting.amount
+                if balance.line is not None:
+                    balance.redraw(balance.line)
 
     def book(self, event: BalanceAdjusted | FundsTransferred | WithdrawalSettled) -> None:
         """Let money come, go or change hands, and remember the client's name for that."""
@@ -164,13 +218,41 @@ class Ledger:
 
     def set_credit(self, line: CreditLineSet) -> None:
         """Let an account owe up to a limit."""
-        self.get_balance(line.account_id, line.asset_id).credit = line.limit
+        balance = self.get_balance(line.account_id, line.asset_id)
+        balance.credit = line.limit
+        if balance.line is not None:
+            balance.redraw(balance.line)
+
+    def set_firm_credit(self, credit: FirmCredit, account_ids: Iterable[AccountId]) -> None:
+        """Let a firm's accounts together be short of so much beyond what each may owe by itself.
+
+        The caller has checked that no more than that is drawn. 0 is no line.
+        """
+        key = (credit.firm_id, credit.asset_id)
+        line = self._firm_lines.setdefault(key, FirmLine(credit.limit))
+        line.limit = credit.limit
+        if not credit.limit:
+            del self._firm_lines[key]
+        for account_id in account_ids:
+            self.get_balance(account_id, credit.asset_id).join(line if credit.limit else None)
+
+    def find_firm_line(self, firm_id: FirmId, asset_id: AssetId) -> FirmLine | None:
+        """Return the firm's line of credit as it is used now, None when it has none."""
+        return self._firm_lines.get((firm_id, asset_id))
+
+    def firm_credits(self) -> list[FirmCredit]:
+        """Return the lines of all firms, in the order in which they were first set."""
+        return [FirmCredit(*key, Money(line.limit)) for key, line in self._firm_lines.items()]
 
     def credit_total(self, asset_id: AssetId) -> int:
         """Return how much of an asset all accounts together may owe."""
-        return sum(
+        of_accounts = (
             assets[asset_id].credit for assets in self._accounts.values() if asset_id in assets
         )
+        of_firms = (
+            line.limit for (_, lent_id), line in self._firm_lines.items() if lent_id == asset_id
+        )
+        return sum(of_accounts) + sum(of_firms)
 
     def restore_withdrawal(self, withdrawal: Withdrawal) -> None:
         """Know again of a withdrawal under way. What it holds is part of the balance."""
@@ -196,7 +278,13 @@ class Ledger:
     def lines_of(self, account_id: AccountId) -> list[BalanceLine]:
         """Return what an account has of each asset of which it has some, [] for one not there."""
         return [
-            BalanceLine(asset_id, balance.balance, balance.held, balance.available, balance.credit)
+            BalanceLine(
+                asset_id,
+                Money(balance.balance),
+                Money(balance.held),
+                balance.available,
+                Money(balance.credit),
+            )
             for asset_id, balance in sorted(self._accounts.get(account_id, {}).items())
             if balance.balance or balance.held or balance.credit
         ]
@@ -210,8 +298,8 @@ class Ledger:
     ) -> None:
         payer = self.get_balance(payer_id, asset_id)
         payee = self.get_balance(payee_id, asset_id)
-        payer.balance = Money(payer.balance - amount)
-        payee.balance = Money(payee.balance + amount)
+        payer.balance -= amount
+        payee.balance += amount
 
 
 def postings_of(event: Event) -> tuple[Posting, ...]:

@@ -68,3 +68,14 @@ class SetCreditLine(msgspec.Struct, frozen=True, array_like=True, tag=69):
     account_id: AccountId
     asset_id: AssetId
     limit: Money
+
+
+class SetFirmCreditLine(msgspec.Struct, frozen=True, array_like=True, tag=82):
+    """Let a firm's accounts together be short of so much of an asset, beyond their own lines.
+
+    0: of nothing.
+    """
+
+    firm_id: FirmId
+    asset_id: AssetId
+    limit: Money

@@ -63,3 +63,11 @@ class CreditLineSet(msgspec.Struct, frozen=True, array_like=True, tag=69):
     account_id: AccountId
     asset_id: AssetId
     limit: Money
+
+
+class FirmCreditLineSet(msgspec.Struct, frozen=True, array_like=True, tag=82):
+    """How much of the asset the firm's accounts together may be short of from now on."""
+
+    firm_id: FirmId
+    asset_id: AssetId
+    limit: Money

@@ -10,7 +10,7 @@ from engine.floor import with_fee
 from engine.gate_state import GateState
 from engine.instrument import Account, Asset, Instrument, InstrumentDefinition, make_instrument
 from engine.kill_switches import PulledSwitch
-from engine.ledger import VENUE_ACCOUNTS, Withdrawal
+from engine.ledger import VENUE_ACCOUNTS, FirmCredit, Withdrawal
 from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
 from engine.matching import limit_of
 from engine.order import Order, OrderView, OrdStatus, Side, TriggerDirection
@@ -21,7 +21,17 @@ from engine.status_reports import StatusRequest
 from engine.sweeper import Sweep
 from engine.trade_amendments import AmendedTrade
 from engine.trading_state import MarketState, TradingState
-from engine.units import AccountId, AssetId, InstrumentId, Money, OrderId, Price, SessionId, TradeId
+from engine.units import (
+    AccountId,
+    AssetId,
+    FirmId,
+    InstrumentId,
+    Money,
+    OrderId,
+    Price,
+    SessionId,
+    TradeId,
+)
 
 
 class BalanceState(msgspec.Struct, frozen=True, array_like=True):
@@ -119,6 +129,7 @@ class ExchangeState(msgspec.Struct, frozen=True, array_like=True):
     amended_trades: list[AmendedTrade] = []
     cl_ord_ids_max: int = CLOSED_MAX
     reached_stops: list[tuple[OrderId, Price]] = []
+    firm_credits: list[FirmCredit] = []
 
 
 def make_instruments(state: ExchangeState) -> dict[InstrumentId, Instrument]:
@@ -133,11 +144,26 @@ def make_instruments(state: ExchangeState) -> dict[InstrumentId, Instrument]:
     return instruments
 
 
+def undrawn_credits(state: ExchangeState) -> dict[tuple[FirmId, AssetId], int]:
+    """Return how much is left of the firms' lines of credit, for those that have one."""
+    firms = {account.account_id: account.firm_id for account in state.accounts}
+    undrawn = {
+        (credit.firm_id, credit.asset_id): int(credit.limit) for credit in state.firm_credits
+    }
+    for line in state.balances:
+        if line.account_id not in VENUE_ACCOUNTS:
+            key = (firms[line.account_id], line.asset_id)
+            if key in undrawn:
+                undrawn[key] -= max(0, line.held - line.balance - line.credit)
+    return undrawn
+
+
 def find_faults(state: ExchangeState) -> list[str]:
     """Return every invariant that the state breaks, in words. An empty list is a sound exchange."""
     return [
         *_unbalanced_assets(state),
         *_wrong_holds(state),
+        *_overdrawn(state),
         *_wrong_orders(state),
         *_crossed_books(state),
         *_missed_stops(state),
@@ -181,12 +207,28 @@ def _wrong_holds(state: ExchangeState) -> list[str]:
                 f"account {line.account_id} holds {line.held} of asset {line.asset_id}, "
                 f"its open orders and withdrawals need {open_amount}"
             )
-        if line.balance + line.credit < line.held and line.account_id not in VENUE_ACCOUNTS:
+    faults.extend(f"no balance for the holds of account and asset {key}" for key in needed)
+    return faults
+
+
+def _overdrawn(state: ExchangeState) -> list[str]:
+    """Accounts that hold more than they have, beyond their own credit and their firm's."""
+    faults = []
+    undrawn = undrawn_credits(state)
+    firms = {account.account_id: account.firm_id for account in state.accounts}
+    for line in state.balances:
+        if line.balance + line.credit >= line.held or line.account_id in VENUE_ACCOUNTS:
+            continue
+        if (firms[line.account_id], line.asset_id) not in undrawn:
             faults.append(
                 f"account {line.account_id} has {line.balance} of asset {line.asset_id} and a "
                 f"credit of {line.credit}, less than the {line.held} it holds"
             )
-    faults.extend(f"no balance for the holds of account and asset {key}" for key in needed)
+    faults.extend(
+        f"firm {firm_id} has drawn {-left} of asset {asset_id} beyond its line"
+        for (firm_id, asset_id), left in undrawn.items()
+        if left < 0
+    )
     return faults
 
 

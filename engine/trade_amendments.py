@@ -197,7 +197,9 @@ class TradeAmendments:
             if account_id == CLEARING or account_id in VENUE_ACCOUNTS:
                 continue
             balance = self._ledger.get_balance(account_id, asset_id)
-            shortage = -(balance.available + amount)
+            # Its firm's line is for trading: of that it may only keep what it has drawn already.
+            own = balance.balance - balance.held + balance.credit + balance.drawn
+            shortage = -(own + amount)
             if shortage > 0:
                 credit = Money(balance.credit + shortage)
                 lines.append(CreditLineSet(account_id, asset_id, credit))

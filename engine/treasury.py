@@ -6,17 +6,19 @@ from engine.commands import AdjustBalance, LedgerCommand
 from engine.events import BalanceAdjusted, CommandRefused, Event
 from engine.fees import FeeTable
 from engine.instrument import fits_the_journal
-from engine.ledger import EXTERNAL, Ledger, Withdrawal
+from engine.ledger import EXTERNAL, FirmCredit, Ledger, Withdrawal
 from engine.ledger_commands import (
     RequestWithdrawal,
     SetCreditLine,
     SetFees,
+    SetFirmCreditLine,
     SetFirmFeeTier,
     SettleWithdrawal,
     TransferFunds,
 )
 from engine.ledger_events import (
     CreditLineSet,
+    FirmCreditLineSet,
     FundsTransferred,
     WithdrawalRequested,
     WithdrawalSettled,
@@ -56,6 +58,8 @@ class Treasury:
                 return self._transfer(command)
             case SetCreditLine():
                 return self._set_credit_line(command)
+            case SetFirmCreditLine():
+                return self._set_firm_credit_line(command)
             case _:
                 assert_never(command)
 
@@ -155,12 +159,30 @@ class Treasury:
         total = self._ledger.credit_total(asset_id) - balance.credit + limit
         if limit < 0 or total > CREDIT_TOTAL_MAX:
             return CommandRefused(RejectReason.AMOUNT_INVALID, limit=CREDIT_TOTAL_MAX, actual=limit)
-        used = balance.held - balance.balance
+        used = balance.held - balance.balance - balance.room
         if limit < used:
             return CommandRefused(RejectReason.CREDIT_IN_USE, limit=used, actual=limit)
         line = CreditLineSet(account_id, asset_id, limit)
         self._ledger.set_credit(line)
         return line
+
+    def _set_firm_credit_line(self, command: SetFirmCreditLine) -> Event:
+        firm_id, asset_id, limit = command.firm_id, command.asset_id, command.limit
+        accounts = self._reference.accounts_of(firm_id)
+        if not accounts:
+            return CommandRefused(RejectReason.FIRM_UNKNOWN, actual=firm_id)
+        if asset_id not in self._reference.assets:
+            return CommandRefused(RejectReason.ASSET_UNKNOWN, actual=asset_id)
+        line = self._ledger.find_firm_line(firm_id, asset_id)
+        total = self._ledger.credit_total(asset_id) - (0 if line is None else line.limit) + limit
+        if limit < 0 or total > CREDIT_TOTAL_MAX:
+            return CommandRefused(RejectReason.AMOUNT_INVALID, limit=CREDIT_TOTAL_MAX, actual=limit)
+        if line is not None and limit < line.drawn:
+            return CommandRefused(RejectReason.CREDIT_IN_USE, limit=line.drawn, actual=limit)
+        self._ledger.set_firm_credit(
+            FirmCredit(firm_id, asset_id, limit), [account.account_id for account in accounts]
+        )
+        return FirmCreditLineSet(firm_id, asset_id, limit)
 
     def _unknown(self, account_id: AccountId, asset_id: AssetId) -> CommandRefused | None:
         if account_id not in self._reference.accounts:

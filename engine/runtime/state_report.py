@@ -9,8 +9,8 @@ from engine.ledger import EXTERNAL, FEES
 from engine.order import Side
 from engine.runtime.replay import hash_state
 from engine.runtime.utc_time import format_time_ns
-from engine.state import ExchangeState, OrderState, make_instruments
-from engine.units import AccountId, InstrumentId, format_fixed
+from engine.state import ExchangeState, OrderState, make_instruments, undrawn_credits
+from engine.units import AccountId, FirmId, InstrumentId, format_fixed
 
 OUTSIDE = "(outside)"
 VENUE_FEES = "(fees)"
@@ -139,17 +139,18 @@ def _owners(state: ExchangeState) -> dict[AccountId, tuple[str, int]]:
 def _balance_lines(state: ExchangeState) -> list[BalanceLine]:
     assets = {asset.asset_id: asset for asset in state.assets}
     owners = _owners(state)
+    undrawn = undrawn_credits(state)
     lines = []
     for line in state.balances:
         asset = assets[line.asset_id]
+        _, firm_id = owners[line.account_id]
+        available = line.balance - line.held + line.credit
+        firm_left = undrawn.get((FirmId(firm_id), line.asset_id))
+        if firm_left is not None:
+            available = max(0, available) + firm_left
         amounts = [
             format_fixed(amount, asset.decimals)
-            for amount in (
-                line.balance,
-                line.held,
-                line.balance - line.held + line.credit,
-                line.credit,
-            )
+            for amount in (line.balance, line.held, available, line.credit)
         ]
         lines.append(BalanceLine(*owners[line.account_id], asset.symbol, *amounts))
     return lines

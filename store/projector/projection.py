@@ -50,6 +50,7 @@ from engine.ledger import postings_of
 from engine.ledger_events import (
     CreditLineSet,
     FeesSet,
+    FirmCreditLineSet,
     FirmFeeTierSet,
     FundsTransferred,
     WithdrawalRequested,
@@ -185,6 +186,7 @@ class Projection:
                 | FeesSet()
                 | FirmFeeTierSet()
                 | CreditLineSet()
+                | FirmCreditLineSet()
                 | WithdrawalRequested()
                 | TradingStateChanged()
                 | LimitSet()

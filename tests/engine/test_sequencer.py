@@ -177,7 +177,7 @@ def test_replay_refuses_other_rules() -> None:
 
 
 GOLDEN = Path(__file__).parent / "golden" / "rules-1"
-GOLDEN_STATE = "a6acd6fd02ead7f235bed4091d8909919bc39fdcd7fa9e75e060da00ade421bc"
+GOLDEN_STATE = "796ee070d1b28ff10e2786ca68559c13e6949d251e096923196034e4e87f6e55"
 
 
 def golden_commands() -> list[Command]:

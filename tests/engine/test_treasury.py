@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.commands import AdjustBalance, Command, OpenAccount
+from engine.commands import AdjustBalance, Command, OpenAccount, SetRiskLimits
 from engine.events import CommandRefused, Event, OrderAccepted, OrderRejected
 from engine.exchange import Exchange
 from engine.instrument import Account
@@ -10,20 +10,23 @@ from engine.ledger import EXTERNAL
 from engine.ledger_commands import (
     RequestWithdrawal,
     SetCreditLine,
+    SetFirmCreditLine,
     SettleWithdrawal,
     TransferFunds,
 )
 from engine.ledger_events import (
     CreditLineSet,
+    FirmCreditLineSet,
     FundsTransferred,
     WithdrawalRequested,
     WithdrawalSettled,
 )
+from engine.limits import RiskLimits
 from engine.reasons import RejectReason
 from engine.treasury import CREDIT_TOTAL_MAX
-from engine.units import INT_MAX, AccountId, AssetId, FirmId, Money
+from engine.units import INT_MAX, AccountId, AssetId, FirmId, Money, Qty
 from risk.pre_trade import PreTradeGate
-from tests.exchange_desk import ALICE, BOB, BTC, USD, Desk
+from tests.exchange_desk import ALICE, BOB, BTC, BTC_USD, USD, Desk
 
 ALICE_2 = AccountId(3)
 NOBODY = AccountId(9)
@@ -188,6 +191,97 @@ def test_credit_in_use_is_not_taken_away(desk: Desk) -> None:
     assert desk.apply(credit(200)) == [CreditLineSet(ALICE, USD, Money(200))]
     desk.cancel(ALICE, "c1", "x1")
     assert desk.apply(credit(0)) == [CreditLineSet(ALICE, USD, Money(0))]
+
+
+def firm_credit(limit: int, firm_id: int = ALICE) -> SetFirmCreditLine:
+    return SetFirmCreditLine(FirmId(firm_id), USD, Money(limit))
+
+
+def available(desk: Desk, account_id: AccountId) -> int:
+    """Return what new orders of the account may use of USD, after a restart."""
+    desk.exchange = Exchange.restore(PreTradeGate(), desk.exchange.state())
+    (line,) = (line for line in desk.exchange.balances_of(account_id) if line.asset_id == USD)
+    return line.available
+
+
+def test_accounts_share_the_line_of_their_firm(desk: Desk) -> None:
+    """What one is short of the other cannot be, and it is there again once the debt is paid."""
+    desk.apply(SetRiskLimits(RiskLimits(ALICE_2, BTC_USD, Qty(10**6), Money(10**9))))
+    desk.apply(AdjustBalance(ALICE_2, USD, Money(300), "own"))
+    desk.apply(SetCreditLine(ALICE_2, USD, Money(100)))
+    assert desk.apply(firm_credit(500)) == [FirmCreditLineSet(FirmId(ALICE), USD, Money(500))]
+    assert (available(desk, ALICE), available(desk, ALICE_2)) == (1500, 900)
+    desk.buy(ALICE, 3, 4)  # Holds 1200 of the 1000 that there are.
+    assert (available(desk, ALICE), available(desk, ALICE_2)) == (300, 700)
+    desk.sell(BOB, 3, 4)
+    assert desk.balance(ALICE, USD) == (-200, 0)
+    desk.buy(ALICE_2, 7, 1)  # Holds 700: 300 its own, 100 its own credit, 300 the firm's.
+    assert (available(desk, ALICE), available(desk, ALICE_2)) == (0, 0)
+    (refused,) = desk.buy(ALICE, 1, 1)
+    assert isinstance(refused, OrderRejected)
+    assert (refused.reason, refused.limit, refused.actual) == (
+        RejectReason.INSUFFICIENT_BALANCE,
+        0,
+        100,
+    )
+    desk.apply(AdjustBalance(ALICE, USD, Money(250), "paid back"))
+    assert (available(desk, ALICE), available(desk, ALICE_2)) == (250, 200)
+
+
+def test_line_of_a_firm_in_use_is_not_taken_away(desk: Desk) -> None:
+    """Nor an account's own line, where the firm's could not bear what that bears."""
+    desk.apply(firm_credit(150))
+    desk.apply(credit(100))
+    desk.buy(ALICE, 3, 4)  # Short of 200: 100 its own credit, 100 the firm's.
+    before = desk.exchange.state()
+    in_use = RejectReason.CREDIT_IN_USE
+    assert desk.apply(firm_credit(99)) == [CommandRefused(in_use, limit=100, actual=99)]
+    assert desk.apply(credit(49)) == [CommandRefused(in_use, limit=50, actual=49)]
+    assert desk.exchange.state() == before
+    assert desk.apply(credit(50)) == [CreditLineSet(ALICE, USD, Money(50))]
+    desk.cancel(ALICE, "c1", "x1")
+    assert desk.apply(firm_credit(0)) == [FirmCreditLineSet(FirmId(ALICE), USD, Money(0))]
+    assert desk.exchange.state().firm_credits == []
+
+
+def test_account_opened_later_shares_the_line(desk: Desk) -> None:
+    """Before and after a restart alike."""
+    desk.apply(firm_credit(500))
+    for number, is_restored in enumerate([False, True], start=5):
+        if is_restored:
+            desk.exchange = Exchange.restore(PreTradeGate(), desk.exchange.state())
+        account_id = AccountId(number)
+        desk.apply(OpenAccount(Account(account_id, FirmId(ALICE), f"ALICE-{number}")))
+        desk.apply(AdjustBalance(account_id, USD, Money(1), "own"))
+        assert available(desk, account_id) == 501
+
+
+@pytest.mark.parametrize(
+    ("command", "refusal"),
+    [
+        (firm_credit(1, firm_id=9), CommandRefused(RejectReason.FIRM_UNKNOWN, actual=9)),
+        (
+            SetFirmCreditLine(FirmId(ALICE), AssetId(9), Money(1)),
+            CommandRefused(RejectReason.ASSET_UNKNOWN, actual=9),
+        ),
+        (
+            firm_credit(-1),
+            CommandRefused(RejectReason.AMOUNT_INVALID, limit=CREDIT_TOTAL_MAX, actual=-1),
+        ),
+        (
+            firm_credit(CREDIT_TOTAL_MAX + 1),
+            CommandRefused(
+                RejectReason.AMOUNT_INVALID, limit=CREDIT_TOTAL_MAX, actual=CREDIT_TOTAL_MAX + 1
+            ),
+        ),
+    ],
+)
+def test_refused_line_of_a_firm_changes_nothing(
+    desk: Desk, command: Command, refusal: CommandRefused
+) -> None:
+    before = desk.exchange.state()
+    assert desk.apply(command) == [refusal]
+    assert desk.exchange.state() == before
 
 
 def test_all_lines_together_fit_the_journal(desk: Desk) -> None:

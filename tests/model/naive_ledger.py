@@ -62,6 +62,7 @@ class NaiveLedger:
         self.moves: list[tuple[int, str, int]] = []
         self.references: set[tuple[int, str]] = set()
         self.credit: dict[tuple[int, str], int] = {}
+        self.firm_credit: dict[tuple[int, str], int] = {}
         self.payouts: dict[int, NaivePayout] = {}
         self.orders: dict[int, NaiveHold] = {}
         self.rates: dict[int, Rates] = {}
@@ -93,8 +94,28 @@ class NaiveLedger:
 
     def available(self, account_id: int, asset: str) -> int:
         """Return what new orders may use."""
-        line = self.credit.get((account_id, asset), 0)
-        return self.balance(account_id, asset) - self.held(account_id, asset) + line
+        own = self.unheld(account_id, asset) + self.credit.get((account_id, asset), 0)
+        limit = self.firm_credit.get((self.firms[account_id], asset), 0)
+        if not limit:
+            return own
+        return max(0, own) + limit - self.drawn_by_firm(self.firms[account_id], asset)
+
+    def unheld(self, account_id: int, asset: str) -> int:
+        """Return what the account has that is not held, below zero what it is short of."""
+        return self.balance(account_id, asset) - self.held(account_id, asset)
+
+    def drawn(self, account_id: int, asset: str) -> int:
+        """Return what the account is short of beyond its own credit."""
+        own = self.unheld(account_id, asset) + self.credit.get((account_id, asset), 0)
+        return max(0, -own)
+
+    def drawn_by_firm(self, firm_id: int, asset: str) -> int:
+        """Return what the firm's accounts are short of beyond their own credit."""
+        return sum(
+            self.drawn(account_id, asset)
+            for account_id, owner_id in self.firms.items()
+            if owner_id == firm_id
+        )
 
     def rates_of(self, account_id: int) -> Rates:
         """Return what orders of the account are charged from now on."""
@@ -138,16 +159,19 @@ class NaiveLedger:
         )
 
     def shortages(self, moves: list[tuple[int, str, int]]) -> dict[tuple[int, str], int]:
-        """Return which accounts would have less available than nothing, and by how much."""
+        """Return which accounts would lack something beyond their own credit, and how much.
+
+        What they have drawn from their firm's line already is not missing; no more is drawn for it.
+        """
         after: Counter[tuple[int, str]] = Counter()
         for account_id, asset, amount in moves:
             if account_id != VENUE:
                 after[(account_id, asset)] += amount
-        return {
-            key: -(self.available(*key) + amount)
+        lacking = {
+            key: -(self.unheld(*key) + self.credit.get(key, 0) + amount) - self.drawn(*key)
             for key, amount in after.items()
-            if self.available(*key) + amount < 0
         }
+        return {key: amount for key, amount in lacking.items() if amount > 0}
 
     def fill(self, order_id: int, qty: int, price: int, *, is_resting: bool) -> int:
         """Settle one side of a trade. Returns the fee."""

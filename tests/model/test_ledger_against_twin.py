@@ -26,6 +26,7 @@ from engine.ledger_commands import (
     RequestWithdrawal,
     SetCreditLine,
     SetFees,
+    SetFirmCreditLine,
     SetFirmFeeTier,
     SettleWithdrawal,
     TransferFunds,
@@ -33,6 +34,7 @@ from engine.ledger_commands import (
 from engine.ledger_events import (
     CreditLineSet,
     FeesSet,
+    FirmCreditLineSet,
     FirmFeeTierSet,
     FundsTransferred,
     WithdrawalRequested,
@@ -43,6 +45,7 @@ from engine.order import Side, TimeInForce
 from engine.reasons import RejectReason
 from engine.runtime.codec import Record, encode_events
 from engine.runtime.feed import find_trade
+from engine.state import find_faults
 from engine.trade_commands import BookedTrade, BustTrade, CorrectTrade, TradeCommand
 from engine.trade_events import TradeBusted, TradeCorrected
 from engine.units import AccountId, FirmId, Money, Price, Qty, Seq
@@ -251,11 +254,23 @@ class LedgerAgainstTwin(RuleBasedStateMachine):
 
     @rule(account_id=ACCOUNTS, asset=ASSETS, limit=AMOUNTS)
     def set_credit_line(self, account_id: AccountId, asset: str, limit: Money) -> None:
-        used = self.twin.held(account_id, asset) - self.twin.balance(account_id, asset)
+        firm_id = FIRMS[account_id]
+        of_others = self.twin.drawn_by_firm(firm_id, asset) - self.twin.drawn(account_id, asset)
+        left = self.twin.firm_credit.get((firm_id, asset), 0) - of_others
+        used = -self.twin.unheld(account_id, asset) - left
         (event,) = self.desk.apply(SetCreditLine(account_id, ASSET_IDS[asset], limit))
         assert isinstance(event, CreditLineSet) is (limit >= max(0, used))
         if isinstance(event, CreditLineSet):
             self.twin.credit[(account_id, asset)] = limit
+
+    @rule(firm_id=st.sampled_from([1, 2]), asset=ASSETS, limit=AMOUNTS)
+    def set_firm_credit_line(self, firm_id: int, asset: str, limit: Money) -> None:
+        drawn = self.twin.drawn_by_firm(firm_id, asset)
+        command = SetFirmCreditLine(FirmId(firm_id), ASSET_IDS[asset], limit)
+        (event,) = self.desk.apply(command)
+        assert isinstance(event, FirmCreditLineSet) is (limit >= drawn)
+        if isinstance(event, FirmCreditLineSet):
+            self.twin.firm_credit[(firm_id, asset)] = limit
 
     @rule(data=st.data(), is_forced=st.booleans(), is_correction=st.booleans())
     def amend_trade(self, data: st.DataObject, is_forced: bool, is_correction: bool) -> None:
@@ -333,6 +348,12 @@ class LedgerAgainstTwin(RuleBasedStateMachine):
                 assert self.posted[(account_id, asset_id)] == balance
         for asset_id in ASSET_IDS.values():
             assert self.posted[(CLEARING, asset_id)] == 0
+        for account_id in FIRMS:
+            lines_of = self.desk.exchange.balances_of(AccountId(account_id))
+            for asset, asset_id in ASSET_IDS.items():
+                available = [line.available for line in lines_of if line.asset_id == asset_id]
+                assert available in ([], [self.twin.available(account_id, asset)])
+        assert find_faults(self.desk.exchange.state()) == []
 
 
 TestLedgerAgainstTwin = LedgerAgainstTwin.TestCase

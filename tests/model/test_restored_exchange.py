@@ -42,6 +42,7 @@ from engine.ledger_commands import (
     RequestWithdrawal,
     SetCreditLine,
     SetFees,
+    SetFirmCreditLine,
     SetFirmFeeTier,
     SettleWithdrawal,
     TransferFunds,
@@ -160,6 +161,7 @@ class Scribbler:
             SettleWithdrawal(rng.randint(1, COMMANDS_MAX), rng.random() < 0.5),
             TransferFunds(self._account(), self._account(), self._asset(), amount, reference),
             SetCreditLine(self._account(), self._asset(), amount),
+            SetFirmCreditLine(FirmId(self._account()), self._asset(), amount),
         ]
         if rng.random() < 0.4:
             amount = Money(rng.choice([-1, 1, 1, 5]) * UNIT * rng.randint(0, 50))
