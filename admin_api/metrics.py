@@ -7,6 +7,7 @@ from pathlib import Path
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     GCCollector,
     PlatformCollector,
     ProcessCollector,
@@ -32,6 +33,12 @@ class AdminMetrics:
             "fixgw_http_requests_total",
             "Requests by class of status",
             ["status"],
+            registry=self.registry,
+        )
+        self.store_available = Gauge(
+            "fixgw_admin_store_available",
+            "1 when the store answered as these figures were asked for",
+            ["store"],
             registry=self.registry,
         )
         self.login_refusals = Counter(

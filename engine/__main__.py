@@ -16,6 +16,7 @@ from pathlib import Path
 import structlog
 import uvloop
 
+from config.clock import ClockCollector
 from config.lifecycle import notify_ready, serve_metrics, stop_on_signals
 from config.logs import set_up_logs
 from config.settings import Settings
@@ -143,6 +144,7 @@ async def run(settings: Settings) -> int:
     gc.freeze()
     gc.disable()
     metrics = EngineMetrics()
+    metrics.registry.register(ClockCollector())
     metrics.journal_fsync.set(journal.durability == "fsync")
     failures: list[BaseException] = []
 

@@ -289,6 +289,10 @@ class Exchange:
         """Return what an account has of each asset of which it has some, [] for one not there."""
         return self._ledger.lines_of(account_id)
 
+    def count_funds_used(self, *, percent: int) -> int:
+        """Return of how many balances so much of what may be reserved is."""
+        return self._ledger.count_used(percent=percent)
+
     def open_order_count(self) -> int:
         """Return how many orders rest in the books or wait for their stop price."""
         return len(self._trading.open_orders)

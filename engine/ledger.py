@@ -289,6 +289,14 @@ class Ledger:
             if balance.balance or balance.held or balance.credit
         ]
 
+    def count_used(self, *, percent: int) -> int:
+        """Return how many balances there are of which `percent` of what may be reserved is."""
+        return sum(
+            balance.held > 0 and balance.held * 100 >= (balance.balance + balance.credit) * percent
+            for account_id, _, balance in self.balances()
+            if account_id not in VENUE_ACCOUNTS
+        )
+
     def references(self) -> list[tuple[AccountId, str]]:
         """Return the names of all transfers so far."""
         return list(self._references)

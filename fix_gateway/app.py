@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import structlog
 
+from engine.commands import SessionCommand
 from engine.events import (
     CommandRefused,
     Event,
@@ -40,7 +41,7 @@ from fix_gateway.fix.sessions import FixSession
 from fix_gateway.fix.throttle import ThrottleDefaults
 from fix_gateway.fix.tls import TlsCertificate, TlsFiles
 from fix_gateway.fix.translate import Translator
-from fix_gateway.metrics import GatewayMetrics
+from fix_gateway.metrics import ALL, ENGINE, REPORT, TO_ENGINE, GatewayMetrics
 from fix_gateway.neighbours import Worker, control_socket
 from fix_gateway.roster import Roster
 from fix_gateway.store_watch import StoreWatch
@@ -52,6 +53,9 @@ TICK_S: Final = 1.0
 LOGOUT_POLL_S: Final = 0.02
 EVENTS_PER_SLICE: Final = 5000
 FAR: Final = 1 << 62
+NS_PER_S: Final = 1_000_000_000
+SAMPLED_RECORDS: Final = 16
+SAMPLED_AGE_MAX_NS: Final = 60 * NS_PER_S
 
 log = structlog.get_logger("gateway")
 
@@ -112,12 +116,14 @@ class Gateway:
             throttle=config.throttle,
         )
         self._roster = Roster(tools, config.worker, config.logout_wait_s)
-        self._store_watch = StoreWatch(database, self._roster)
+        self._store_watch = StoreWatch(database, self._roster, self.metrics)
         self._timetable = Timetable(self._roster, config.notices_s)
         self._control = ControlServer(self)
         # Sessions that are kept informed, and those with something to deliver.
         self._told: dict[SessionId, FixSession] = {}
         self._touched: dict[FixSession, None] = {}
+        # When a command whose way is measured was received, and when we were told of it.
+        self._sampled: list[tuple[int, int]] = []
         self._is_caught_up = asyncio.Event()
         self._opening = asyncio.Lock()
         self._audit = AuditTrail(database)
@@ -253,6 +259,8 @@ class Gateway:
 
     def on_record(self, record: Record) -> None:
         """Take in what has happened: new reference data, and what sessions are to be told."""
+        if not record.seq % SAMPLED_RECORDS:
+            self._sample(record)
         for event_index, event in enumerate(record.events()):
             if isinstance(event, ReferenceEvent):
                 self._reference.learn(event)
@@ -301,7 +309,24 @@ class Gateway:
         touched, self._touched = self._touched, {}
         for session in touched:
             session.deliver()
+        for received_at_ns, told_at_ns in self._sampled:
+            now_ns = time.time_ns()
+            self.metrics.stages[REPORT].observe((now_ns - told_at_ns) / NS_PER_S)
+            self.metrics.stages[ALL].observe((now_ns - received_at_ns) / NS_PER_S)
+        self._sampled.clear()
         self._regulate()
+
+    def _sample(self, record: Record) -> None:
+        """Measure how long a command of a session of ours has taken so far."""
+        command = record.command()
+        if not isinstance(command, SessionCommand) or command.session_id not in self._told:
+            return
+        received_at_ns, told_at_ns = command.received_at_ns, time.time_ns()
+        # What was in doubt was received by a process that is gone, or long ago.
+        if 0 < told_at_ns - received_at_ns < SAMPLED_AGE_MAX_NS:
+            self.metrics.stages[TO_ENGINE].observe((record.now_ns - received_at_ns) / NS_PER_S)
+            self.metrics.stages[ENGINE].observe((told_at_ns - record.now_ns) / NS_PER_S)
+            self._sampled.append((received_at_ns, told_at_ns))
 
     def on_available(self, *, is_available: bool) -> None:
         """The engine takes commands, or does not any more."""

@@ -20,9 +20,11 @@ from engine.runtime.feed import find_first_unread
 from engine.runtime.journal import JournalDamagedError
 from fix_gateway import (
     audit_cli,
+    backup_cli,
     break_glass,
     config_cli,
     fix_cli,
+    health_cli,
     market_data_cli,
     projector_cli,
     session_cli,
@@ -62,6 +64,8 @@ app.add_typer(projector_cli.app, name="projector")
 app.add_typer(config_cli.app, name="config")
 app.add_typer(market_data_cli.app, name="market-data")
 break_glass.add_to(app)
+backup_cli.add_to(app)
+health_cli.add_to(app)
 
 
 def main() -> None:

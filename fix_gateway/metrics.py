@@ -1,16 +1,32 @@
 """What the gateway process tells Prometheus. Label values come from closed sets only."""
 
+from typing import Final
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
     GCCollector,
+    Histogram,
     PlatformCollector,
     ProcessCollector,
 )
 
-MSG_TYPES = ("0", "1", "2", "3", "4", "5", "8", "9", "A", "D", "F", "j")
-OTHER = "other"
+MSG_TYPES: Final = (
+    "0", "1", "2", "3", "4", "5", "8", "9", "A", "B", "D", "F", "G", "H", "q", "r", "AF", "AN",
+    "AP", "BE", "BF", "V", "W", "X", "Y", "j",
+)  # fmt: skip
+OTHER: Final = "other"
+MESSAGE: Final = b"\x0135="
+# The most frequent first: the search ends when all messages are found.
+MESSAGES_SENT: Final = {
+    name: MESSAGE + name.encode() + b"\x01" for name in ("8", "9", "0", *MSG_TYPES)
+}
+STAGE_SECONDS: Final = (
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+)  # fmt: skip
+TO_ENGINE, ENGINE, REPORT, ALL = "to_engine", "engine", "report", "all"
+STAGES: Final = (TO_ENGINE, ENGINE, REPORT, ALL)
 
 
 class GatewayMetrics:
@@ -52,6 +68,15 @@ class GatewayMetrics:
             "Clients that gave no sign of life and made room for one that logged on",
             registry=self.registry,
         )
+        self.store_available = Gauge(
+            "fixgw_store_available",
+            "1 while PostgreSQL answers the gateway's look at its sessions",
+            registry=self.registry,
+        )
+        self._add_message_figures()
+        self._add_stage_figures()
+
+    def _add_message_figures(self) -> None:
         self.reports_sent = Counter(
             "fixgw_reports_sent_total", "Reports of events sent", registry=self.registry
         )
@@ -83,6 +108,35 @@ class GatewayMetrics:
             registry=self.registry,
         )
         self._received = {name: received.labels(name) for name in (*MSG_TYPES, OTHER)}
+        sent = Counter(
+            "fixgw_messages_sent_total",
+            "Messages to clients by MsgType(35)",
+            ["msg_type"],
+            registry=self.registry,
+        )
+        self._sent = {name: sent.labels(name) for name in (*MSG_TYPES, OTHER)}
+
+    def _add_stage_figures(self) -> None:
+        stages = Histogram(
+            "fixgw_order_stage_seconds",
+            "Of every sixteenth command: from the door to the engine, in the engine until durable "
+            "and told, until its reports are handed to the connection, and all of it",
+            ["stage"],
+            buckets=STAGE_SECONDS,
+            registry=self.registry,
+        )
+        self.stages = {name: stages.labels(name) for name in STAGES}
+
+    def count_sent(self, data: bytes) -> None:
+        """Count the messages that bytes for a client hold."""
+        left = data.count(MESSAGE)
+        for name, token in MESSAGES_SENT.items():
+            if not left:
+                return
+            if found := data.count(token):
+                self._sent[name].inc(found)
+                left -= found
+        self._sent[OTHER].inc(left)
 
     def count_received(self, msg_type: str) -> None:
         """Count a message of a client."""

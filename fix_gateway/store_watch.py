@@ -5,6 +5,7 @@ from typing import Final
 
 import structlog
 
+from fix_gateway.metrics import GatewayMetrics
 from fix_gateway.roster import Roster
 from store.postgres import Database, StoreError
 from store.sessions import fingerprint_sessions, list_live_credential_ids, list_sessions
@@ -18,11 +19,12 @@ log = structlog.get_logger("gateway")
 class StoreWatch:
     """Reads sessions and credentials and hands them to the roster."""
 
-    def __init__(self, database: Database, roster: Roster) -> None:
+    def __init__(self, database: Database, roster: Roster, metrics: GatewayMetrics) -> None:
         self._database = database
         self._roster = roster
         self._fingerprint = ""
         self._turn = asyncio.Lock()
+        self._metrics = metrics
 
     async def load(self) -> None:
         """Read for the first time. Waits for PostgreSQL as long as it takes."""
@@ -31,6 +33,7 @@ class StoreWatch:
                 await self._database.open()
                 await self.refresh()
             except StoreError as error:
+                self._metrics.store_available.set(0)
                 log.warning("store_away", error=str(error))
                 await asyncio.sleep(STORE_RETRY_S)
             else:
@@ -56,6 +59,7 @@ class StoreWatch:
                 async with self._turn:
                     await self._read(always=False)
             except StoreError as error:
+                self._metrics.store_available.set(0)
                 log.warning("store_away", error=str(error))
 
     async def _read(self, *, always: bool) -> None:
@@ -66,6 +70,7 @@ class StoreWatch:
             if always or fingerprint != self._fingerprint:
                 rows = await list_sessions(connection)
             live = await list_live_credential_ids(connection, in_use) if in_use else []
+        self._metrics.store_available.set(1)
         if rows is not None:
             self._roster.apply(rows)
         self._fingerprint = fingerprint

@@ -130,6 +130,15 @@ class Lockout:
         question = secrets.randbits(QUESTION_BITS)
         return await self._ask(USE_ONCE, key, int(within_s * 1000), question) == 0
 
+    async def is_shared(self) -> bool:
+        """Whether Redis answers, so that all processes know of the same failures."""
+        if self._redis is None:
+            return False
+        try:
+            return bool(await self._redis.ping())
+        except (RedisError, OSError):
+            return False
+
     async def close(self) -> None:
         """Hang up."""
         if self._redis is not None:

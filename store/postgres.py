@@ -24,6 +24,17 @@ StoreError = psycopg.Error
 """Raised by everything in `store` when PostgreSQL does not do as asked, or cannot be reached."""
 
 
+CLIENT_VARIABLES: Final = {
+    "host": "PGHOST",
+    "port": "PGPORT",
+    "user": "PGUSER",
+    "password": "PGPASSWORD",
+    "dbname": "PGDATABASE",
+    "sslmode": "PGSSLMODE",
+    "sslrootcert": "PGSSLROOTCERT",
+}
+
+
 class Database:
     """PostgreSQL as the doors use it: a bounded pool in which every statement has a timeout.
 
@@ -77,6 +88,16 @@ async def wait_until_reachable(url: str, *, timeout_s: float) -> None:
             if time.monotonic() > deadline_s:
                 raise
             await asyncio.sleep(RETRY_S)
+
+
+def client_variables(url: str) -> dict[str, str]:
+    """Return the environment in which PostgreSQL's own programs find the database."""
+    parameters = conninfo.conninfo_to_dict(url)
+    return {
+        variable: str(parameters[name])
+        for name, variable in CLIENT_VARIABLES.items()
+        if parameters.get(name) is not None
+    }
 
 
 async def ensure_database(url: str, name: str) -> str:

@@ -198,6 +198,10 @@ class Logins:
             return None
         return self._tokens.issue(self._as_user(user, login), now_s=now_s())
 
+    async def is_lockout_shared(self) -> bool:
+        """Whether what is known of failed logins is known to all processes."""
+        return await self._lockout.is_shared()
+
     async def close(self) -> None:
         """Let the worker threads end, and hang up."""
         self.verifier.close()

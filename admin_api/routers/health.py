@@ -64,6 +64,14 @@ def _judge_projector(status: Status, projected_seq: Seq | None) -> str:
 
 @router.get("/metrics", include_in_schema=False)
 async def metrics(services: ServicesOf) -> Response:
-    """Return this process's figures for Prometheus."""
+    """Return this process's figures for Prometheus, and whether the stores answer."""
+    is_there = True
+    try:
+        await services.database.ping()
+    except StoreError:
+        is_there = False
+    available = services.metrics.store_available
+    available.labels("postgresql").set(is_there)
+    available.labels("redis").set(await services.logins.is_lockout_shared())
     text = generate_latest(services.metrics.registry)
     return Response(text, media_type=CONTENT_TYPE_LATEST)

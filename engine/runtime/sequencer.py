@@ -1,5 +1,6 @@
 """The sequencer: the one writer. Gives commands their place and time, applies and journals them."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
@@ -51,6 +52,8 @@ class Sequencer:
         self.exchange = exchange
         self.last_seq = last_seq
         self.clock_steps_back = 0
+        # How long it took to make the last batch durable.
+        self.append_s = 0.0
         self._journal = journal
         self._last_ns = last_ns
         self._clock_ns = clock_ns
@@ -77,7 +80,9 @@ class Sequencer:
             seqs.append(self.last_seq)
         data = b"".join(records)
         if records:
+            started_s = time.perf_counter()
             self._journal.append(data, next_seq=Seq(self.last_seq + 1))
+            self.append_s = time.perf_counter() - started_s
         return Batch(data, seqs, events, len(records))
 
     def wait_ns(self) -> int | None:

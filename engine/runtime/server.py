@@ -47,7 +47,14 @@ from engine.runtime.codec import (
     encode_frame,
     encode_records_frame,
 )
-from engine.runtime.metrics import EngineMetrics
+from engine.runtime.metrics import (
+    FEED_BYTES,
+    FUNDS_80,
+    FUNDS_95,
+    OPEN_ORDERS,
+    QUEUED,
+    EngineMetrics,
+)
 from engine.runtime.replay import hash_state
 from engine.runtime.sequencer import BATCH_COMMANDS_MAX, Sequencer
 from engine.units import AccountId, Seq, SessionId
@@ -92,6 +99,15 @@ class LinkServer:
         self._clock_steps_seen = 0
         self._timer: asyncio.TimerHandle | None = None
         self._server: asyncio.AbstractServer | None = None
+        metrics.watch(
+            {
+                QUEUED: lambda: len(self._pending),
+                FEED_BYTES: self._feed_bytes_max,
+                OPEN_ORDERS: sequencer.exchange.open_order_count,
+                FUNDS_80: lambda: sequencer.exchange.count_funds_used(percent=80),
+                FUNDS_95: lambda: sequencer.exchange.count_funds_used(percent=95),
+            }
+        )
 
     async def start(self, path: Path) -> None:
         """Open the socket, readable by this user alone, and take commands from now on."""
@@ -179,6 +195,7 @@ class LinkServer:
             self._on_fault(fault)
             return
         self._metrics.commit_seconds.observe(time.perf_counter() - started_s)
+        self._metrics.append_seconds.observe(self._sequencer.append_s)
         self._metrics.batch_records.observe(batch.record_count)
         self._metrics.last_seq.set(self._sequencer.last_seq)
         self._count_clock_steps_back()
@@ -189,6 +206,9 @@ class LinkServer:
             self._is_commit_due = True
             self._loop.call_soon(self._commit)
         self._set_timer()
+
+    def _feed_bytes_max(self) -> int:
+        return max((link.unread_bytes for link in self._links), default=0)
 
     def _count_clock_steps_back(self) -> None:
         steps = self._sequencer.clock_steps_back - self._clock_steps_seen
@@ -210,7 +230,9 @@ class LinkServer:
         events: list[list[Event]],
     ) -> None:
         answers: dict[_Link, list[Seq]] = {}
+        tally = self._metrics.tally
         for (link, command), seq, happened in zip(pending, seqs, events, strict=True):
+            tally.add(command, happened)
             if link is None:
                 continue
             answers.setdefault(link, []).append(seq)
@@ -288,6 +310,11 @@ class _Link(asyncio.Protocol):
         if self.wants_feed:
             log.info("link_closed", link=self.name, cause=str(exc) if exc else "hung up")
         self._server.forget(self)
+
+    @property
+    def unread_bytes(self) -> int:
+        """What the door has not taken yet."""
+        return self._transport.get_write_buffer_size()
 
     def send(self, frame: bytes) -> None:
         """Queue an answer."""

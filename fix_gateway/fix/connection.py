@@ -191,6 +191,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._is_closing:
             return
         self._transport.write(data)
+        self._edge.metrics.count_sent(data)
         if self._transport.get_write_buffer_size() > OUTBOUND_BYTES_MAX:
             self._log.warning("slow_reader_cut_off")
             self.abort()

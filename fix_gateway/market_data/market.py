@@ -25,9 +25,13 @@ from engine.order import Side
 from engine.reference import Reference
 from engine.report import make_report
 from engine.runtime.codec import Record
+from engine.trade_events import TradeBusted, TradeCorrected
 from engine.units import FirmId, InstrumentId, TradeId
 from fix_gateway.market_data.messages import (
+    BUST,
+    CORRECTION,
     SIDES,
+    TRADE,
     DepthMessage,
     ExecutionsMessage,
     Published,
@@ -49,6 +53,8 @@ from fix_gateway.market_data.statistics import Minute, MinuteStatistics
 from fix_gateway.market_data.trading_status import SavedStatus, TradingStatus
 
 NO_AGGRESSOR: Final = "none"
+TradeEvent = Trade | TradeBusted | TradeCorrected
+KINDS: Final[dict[type, str]] = {Trade: TRADE, TradeBusted: BUST, TradeCorrected: CORRECTION}
 RECENT_TRADES: Final = 200
 
 
@@ -243,12 +249,13 @@ class Market:
     def _add_trades(
         self, events: list[Event], trades: dict[InstrumentId, list[TradeEntry]]
     ) -> None:
-        sides: dict[TradeId, list[Trade]] = {}
+        sides: dict[TradeId, list[TradeEvent]] = {}
         for event in events:
-            if isinstance(event, Trade):
+            if isinstance(event, TradeEvent):
                 sides.setdefault(event.trade_id, []).append(event)
         for trade_id, both in sides.items():
             trade = both[0]
+            kind = KINDS[type(trade)]
             instrument_id = trade.order.instrument_id
             instrument = self.reference.instruments[instrument_id]
             came_in = [SIDES[side.order.side] for side in both if not side.is_resting]
@@ -259,9 +266,13 @@ class Market:
                 price=instrument.format_price(trade.price),
                 qty=instrument.format_qty(trade.qty),
                 aggressor=came_in[0] if len(came_in) == 1 else NO_AGGRESSOR,
+                kind=kind,
             )
             trades.setdefault(instrument_id, []).append(entry)
-            self._minutes.add(instrument_id, self.now_ns, trade.price, trade.qty, trade.notional)
+            if kind == TRADE:
+                self._minutes.add(
+                    instrument_id, self.now_ns, trade.price, trade.qty, trade.notional
+                )
 
     def _trade_messages(self, trades: dict[InstrumentId, list[TradeEntry]]) -> list[Published]:
         messages = []

@@ -24,6 +24,8 @@ US_PER_S: Final = 1_000_000
 REPORT_FIELDS: Final = tuple(field.name for field in fields(Report))
 SIDES: Final = {Side.BUY: "buy", Side.SELL: "sell"}
 
+TRADE, BUST, CORRECTION = "trade", "bust", "correction"
+
 LevelText = tuple[str, str, int]
 """Price, quantity, number of orders. The quantity 0 says that nothing rests there any more."""
 
@@ -61,7 +63,10 @@ class TopMessage(msgspec.Struct, frozen=True):
 
 
 class TradeEntry(msgspec.Struct, frozen=True):
-    """One match. `aggressor` is the side of the order that came in, "none" when both rested."""
+    """One match. `aggressor` is the side of the order that came in, "none" when both rested.
+
+    `kind` "bust" takes the trade of that `trade_id` back, "correction" says what it is now.
+    """
 
     seq: int
     trade_id: int
@@ -69,6 +74,7 @@ class TradeEntry(msgspec.Struct, frozen=True):
     price: str
     qty: str
     aggressor: str
+    kind: str = TRADE
 
 
 class TradesMessage(msgspec.Struct, frozen=True):

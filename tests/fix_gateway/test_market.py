@@ -61,7 +61,7 @@ def test_trades_of_several_records_are_one_message() -> None:
     second = tape.enter(BOB, Side.BUY, 1, 101)[0].seq
     changes = follow(tape, market)
     trades = [item for item in told(changes.messages) if item[0] == f"{ROOT}/trades"]
-    entry = {"price": "1.01", "aggressor": "buy"}
+    entry = {"price": "1.01", "aggressor": "buy", "kind": "trade"}
     assert trades == [
         (
             f"{ROOT}/trades",

@@ -1,0 +1,1 @@
+"""Files for those who run a venue: dashboards, alerts, containers, units."""
