@@ -13,7 +13,7 @@ PEERS := liquibook==2.0.1 akhil4n-orderbook==0.1.1 pyorderbook==0.4.9 lightmatch
 PEERS_INSTALLED := $(foreach peer,$(PEERS),.bench/$(firstword $(subst ==, ,$(peer)))/.installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-source simulate chaos replay-proof check format bench bench-peers lock clean
+.PHONY: help run demo test test-outside test-source simulate chaos replay-proof check format bench bench-peers lock clean
 
 help:  ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ test: $(INSTALLED)  ## Run the whole test suite.
 test-source: $(SOURCE_INSTALLED)  ## Run the suite on QuickFIX compiled from the official sources.
 	$(SOURCE_VENV)/bin/pytest -n 2 --dist worksteal -m "not alone"
 	$(SOURCE_VENV)/bin/pytest -m alone
+
+test-outside: $(INSTALLED)  ## Against servers of yours: WCX_TEST_DATABASE_URL, _REDIS_URL, _MQTT_URL.
+	@: $${WCX_TEST_DATABASE_URL:?} $${WCX_TEST_REDIS_URL:?} $${WCX_TEST_MQTT_URL:?}
+	$(BIN)/pytest tests/outside
 
 simulate: $(INSTALLED)  ## Simulate SEEDS=1000 venues on failing disks, links and clocks.
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)

@@ -1,0 +1,1 @@
+"""Against servers that are there already: not part of the suite, see `make test-outside`."""

@@ -1,0 +1,52 @@
+"""A venue on outside PostgreSQL, Redis and MQTT does what one on its own servers does.
+
+The database must be empty or a test's; the broker must let its user publish and read `wcx/v1/#`.
+"""
+
+import os
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from fix_gateway.tools.chaos.venue import WCX, VenueProcess
+from tests.outside.conftest import VARIABLES
+
+CHECK_WAIT_S = 240.0
+
+
+@pytest.fixture(scope="module")
+def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VenueProcess]:
+    """A demo venue that starts no server of its own."""
+    urls = {name.replace("_TEST", ""): os.environ[name] for name in VARIABLES}
+    data_dir = tmp_path_factory.mktemp("outside") / "var"
+    venue = VenueProcess(data_dir, WCX_MARKET_DATA__ENABLED="true", **urls).start()
+    yield venue
+    assert venue.stop() == 0, venue.log_text()
+
+
+def test_nothing_of_its_own_is_started(venue: VenueProcess) -> None:
+    """Only the venue's own processes run, and it is ready."""
+    names = {service["name"] for service in venue.status()["services"]}
+    assert names <= {"engine", "gateway", "admin_api", "projector", "publisher"}
+    assert venue.get("/readyz")[0] == 200
+    text = venue.get("/metrics")[1]
+    for store in ("postgresql", "redis"):
+        assert f'fixgw_admin_store_available{{store="{store}"}} 1.0' in text
+    assert venue.call("GET", "/v1/sessions")[0] == 200
+
+
+def test_market_data_agrees_with_the_engine(venue: VenueProcess) -> None:
+    """In MQTT 5 where the broker has it; updates are missed and connections lost."""
+    venue.wait_for(lambda: venue.count_logged("event=broker_available"))
+    arguments = ["--updates", "1000", "--gaps", "4", "--reconnections", "2", "--comparisons", "3"]
+    check = subprocess.run(
+        [str(WCX), "market-data", "check", *arguments],
+        env=venue.environment,
+        capture_output=True,
+        text=True,
+        timeout=CHECK_WAIT_S,
+        check=False,
+    )
+    assert check.returncode == 0, check.stdout + check.stderr + venue.log_text()
+    assert "DIFFERENT" not in check.stdout
