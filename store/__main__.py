@@ -16,11 +16,11 @@ from config.logs import set_up_logs
 from config.settings import Settings
 from engine.runtime import faults
 from engine.runtime.journal import JournalDamagedError
+from engine.runtime.record_source import RecordSource
 from store.postgres import StoreError
 from store.projector.metrics import ProjectorMetrics
 from store.projector.projector import Projector
 from store.projector.rebuild import RebuildRunsError, rebuild
-from store.projector.record_source import RecordSource
 
 NICENESS = 5  # The engine and the gateways go first.
 
@@ -48,7 +48,7 @@ async def run(settings: Settings, url: str) -> int:
     """Keep the read model true until SIGTERM or SIGINT."""
     stopped = stop_on_signals()
     faults.arm(settings.fault_dir)
-    source = RecordSource(settings.engine_socket, settings.journal_dir)
+    source = RecordSource(settings.engine_socket, settings.journal_dir, "projector")
     metrics = ProjectorMetrics(lambda: source.durable_seq)
     projector = Projector(url, source, metrics, settings.projector_position_file)
     endpoint = await serve_metrics(metrics.registry, settings.projector.metrics_port)

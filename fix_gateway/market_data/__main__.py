@@ -12,8 +12,8 @@ from config.lifecycle import notify_ready, serve_metrics, stop_on_signals
 from config.logs import set_up_logs
 from config.settings import Settings
 from engine.runtime.journal import JournalDamagedError
+from engine.runtime.record_source import RecordSource
 from fix_gateway.market_data.broker import Broker, parse_broker_url
-from fix_gateway.market_data.engine_feed import EngineFeed
 from fix_gateway.market_data.metrics import PublisherMetrics
 from fix_gateway.market_data.publisher import LAST_WILL, Publisher, PublisherConfig
 
@@ -51,7 +51,7 @@ async def run(settings: Settings) -> int:
             snapshot_interval_s=settings.market_data.snapshot_interval_s,
             snapshot_levels_max=settings.market_data.snapshot_levels_max,
         ),
-        EngineFeed(settings.engine_socket, settings.journal_dir),
+        RecordSource(settings.engine_socket, settings.journal_dir, "publisher"),
         broker,
         metrics,
     )

@@ -17,11 +17,12 @@ from typing import Final
 
 import structlog
 
-from engine.units import InstrumentId
+from engine.runtime.codec import Record
+from engine.runtime.record_source import RecordSource
+from engine.units import InstrumentId, Seq
 from fix_gateway.market_data.broker import Broker, BrokerError
 from fix_gateway.market_data.checkpoint import read_checkpoint, write_checkpoint
 from fix_gateway.market_data.conflation import Conflated, ConflatedDepth
-from fix_gateway.market_data.engine_feed import EngineFeed
 from fix_gateway.market_data.market import Changes, Market
 from fix_gateway.market_data.messages import (
     HEARTBEAT_TOPIC,
@@ -42,6 +43,8 @@ HEARTBEAT_S: Final = 1.0
 CHECKPOINT_S: Final = 10.0
 RETRY_MIN_S: Final = 0.2
 RETRY_MAX_S: Final = 5.0
+SLICE_RECORDS: Final = 500
+WAIT_S: Final = 1.0
 STREAM_BYTES: Final = 4
 
 log = structlog.get_logger("market_data")
@@ -61,10 +64,14 @@ class Publisher:
     """Publishes one venue's market data. Belongs to one event loop."""
 
     def __init__(
-        self, config: PublisherConfig, feed: EngineFeed, broker: Broker, metrics: PublisherMetrics
+        self,
+        config: PublisherConfig,
+        source: RecordSource,
+        broker: Broker,
+        metrics: PublisherMetrics,
     ) -> None:
         self._config = config
-        self._feed = feed
+        self._source = source
         self._broker = broker
         self._metrics = metrics
         self._market: Market
@@ -82,14 +89,14 @@ class Publisher:
     async def run(self) -> None:
         """Publish until cancelled. Raises JournalDamagedError when records cannot be read."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._feed.run())
+            group.create_task(self._source.run())
             await self._go_on()
             group.create_task(self._follow())
             group.create_task(self._keep_publishing())
 
     async def _go_on(self) -> None:
         """Know the market as it was when everything had been published, else as it is now."""
-        durable_seq = await self._feed.wait_for_engine()
+        durable_seq = await self._wait_for_engine()
         directory = self._config.directory
         found = await asyncio.to_thread(read_checkpoint, directory, durable_seq=durable_seq)
         if found is not None:
@@ -98,15 +105,29 @@ class Publisher:
             return
         market = Market(secrets.token_hex(STREAM_BYTES))
         while market.seq < durable_seq:
-            market.apply(await self._feed.next_slice(market.seq))
+            market.apply(await self._next_records(market.seq))
         self._market = market
         log.info("market_rebuilt", seq=market.seq, stream=market.stream)
 
+    async def _wait_for_engine(self) -> Seq:
+        while self._source.durable_seq is None:
+            await self._source.take(Seq(0), records_max=1, wait_s=WAIT_S)
+        return self._source.durable_seq
+
+    async def _next_records(self, after_seq: int) -> list[Record]:
+        """Return the next records, as soon as there is one."""
+        while True:
+            found = await self._source.take(
+                Seq(after_seq), records_max=SLICE_RECORDS, wait_s=WAIT_S
+            )
+            if found:
+                return found
+
     async def _follow(self) -> None:
         while True:
-            records = await self._feed.next_slice(self._market.seq)
+            records = await self._next_records(self._market.seq)
             self._note(self._market.apply(records))
-            durable_seq = self._feed.durable_seq or 0
+            durable_seq = self._source.durable_seq or 0
             self._metrics.last_seq.set(self._market.seq)
             self._metrics.feed_lag.set(max(0, durable_seq - self._market.seq))
             while len(self._outbox) > OUTBOX_MAX:
@@ -194,7 +215,7 @@ class Publisher:
             await self._send("trading", [message for message in found if message is not None])
         if now_s >= self._heartbeat_due_s:
             self._heartbeat_due_s = now_s + HEARTBEAT_S
-            self._metrics.engine_available.set(self._feed.is_linked)
+            self._metrics.engine_available.set(self._source.is_linked)
             await self._send("heartbeat", [self._heartbeat()])
 
     async def _send(

@@ -13,6 +13,7 @@ import structlog
 
 from engine.runtime import faults
 from engine.runtime.journal import JournalDamagedError, RecordsGoneError, read_records
+from engine.runtime.record_source import RecordSource
 from engine.units import Seq
 from store.postgres import Connection, StoreError
 from store.projector.connection import connect
@@ -20,7 +21,6 @@ from store.projector.metrics import ProjectorMetrics
 from store.projector.position_file import write_position_file
 from store.projector.projection import VERSION, Projection, checksum_of
 from store.projector.rebuild import RebuildRunsError, rebuild
-from store.projector.record_source import RecordSource
 from store.projector.rows import Position
 from store.projector.tables import PositionMovedError, Tables
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +19,10 @@ CHECK_WAIT_S = 240.0
 MESSAGE_WAIT_S = 30.0
 
 
-@pytest.fixture
-def venue(data_dir: Path) -> Iterator[VenueProcess]:
+@pytest.fixture(scope="module")
+def venue(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VenueProcess]:
     """A demo venue that publishes."""
+    data_dir = Path(shutil.copytree(template, tmp_path_factory.mktemp("published") / "var"))
     venue = VenueProcess(data_dir, WCX_MARKET_DATA__ENABLED="true").start()
     yield venue
     assert venue.stop() == 0, venue.log_text()
@@ -93,9 +95,10 @@ def test_who_may_read_and_say_what(venue: VenueProcess, connect: ConnectClient) 
                 assert tuple(await public.subscribe(topic, qos=1)) == (0x80,)
             await beta.subscribe(private.format(2), qos=1)
             await public.publish(top, b"no such book", qos=1, retain=True)
-            enter(seller, SELL, "0.5", "100.00")
+            # Beyond what the other test has left in the book.
+            enter(seller, SELL, "0.5", "200.00")
             await asyncio.to_thread(seller.received.get, timeout=MESSAGE_WAIT_S)
-            enter(buyer, BUY, "0.2", "100.00")
+            enter(buyer, BUY, "0.2", "200.00")
             told = (await read(beta, private.format(2)))[private.format(2)]["executions"]
             assert {entry["account"] for entry in told} == {"DEMO2"}
             names = (
@@ -106,8 +109,8 @@ def test_who_may_read_and_say_what(venue: VenueProcess, connect: ConnectClient) 
             speeds = [f"wcx/v1/md/BTC-USD/depth/{speed}ms" for speed in (20, 100, 1000)]
             found = await read(alpha, *topics, *speeds, private.format(1))
             assert found[private.format(1)]["executions"][0]["account"] == "DEMO1"
-            (trade,) = found["wcx/v1/md/BTC-USD/trades"]["trades"]
-            assert (trade["price"], trade["qty"], trade["aggressor"]) == ("100.00", "0.2000", "buy")
+            trade = found["wcx/v1/md/BTC-USD/trades"]["trades"][-1]
+            assert (trade["price"], trade["aggressor"]) == ("200.00", "buy")
             assert found["wcx/v1/md/BTC-USD/status"]["status"] == "open"
 
     asyncio.run(scenario())

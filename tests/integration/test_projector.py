@@ -17,18 +17,19 @@ from engine.commands import AdjustBalance, CancelOrder, Command
 from engine.fee_rates import FeeRates
 from engine.ledger_commands import RequestWithdrawal, SetFees, SettleWithdrawal
 from engine.order import Side, TimeInForce
+from engine.runtime import record_source
 from engine.runtime.faults import KILL, PROJECTOR_POINTS, FaultOrder, give_order
 from engine.runtime.metrics import EngineMetrics
+from engine.runtime.record_source import RecordSource
 from engine.runtime.server import LinkServer
 from engine.units import ClOrdId, InstrumentId, Money, SessionId
 from store.migrate import migrate
 from store.postgres import Database, ensure_database
-from store.projector import projector, record_source
+from store.projector import projector
 from store.projector.metrics import ProjectorMetrics
 from store.projector.position_file import read_position_file
 from store.projector.projector import Projector
 from store.projector.rebuild import rebuild
-from store.projector.record_source import RecordSource
 from store.searches import SearchTooLongError, snapshot
 from tests.exchange_desk import ALICE, BOB, BTC_USD, USD, new_order
 from tests.integration.conftest import Scenario
@@ -127,7 +128,7 @@ class Market:
     @asynccontextmanager
     async def projecting(self) -> AsyncIterator[ProjectorMetrics]:
         """Let a projector of this process run."""
-        source = RecordSource(self.socket, self.desk.files.journal_dir)
+        source = RecordSource(self.socket, self.desk.files.journal_dir, "test")
         metrics = ProjectorMetrics(lambda: source.durable_seq)
         writer = Projector(self.url, source, metrics, self.data_dir / "projector-position")
         tasks = [asyncio.ensure_future(source.run()), asyncio.ensure_future(writer.run())]

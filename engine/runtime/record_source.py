@@ -18,21 +18,23 @@ from engine.runtime.codec import Record
 from engine.runtime.journal import read_records
 from engine.units import Seq
 
-NAME: Final = "projector"
 RETRY_S: Final = 0.5
 LIVE_BYTES_MAX: Final = 32 << 20
 
-log = structlog.get_logger("projector.source")
+log = structlog.get_logger("engine.record_source")
 
 
 class RecordSource:
     """Keeps a link to the engine up, and hands out records. Belongs to one event loop.
 
-    `durable_seq` is the last record that is known to be durable, None before the engine was there.
+    `name` is who follows. `durable_seq` is the last record that is known to be durable, None before
+    the engine was there; `is_linked` while it is.
     """
 
-    def __init__(self, socket_path: Path, journal_dir: Path) -> None:
+    def __init__(self, socket_path: Path, journal_dir: Path, name: str) -> None:
         self.durable_seq: Seq | None = None
+        self.is_linked = False
+        self._name = name
         self.journal_dir = journal_dir
         self._socket_path = socket_path
         self._live: deque[Record] = deque()
@@ -92,16 +94,18 @@ class RecordSource:
         self._live_bytes = 0
         link = await EngineLink.connect(
             self._socket_path,
-            NAME,
+            self._name,
             on_records=self._note,
             on_closed=lambda _in_doubt: closed.set(),
         )
         if not self._live:  # Records may be faster than the look at the welcome.
             self._advance(Seq(link.welcome.next_seq - 1))
+        self.is_linked = True
         log.info("engine_available", durable_seq=self.durable_seq)
         try:
             await closed.wait()
         finally:
+            self.is_linked = False
             link.close()
             log.info("engine_unavailable")
 
