@@ -150,9 +150,9 @@ def test_message_type_that_is_not_spoken_is_rejected(
 ) -> None:
     """BusinessMessageReject 380=3, which names the order that the message was about."""
     client = connect(shared_venue, "T03")
-    client.send("H", [(Tag.CL_ORD_ID, "a"), (Tag.SYMBOL, "BTC-USD"), (Tag.SIDE, BUY)])
+    client.send("E", [(Tag.CL_ORD_ID, "a"), (Tag.SYMBOL, "BTC-USD"), (Tag.SIDE, BUY)])
     assert body(next_message(client)) == {
-        45: "2", 58: "UNSUPPORTED: message type not spoken here", 372: "H", 379: "a", 380: "3",
+        45: "2", 58: "UNSUPPORTED: message type not spoken here", 372: "E", 379: "a", 380: "3",
     }  # fmt: skip
 
 
