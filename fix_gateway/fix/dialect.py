@@ -70,6 +70,7 @@ class Dialect:
     restatement_reasons: Mapping[CancelReason, str]
     restatement_other: str
     exec_types: frozenset[str]
+    liquidity_inds: frozenset[str]
     business_reject_reasons: frozenset[str]
     session_reject_reasons: frozenset[str]
 
@@ -141,6 +142,7 @@ def find_dialect(begin_string: str) -> Dialect:
         ),
         restatement_other=restatement_other,
         exec_types=frozenset(_values(version, Tag.EXEC_TYPE)),
+        liquidity_inds=frozenset(_values(version, Tag.LAST_LIQUIDITY_IND)),
         business_reject_reasons=frozenset(_values(version, Tag.BUSINESS_REJECT_REASON)),
         session_reject_reasons=frozenset(_values(version, Tag.SESSION_REJECT_REASON)),
     )

@@ -8,7 +8,14 @@ from engine.explain import explain
 from engine.order import OrdStatus
 from engine.reasons import CancelReason, RejectReason
 from engine.reference import Reference
-from engine.report import NO_ORDER_ID, ORD_STATUS_TEXT, REMOVED_LIQUIDITY, Report, make_report
+from engine.report import (
+    AUCTION,
+    NO_ORDER_ID,
+    ORD_STATUS_TEXT,
+    REMOVED_LIQUIDITY,
+    Report,
+    make_report,
+)
 from engine.runtime.feed import Position
 from fix_gateway.fix.dialect import Dialect
 from fix_gateway.fix.fields import (
@@ -148,9 +155,8 @@ class ReportBuilder:
             report.exec_restatement_reason = dialect.restatement_other
         if dialect.has_exec_trans_type:
             extra += self._in_4_2(report)
-        elif self._has_aggressor and report.last_liquidity_ind is not None:
-            is_aggressor = report.last_liquidity_ind == REMOVED_LIQUIDITY
-            extra += f"1057={YES if is_aggressor else NO}{SOH}"
+        if report.last_liquidity_ind is not None:
+            extra += self._liquidity(report, report.last_liquidity_ind)
         return extra
 
     def _what_was_asked(self, event: OrderStatusReported) -> str:
@@ -164,6 +170,14 @@ class ReportBuilder:
                 (Tag.LAST_RPT_REQUESTED, YES if event.is_last else NO),
             ]
         return join_fields([pair for pair in pairs if pair[0] in self.dialect.report_tags])
+
+    def _liquidity(self, report: Report, indicator: str) -> str:
+        """In an uncrossing nobody comes in, which FIX 4.4 has no LastLiquidityInd(851) for."""
+        if indicator not in self.dialect.liquidity_inds:
+            report.last_liquidity_ind = None
+        if not self._has_aggressor or indicator == AUCTION:
+            return ""
+        return f"1057={YES if indicator == REMOVED_LIQUIDITY else NO}{SOH}"
 
     def _in_4_2(self, report: Report) -> str:
         """FIX 4.2 says what a report is about in ExecTransType(20)."""

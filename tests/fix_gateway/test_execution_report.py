@@ -81,6 +81,7 @@ TRADE = Trade(
     fee_asset_id=USD,
 )
 
+UNCROSSED = msgspec.structs.replace(TRADE, is_resting=True, is_uncrossing=True)
 STOP = msgspec.structs.replace(
     ORDER,
     ord_type=OrdType.STOP_LIMIT,
@@ -137,6 +138,7 @@ def events() -> Iterator[OrderEvent]:
     yield OrderExpired(ORDER, Qty(3000))
     yield OrderReplaced(ORDER, ClOrdId("b"), SESSION, keeps_priority=True)
     yield TRADE
+    yield UNCROSSED
     yield OrderTriggered(STOP, Price(60_000_00))
     taken_back = (
         ORDER, TRADE.trade_id, 30, 1, TRADE.qty, TRADE.price, TRADE.notional, TRADE.base_amount,
@@ -163,6 +165,17 @@ def events() -> Iterator[OrderEvent]:
 
 def _in(status: OrdStatus) -> OrderView:
     return msgspec.structs.replace(ORDER, ord_status=status)
+
+
+@every_version
+def test_nobody_is_the_aggressor_of_an_uncrossing(reference: Reference, begin_string: str) -> None:
+    """FIX 5.0 SP2 has a word for it, the others say nothing."""
+    builder = ReportBuilder(reference, find_dialect(begin_string))
+    body = legal(begin_string, builder.build_report(UNCROSSED, POSITION, AT_NS))
+    liquidity = "4" if begin_string == "FIXT.1.1" else None
+    assert (body.get(Tag.LAST_LIQUIDITY_IND), body.get(Tag.AGGRESSOR_INDICATOR)) == (
+        liquidity, None,
+    )  # fmt: skip
 
 
 def test_every_kind_of_event_is_there() -> None:

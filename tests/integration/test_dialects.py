@@ -150,6 +150,37 @@ def test_logon_says_what_is_wrong(shared_venue: VenueProcess, begin_string: str)
     assert refusal.get(Tag.SESSION_STATUS) == ("5" if is_fixt else None)
 
 
+@every_version
+def test_too_many_orders_are_told_as_the_version_can(
+    shared_venue: VenueProcess, begin_string: str
+) -> None:
+    """Over FIXT.1.1 by BusinessMessageReject 380=8 with the ClOrdID, else by the order's report."""
+    comp_id = {"FIX.4.2": "U01", "FIX.4.4": "T03", "FIXT.1.1": "V02"}[begin_string]
+    _, found = shared_venue.call("GET", "/v1/sessions")
+    (path,) = (
+        f"/v1/sessions/{item['session_id']}"
+        for item in found["items"]
+        if item["client_comp_id"] == comp_id
+    )
+    assert shared_venue.call("PATCH", path, {"order_rate": 1, "order_burst": 1})[0] == 200
+    try:
+        with RawClient(shared_venue.fix_port, comp_id, begin_string=begin_string) as client:
+            client.log_on()
+            for _ in range(2):
+                client.send_bytes(client.order("no good", price="1.00"))
+            client.receive_type(MsgType.EXECUTION_REPORT)
+            throttled = client.receive()
+    finally:
+        unlimited = {"order_rate": None, "order_burst": None}
+        assert shared_venue.call("PATCH", path, unlimited)[0] == 200
+    assert throttled[Tag.TEXT].startswith("RATE_LIMIT: ")
+    if begin_string == "FIXT.1.1":
+        assert (throttled[35], throttled[379], throttled[380]) == ("j", "no good", "8")
+    else:
+        code = "0" if begin_string == "FIX.4.2" else "99"
+        assert (throttled[35], throttled[39], throttled[103]) == ("8", "8", code)
+
+
 @pytest.mark.parametrize("asked", ["7", ""])
 def test_other_versions_over_fixt_are_refused(shared_venue: VenueProcess, asked: str) -> None:
     """DefaultApplVerID(1137) must be 9."""
