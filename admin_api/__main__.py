@@ -9,20 +9,25 @@ import uvloop
 
 from admin_api.app import make_app
 from admin_api.audit_follower import AuditFollower
+from admin_api.audit_later import AuditLater
 from admin_api.auth.api_keys import ApiKeys
 from admin_api.auth.logins import Logins
 from admin_api.auth.policy import LoginPolicy
 from admin_api.auth.second_factor import SecondFactor
 from admin_api.auth.tokens import LIFETIME_S, Tokens, load_key
 from admin_api.auth.totp import load_box
+from admin_api.call_budgets import CallBudgets, Rates
+from admin_api.changes import Changes
 from admin_api.engine_link import EngineWatch
 from admin_api.gateway_control import GatewayControl
 from admin_api.metrics import AdminMetrics
+from admin_api.reconciliation import reconcile
 from admin_api.reports import ReportReader
 from admin_api.services import Services
 from config.lifecycle import notify_ready, start_server, stop_on_signals
 from config.logs import set_up_logs
 from config.settings import Settings
+from store.budgets import Budgets
 from store.lockout import Lockout
 from store.postgres import Database, StoreError
 from store.revocations import Revocations
@@ -62,6 +67,7 @@ async def run(settings: Settings) -> int:
     services.reports.close()
     await services.logins.close()
     await services.revocations.close()
+    await services.budgets.close()
     await services.database.close()
     if isinstance(fault, Exception):
         raise fault
@@ -81,10 +87,19 @@ def _make_services(
         step_up_s=settings.rest.step_up_s,
         login_lifetime_s=settings.rest.login_lifetime_s,
     )
+    rates = Rates(
+        user_rate=settings.rest.user_rate,
+        user_burst=settings.rest.user_burst,
+        login_rate=settings.rest.login_rate,
+        login_burst=settings.rest.login_burst,
+        order_rate=settings.rest.order_rate,
+        order_burst=settings.rest.order_burst,
+    )
     second_factor = SecondFactor(load_box(settings.mfa_key_file), Lockout(redis_url))
+    engine = EngineWatch(settings.engine_socket, follower)
     return Services(
         database=database,
-        engine=EngineWatch(settings.engine_socket, follower),
+        engine=engine,
         gateways=GatewayControl(settings.sockets_dir),
         reports=ReportReader(settings.journal_dir),
         metrics=metrics,
@@ -99,6 +114,9 @@ def _make_services(
         ),
         api_keys=ApiKeys(database, revocations),
         revocations=revocations,
+        budgets=CallBudgets(None if redis_url is None else Budgets(redis_url), rates),
+        changes=Changes(database, engine, four_eyes=settings.rest.four_eyes),
+        audit_later=AuditLater(database),
     )
 
 
@@ -115,7 +133,14 @@ async def _serve(settings: Settings, services: Services, follower: AuditFollower
         group.create_task(follower.run())
         await services.revocations.read()
         group.create_task(services.revocations.run())
-        server = await start_server(make_app(services), settings.rest.host, settings.rest.port)
+        group.create_task(services.changes.run())
+        group.create_task(reconcile(services.database, services.engine))
+        group.create_task(services.audit_later.run())
+        server = await start_server(
+            make_app(services, cors_origins=settings.rest.cors_origins),
+            settings.rest.host,
+            settings.rest.port,
+        )
         log.info("rest_opened", host=settings.rest.host, port=settings.rest.port)
         notify_ready()
         await server.until_closed()

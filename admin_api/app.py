@@ -1,63 +1,93 @@
-"""The REST application: endpoints, errors and figures put together."""
+"""The REST application: endpoints, errors and what goes round them put together."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from http import HTTPStatus
+from typing import Final
 
 import structlog
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 
 from admin_api.body_limit import BodyLimit
 from admin_api.errors import install_error_handlers, problem
 from admin_api.idempotency import install_replays
+from admin_api.request_frame import RequestFrame
 from admin_api.routers import (
     accounts,
+    approvals,
     audit,
     credentials,
     firms,
     health,
+    kill_switches,
     limits,
     login,
+    markets,
     me,
     order_searches,
     reports,
     session_control,
     sessions,
     statements,
+    trading,
     users,
+    venue,
+    wallets,
 )
 from admin_api.services import Services
 from store.postgres import StoreError
 from store.searches import SearchTooLongError
 
+ROUTERS: Final = (
+    health,
+    venue,
+    login,
+    me,
+    users,
+    firms,
+    accounts,
+    sessions,
+    session_control,
+    credentials,
+    limits,
+    markets,
+    kill_switches,
+    approvals,
+    trading,
+    wallets,
+    reports,
+    order_searches,
+    statements,
+    audit,
+)
+
 log = structlog.get_logger("admin")
 
 
-def make_app(services: Services) -> FastAPI:
-    """Return the application. Its documentation at `/docs` needs no network."""
+def make_app(services: Services, *, cors_origins: Sequence[str] = ()) -> FastAPI:
+    """Return the application. Its documentation at `/docs` needs no network.
+
+    Browsers let pages of other origins than `cors_origins` read no answer.
+    """
     app = FastAPIOffline(title="WorldClass FIX Gateway: admin API", version="0.1.0")
     app.state.services = services
     install_error_handlers(app)
     install_replays(app)
-    for module in (
-        health,
-        login,
-        me,
-        users,
-        sessions,
-        session_control,
-        credentials,
-        firms,
-        accounts,
-        limits,
-        reports,
-        order_searches,
-        statements,
-        audit,
-    ):
+    for module in ROUTERS:
         app.include_router(module.router)
+    # The last one is the outermost.
     app.add_middleware(BodyLimit)
+    if cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=cors_origins,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match"],
+            expose_headers=["ETag", "Retry-After", "X-Request-Id", "Idempotency-Replayed"],
+        )
+    app.add_middleware(RequestFrame, services=services)
 
     @app.exception_handler(SearchTooLongError)
     async def on_long_search(_request: Request, _error: Exception) -> JSONResponse:
@@ -67,14 +97,8 @@ def make_app(services: Services) -> FastAPI:
     @app.exception_handler(StoreError)
     async def on_store_error(_request: Request, error: Exception) -> JSONResponse:
         log.warning("store_away", error=str(error))
-        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "the database is away")
-
-    @app.middleware("http")
-    async def count(
-        request: Request, call_next: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        response = await call_next(request)
-        services.metrics.requests.labels(f"{response.status_code // 100}xx").inc()
-        return response
+        headers = {"Retry-After": "1"}
+        detail = "the database is away"
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers, code="store_away")
 
     return app

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 import structlog
 
 from admin_api.known_limits import KnownLimits
+from admin_api.standing import Standing
 from engine.commands import Command
 from engine.events import (
     Event,
@@ -17,7 +18,7 @@ from engine.events import (
     SessionReset,
 )
 from engine.reference import Reference
-from engine.runtime.client import EngineLink, LinkClosedError
+from engine.runtime.client import EngineLink, LinkClosedError, Outcome
 from engine.runtime.codec import Balances, Record, Status
 from engine.units import AccountId, Seq, SessionId
 
@@ -51,17 +52,24 @@ class EngineWatch:
 
     `reference` is what exists as far as is known, and only grows; `limits` are those that hold.
     `durable_seq` is the last record that is known to be durable, None before the engine was there
-    for the first time.
+    for the first time. `standing` is what else holds: kill switches, states of markets, fees,
+    withdrawals under way.
     """
 
     def __init__(self, socket_path: Path, reader: FeedReader) -> None:
         self.reference = Reference()
         self.durable_seq: Seq | None = None
         self.limits = KnownLimits()
+        self.standing = Standing()
         self._reader = reader
         self._socket_path = socket_path
         self._grants: dict[SessionId, Grant] = {}
         self._link: EngineLink | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the link is up."""
+        return self._link is not None
 
     def find_grant(self, session_id: SessionId) -> Grant | None:
         """Return who owns the session, None for one that was never granted."""
@@ -96,10 +104,17 @@ class EngineWatch:
         A refusal is an event too. Raises LinkClosedError or TimeoutError: then it may have been
         done or not.
         """
+        (event,) = (await self.ask(command)).events
+        return event
+
+    async def ask(self, command: Command) -> Outcome:
+        """Give the engine a command, and return all that it has led to.
+
+        Raises LinkClosedError or TimeoutError: then it may have been done or not.
+        """
         if self._link is None:
             raise LinkClosedError("the engine is away")
-        (event,) = (await self._link.submit(command)).events
-        return event
+        return await self._link.submit(command)
 
     async def run(self) -> None:
         """Keep the link up until cancelled."""
@@ -126,6 +141,9 @@ class EngineWatch:
             on_records=take,
             on_closed=lambda _in_doubt: closed.set(),
         )
+        # What was taken back meanwhile, nobody tells.
+        self.limits = KnownLimits()
+        self.standing = Standing()
         self._learn(link.welcome.events)
         self.durable_seq = Seq(link.welcome.next_seq - 1)
         self._reader.on_linked(self.durable_seq)
@@ -149,6 +167,7 @@ class EngineWatch:
     def _learn(self, events: list[Event]) -> None:
         for event in events:
             self.limits.learn(event)
+            self.standing.learn(event)
             if isinstance(event, SessionOpened):
                 grant = Grant(event.generation, event.epoch, is_held=True)
                 self._grants[event.session_id] = grant

@@ -8,6 +8,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as AnyHTTPException
 
+from store.passwords import VerifierBusyError
+
 MEDIA_TYPE: Final = "application/problem+json"
 CODES: Final = {
     HTTPStatus.BAD_REQUEST: "bad_request",
@@ -101,6 +103,12 @@ def install_error_handlers(app: FastAPI) -> None:
         headers = dict(error.headers) if error.headers else None
         code = error.code if isinstance(error, ApiError) else None
         return problem(HTTPStatus(error.status_code), error.detail, headers, code=code)
+
+    @app.exception_handler(VerifierBusyError)
+    async def on_busy(_request: Request, _error: Exception) -> JSONResponse:
+        headers = {"Retry-After": "1"}
+        detail = "too many passwords are looked at: try again"
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers, code="busy")
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid_request(_request: Request, error: RequestValidationError) -> JSONResponse:

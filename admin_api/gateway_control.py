@@ -7,6 +7,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,6 +51,11 @@ class GatewayControl:
     async def log_out(self, session_id: int, text: str) -> Reached:
         """Log the session's client out, wherever it is; answers say `found`."""
         return await self._tell_all({"do": "log_out", "session_id": session_id, "text": text})
+
+    async def plan_maintenance(self, at: datetime | None, text: str) -> Reached:
+        """Log everybody out at a time that is announced before; None: call it off."""
+        when = None if at is None else at.isoformat()
+        return await self._tell_all({"do": "maintenance", "at": when, "text": text})
 
     async def status(self) -> Reached:
         """Ask every gateway how its sessions are; answers hold `worker` and `sessions`."""

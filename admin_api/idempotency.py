@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from admin_api.auth.user import User
 from admin_api.errors import ApiError
-from store.idempotency import claim_key, keep_answer
+from store.idempotency import DoneRequest, claim_key, find_done, keep_answer
 from store.postgres import Connection
 
 KEY_PATTERN: Final = r"^[A-Za-z0-9_-]{1,36}$"
@@ -50,7 +50,17 @@ class Once:
         """
         if self.key is None:
             return
-        done = await claim_key(connection, user.actor, self.key, self.fingerprint)
+        self._answer(await claim_key(connection, user.actor, self.key, self.fingerprint))
+
+    async def check(self, connection: Connection, user: User) -> None:
+        """Go on if no answer is kept. For what the engine does once by the same key.
+
+        Raises as `claim` does.
+        """
+        if self.key is not None:
+            self._answer(await find_done(connection, user.actor, self.key))
+
+    def _answer(self, done: DoneRequest | None) -> None:
         if done is None:
             return
         if done.fingerprint != self.fingerprint:

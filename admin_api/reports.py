@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from admin_api.schemas.reports import ExecutionReportPage, ExecutionReportView
+from engine.events import ExecutionEvent
 from engine.reference import Reference
 from engine.report import Report, make_report
 from engine.runtime.feed import Position, read_account_events
@@ -82,3 +83,10 @@ class ReportReader:
 
 def _view(report: Report, happened_at_ns: int) -> ExecutionReportView:
     return ExecutionReportView(**describe_report(report), transact_time=format_time(happened_at_ns))
+
+
+def view_report(
+    event: ExecutionEvent, exec_id: str, reference: Reference, happened_at_ns: int
+) -> ExecutionReportView:
+    """Return the report of an event as the endpoints show it."""
+    return _view(make_report(event, exec_id, reference), happened_at_ns)

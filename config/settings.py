@@ -168,13 +168,25 @@ class RestSettings(Section):
     `registration`: whether strangers may register ("open": they wait until they are given a role),
     those with an invitation, or nobody. Users of `mfa_roles` must set up a second factor before
     anything else; `wcx up --demo` asks nobody to. What is dangerous asks for a second factor shown
-    within `step_up_s` seconds. A login may be refreshed for `login_lifetime_s`.
+    within `step_up_s` seconds. With `four_eyes` what loosens something, a limit or a kill switch,
+    waits until another user approves it. Rates are calls a second, bursts calls at once: of a user,
+    of an address that logs in, and orders of a user; cancels and kill switches are never held up.
+    Pages of `cors_origins` may call from a browser. A login may be refreshed for
+    `login_lifetime_s`.
     """
 
     host: str = "127.0.0.1"
     port: Port = 8080
     registration: Literal["closed", "invitation", "open"] = "invitation"
     mfa_roles: list[UserRole] = ["admin", "risk_officer", "firm_admin"]
+    four_eyes: bool = True
+    user_rate: Annotated[int, Field(ge=1, le=100_000)] = 50
+    user_burst: Annotated[int, Field(ge=1, le=100_000)] = 200
+    login_rate: Annotated[int, Field(ge=1, le=100_000)] = 2
+    login_burst: Annotated[int, Field(ge=1, le=100_000)] = 100
+    order_rate: Annotated[int, Field(ge=1, le=100_000)] = 50
+    order_burst: Annotated[int, Field(ge=1, le=100_000)] = 100
+    cors_origins: list[str] = []
     step_up_s: Annotated[int, Field(ge=30, le=3600)] = 300
     login_lifetime_s: Annotated[int, Field(ge=900, le=30 * 86400)] = 12 * 3600
 

@@ -293,6 +293,17 @@ class Exchange:
         """Return of how many balances so much of what may be reserved is."""
         return self._ledger.count_used(percent=percent)
 
+    def standing_events(self) -> list[Event]:
+        """Return what else holds now until something is said to the contrary, as events.
+
+        Kill switches that are pulled, fees, and withdrawals under way.
+        """
+        return [
+            *self._kill_switches.events(),
+            *self._fees.events(),
+            *self._ledger.withdrawal_events(),
+        ]
+
     def open_order_count(self) -> int:
         """Return how many orders rest in the books or wait for their stop price."""
         return len(self._trading.open_orders)

@@ -51,6 +51,16 @@ class FeeTable:
         rates = self._rates.get((instrument_id, self._tiers.get(firm_id, DEFAULT_TIER)))
         return rates or self._rates.get((instrument_id, DEFAULT_TIER))
 
+    def events(self) -> list[FeesSet | FirmFeeTierSet]:
+        """Return what is in force, as the events that have said so."""
+        return [
+            *(
+                FeesSet(instrument_id, tier, rates)
+                for (instrument_id, tier), rates in self._rates.items()
+            ),
+            *(FirmFeeTierSet(firm_id, tier) for firm_id, tier in self._tiers.items()),
+        ]
+
     def set_fees(self, command: SetFees) -> FeesSet | CommandRefused:
         """Let other rates hold for orders that are accepted from now on, or say why not."""
         instrument_id, tier, rates = command.instrument_id, command.tier, command.rates

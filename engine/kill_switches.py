@@ -4,6 +4,7 @@ import msgspec
 
 from engine.commands import PullKillSwitch
 from engine.controls import Level
+from engine.events import KillSwitchPulled
 from engine.instrument import Account
 from engine.scope import Scope
 from engine.units import InstrumentId, SessionId, UserId
@@ -73,6 +74,15 @@ class KillSwitches:
                 if switch is not None:
                     return switch
         return None
+
+    def events(self) -> list[KillSwitchPulled]:
+        """Return the switches that are pulled, as the events that have said so."""
+        return [
+            KillSwitchPulled(
+                switch.scope, switch.scope_id, switch.reason, switch.actor, switch.level
+            )
+            for switch in self._pulled.values()
+        ]
 
     def restore(self, switch: PulledSwitch) -> None:
         """Put back a switch as it was pulled."""

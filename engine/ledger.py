@@ -14,7 +14,12 @@ from typing import Final, NamedTuple
 import msgspec
 
 from engine.events import BalanceAdjusted, Event, Trade
-from engine.ledger_events import CreditLineSet, FundsTransferred, WithdrawalSettled
+from engine.ledger_events import (
+    CreditLineSet,
+    FundsTransferred,
+    WithdrawalRequested,
+    WithdrawalSettled,
+)
 from engine.order import Side
 from engine.request_events import BalanceLine
 from engine.trade_events import TradeBusted, TradeCorrected
@@ -211,6 +216,15 @@ class Ledger:
     def find_withdrawal(self, withdrawal_id: int) -> Withdrawal | None:
         """Return a withdrawal that is under way, None when there is none of that number."""
         return self._withdrawals.get(withdrawal_id)
+
+    def withdrawal_events(self) -> list[WithdrawalRequested]:
+        """Return the withdrawals under way, as the events that have said so."""
+        return [
+            WithdrawalRequested(
+                one.withdrawal_id, one.account_id, one.asset_id, one.amount, one.reference
+            )
+            for one in self._withdrawals.values()
+        ]
 
     def withdrawals(self) -> list[Withdrawal]:
         """Return the withdrawals under way, the oldest first."""

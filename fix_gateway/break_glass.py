@@ -1,7 +1,7 @@
-"""`wcx kill --local` and `wcx revive --local`: straight to the engine, whatever else is down.
+"""`wcx kill` and `wcx revive`: over the admin API, or with --local straight to the engine.
 
-Neither PostgreSQL nor Redis, gateway or admin API is needed. Who asks is the user of the operating
-system, whose name the engine has from the kernel.
+Then neither PostgreSQL nor Redis, gateway or admin API is needed. Who asks is the user of the
+operating system, whose name the engine has from the kernel.
 """
 
 import asyncio
@@ -27,11 +27,15 @@ from engine.explain import explain
 from engine.runtime.client import EngineLink, LinkClosedError
 from engine.runtime.codec import Record
 from engine.scope import Scope
+from fix_gateway.operating import operating
+from fix_gateway.tools.rest import RestClient, RestError
 
 REASON_LENGTH_MAX: Final = 200
 COMPLETION_WAIT_S: Final = 60.0
 
-Local = Annotated[bool, typer.Option("--local", help="Ask the engine itself. The only way so far.")]
+Local = Annotated[
+    bool, typer.Option("--local", help="Ask the engine itself: works whatever else is down.")
+]
 Everything = Annotated[bool, typer.Option("--all", help="The whole venue.")]
 Firm = Annotated[int | None, typer.Option(metavar="ID", help="All accounts of a firm.")]
 AccountName = Annotated[str | None, typer.Option(metavar="ID|NAME", help="An account.")]
@@ -60,13 +64,14 @@ def kill(
 ) -> None:
     """Cancel all open orders of somebody and refuse new ones, until `wcx revive`.
 
-    Cancels are still taken. Works with everything but the engine down. Returns when no order is
-    open any more.
+    Cancels are still taken. With --local it works with everything but the engine down, and returns
+    when no order is open any more.
     """
-    scope, name = _chosen(
-        is_local=local, is_all=everything, firm=firm, account=account, session=session
-    )
-    _run(PullKillSwitch(scope, 0, reason), name)
+    scope, name = _chosen(is_all=everything, firm=firm, account=account, session=session)
+    if local:
+        _run(PullKillSwitch(scope, 0, reason), name)
+    else:
+        _run_over_rest("pull", scope, name, reason)
 
 
 def revive(
@@ -78,19 +83,22 @@ def revive(
     session: Session = None,
     reason: Reason,
 ) -> None:
-    """Take new orders again. What was cancelled stays cancelled, other switches stay pulled."""
-    scope, name = _chosen(
-        is_local=local, is_all=everything, firm=firm, account=account, session=session
-    )
-    _run(LiftKillSwitch(scope, 0, reason), name)
+    """Take new orders again. What was cancelled stays cancelled, other switches stay pulled.
+
+    Over the admin API another user must approve it first, or must at least be another than who has
+    pulled it.
+    """
+    scope, name = _chosen(is_all=everything, firm=firm, account=account, session=session)
+    if local:
+        _run(LiftKillSwitch(scope, 0, reason), name)
+    else:
+        _run_over_rest("lift", scope, name, reason)
 
 
 def _chosen(
-    *, is_local: bool, is_all: bool, firm: int | None, account: str | None, session: int | None
+    *, is_all: bool, firm: int | None, account: str | None, session: int | None
 ) -> tuple[Scope, str]:
     """Return the scope and who it is, as it was typed. Raises typer.BadParameter."""
-    if not is_local:
-        raise typer.BadParameter("say --local")
     named = {Scope.FIRM: firm, Scope.ACCOUNT: account, Scope.SESSION: session}
     chosen = [(scope, str(name)) for scope, name in named.items() if name is not None]
     if is_all:
@@ -109,6 +117,28 @@ def _run(command: KillCommand, name: str) -> None:
     except BreakGlassError as error:
         print(f"wcx: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
+
+
+def _run_over_rest(verb: str, scope: Scope, name: str, reason: str) -> None:
+    with operating() as rest:
+        scope_id = int(name) if name.isdigit() else _find_account(rest, name)
+        body = {"scope": scope.name.lower(), "scope_id": scope_id, "reason": reason}
+        done = rest.order("POST", f"/v1/kill-switches/{verb}", body)
+    if "approval_id" in done:
+        approval_id = done["approval_id"]
+        print(
+            f"{_title(scope, scope_id)}: waits for another user: wcx approval approve {approval_id}"
+        )
+        return
+    what = "stopped" if verb == "pull" else "takes new orders again"
+    print(f"{_title(scope, scope_id)}: {what}, by {done['actor']}")
+
+
+def _find_account(rest: RestClient, name: str) -> int:
+    found = [item for item in rest.get_all("/v1/accounts") if item["name"] == name]
+    if len(found) != 1:
+        raise RestError(f"{len(found)} accounts are named {name}")
+    return int(found[0]["account_id"])
 
 
 class _Completions:

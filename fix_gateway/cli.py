@@ -23,6 +23,7 @@ from fix_gateway import (
     backup_cli,
     break_glass,
     config_cli,
+    desk_cli,
     fix_cli,
     health_cli,
     market_data_cli,
@@ -66,6 +67,7 @@ app.add_typer(market_data_cli.app, name="market-data")
 break_glass.add_to(app)
 backup_cli.add_to(app)
 health_cli.add_to(app)
+desk_cli.add_to(app)
 
 
 def main() -> None:

@@ -31,12 +31,7 @@ async def claim_key(
     )
     if cursor.rowcount == 1:
         return None
-    async with connection.cursor(row_factory=class_row(DoneRequest)) as found:
-        await found.execute(
-            "SELECT fingerprint, status, body FROM requests_done WHERE actor = %s AND key = %s",
-            [actor, key],
-        )
-        return await found.fetchone()
+    return await find_done(connection, actor, key)
 
 
 async def keep_answer(
@@ -47,3 +42,15 @@ async def keep_answer(
         "UPDATE requests_done SET status = %s, body = %s WHERE actor = %s AND key = %s",
         [status, Jsonb(body), actor, key],
     )
+
+
+async def find_done(
+    connection: AsyncConnection[TupleRow], actor: str, key: str
+) -> DoneRequest | None:
+    """Return the request that bore the key, None when none did."""
+    async with connection.cursor(row_factory=class_row(DoneRequest)) as found:
+        await found.execute(
+            "SELECT fingerprint, status, body FROM requests_done WHERE actor = %s AND key = %s",
+            [actor, key],
+        )
+        return await found.fetchone()

@@ -92,15 +92,19 @@ class Revocations:
     async def read(self) -> None:
         """Take over what PostgreSQL says. Raises StoreError."""
         began_at_s = self._clock_s()
-        async with self._database.transaction() as connection:
-            self._take(await list_revoked(connection, within_s=self._memory_s))
-            if began_at_s - self._forgotten_at_s > FORGET_EVERY_S:
-                await forget_old(connection, within_s=self._memory_s)
-                self._forgotten_at_s = began_at_s
+        self._take(await self._list())
         oldest_s = began_at_s - self._memory_s
         self._revoked = {key: at_s for key, at_s in self._revoked.items() if at_s > oldest_s}
         self._read_at_s = began_at_s
         self._heard_at_s = max(self._heard_at_s, began_at_s)
+
+    async def _list(self) -> list[str]:
+        now_s = self._clock_s()
+        async with self._database.transaction() as connection:
+            if now_s - self._forgotten_at_s > FORGET_EVERY_S:
+                await forget_old(connection, within_s=self._memory_s)
+                self._forgotten_at_s = now_s
+            return await list_revoked(connection, within_s=self._memory_s)
 
     def _take(self, subjects: Iterable[str]) -> None:
         now_s = self._clock_s()

@@ -4,7 +4,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Request, Response, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
 from admin_api.auth.api_keys import PREFIX
@@ -26,6 +26,7 @@ def allow(permission: Permission) -> Any:  # noqa: ANN401 - FastAPI's own mark h
 
 async def require_user(
     request: Request,
+    response: Response,
     asked: SecurityScopes,
     services: Annotated[Services, Depends(get_services)],
     shown: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
@@ -36,8 +37,19 @@ async def require_user(
     if request.client is not None:
         user = replace(user, address=request.client.host)
     request.state.user = user
+    response.headers.update(await services.budgets.take_call(user, permission))
     _check(user, permission, services.logins.policy.step_up_s)
     return user
+
+
+async def count_try(
+    request: Request,
+    response: Response,
+    services: Annotated[Services, Depends(get_services)],
+) -> None:
+    """Let an address try a secret, not too often. Fails closed while nobody counts."""
+    address = "" if request.client is None else request.client.host
+    response.headers.update(await services.budgets.take_login(address))
 
 
 async def _identify(services: Services, shown: HTTPAuthorizationCredentials | None) -> User:

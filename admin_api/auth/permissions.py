@@ -26,6 +26,7 @@ class Permission(StrEnum):
     INSTRUMENTS_WRITE = "instruments:write"
     LIMITS_READ = "limits:read"
     LIMITS_WRITE = "limits:write"
+    MARKETS_WRITE = "markets:write"
     KILL_READ = "kill:read"
     KILL_WRITE = "kill:write"
     APPROVALS_READ = "approvals:read"
@@ -63,7 +64,14 @@ TABLE: Final[dict[Role, frozenset[Permission]]] = {
     # Everything but trading for others.
     Role.ADMIN: frozenset(P) - {P.ORDERS_WRITE, P.WALLETS_TRANSFER, P.WITHDRAWALS_REQUEST},
     Role.RISK_OFFICER: _SEES_ALL
-    | {P.AUDIT_READ, P.LIMITS_WRITE, P.KILL_WRITE, P.ORDERS_CANCEL, P.APPROVALS_DECIDE},
+    | {
+        P.AUDIT_READ,
+        P.LIMITS_WRITE,
+        P.MARKETS_WRITE,
+        P.KILL_WRITE,
+        P.ORDERS_CANCEL,
+        P.APPROVALS_DECIDE,
+    },
     Role.SUPPORT: _SEES_ALL,
     Role.AUDITOR: _SEES_ALL | {P.AUDIT_READ},
     Role.FIRM_ADMIN: _SEES_TRADING

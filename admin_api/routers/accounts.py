@@ -9,18 +9,16 @@ from fastapi import APIRouter, Path, Response
 from admin_api.auth.gate import allow
 from admin_api.auth.permissions import Permission
 from admin_api.auth.user import User
-from admin_api.errors import conflict, engine_away, invalid
+from admin_api.engine_answers import settle
+from admin_api.errors import invalid
 from admin_api.paging import Cursor, Limit, Page, decode_cursor, make_page
 from admin_api.schemas.accounts import AccountView, NewAccountBody
 from admin_api.schemas.fields import INTEGER_MAX
 from admin_api.schemas.problem import Problem, Responses
 from admin_api.services import Services, ServicesOf
 from engine.commands import OpenAccount
-from engine.events import CommandRefused
 from engine.instrument import Account
-from engine.runtime.client import LinkClosedError
 from engine.units import FirmId
-from store.audit import add_audit_entries
 from store.firms import (
     AccountRow,
     ensure_account,
@@ -29,9 +27,6 @@ from store.firms import (
     list_accounts,
 )
 
-AWAY: Final[Responses] = {
-    HTTPStatus.SERVICE_UNAVAILABLE: {"model": Problem, "description": "The engine is away"}
-}
 NOT_FOUND: Final[Responses] = {
     HTTPStatus.NOT_FOUND: {"model": Problem, "description": "No such account"}
 }
@@ -66,56 +61,49 @@ async def list_all_accounts(
             "description": "The exchange knows another account of that identity or name",
         },
         HTTPStatus.UNPROCESSABLE_ENTITY: {"model": Problem, "description": "No such firm"},
-        **AWAY,
+        HTTPStatus.ACCEPTED: {
+            "model": AccountView,
+            "description": "The engine is away: it is opened when that is back",
+        },
     },
 )
 async def open_account(
     services: ServicesOf, user: Writer, response: Response, body: NewAccountBody
 ) -> AccountView:
-    """Open an account, in PostgreSQL and then in the exchange.
+    """Open an account, in PostgreSQL and in the exchange.
 
-    After a 503 it may be in the first alone: ask once more. Repeating does no harm: an account that
-    is there already is returned with 200.
+    While the engine is away the answer is 202, and it is opened when the engine is back. Repeating
+    does no harm: an account that is there already is returned with 200.
     """
     firm_id = FirmId(body.firm_id)
     async with services.database.transaction() as connection:
         if await find_firm(connection, firm_id) is None:
             raise invalid(f"firm_id: no firm {firm_id}")
         row = await find_account_named(connection, firm_id, body.name)
-        if row is None:
-            account_id = await ensure_account(connection, firm_id, body.name)
-            entry = user.audit(
-                "account_opened",
-                f"account:{account_id}",
-                {"firm_id": firm_id, "name": body.name},
-            )
-            await add_audit_entries(connection, [entry])
-            row = await find_account_named(connection, firm_id, body.name)
-            assert row is not None
-        else:
+        if row is not None:
             response.status_code = HTTPStatus.OK
-    await _open_in_exchange(services, row)
-    return _view(services, row)
-
-
-async def _open_in_exchange(services: Services, row: AccountRow) -> None:
-    account = Account(row.account_id, row.firm_id, row.name)
-    if services.engine.reference.accounts.get(row.account_id) == account:
-        return
-    try:
-        event = await services.engine.submit(OpenAccount(account))
-    except (LinkClosedError, TimeoutError):
-        raise engine_away(
-            f"account {row.account_id} is written down, but the engine is away: ask once more"
-        ) from None
-    known = services.engine.reference.accounts.get(row.account_id)
-    if isinstance(event, CommandRefused) and known != account:
-        raise conflict(
-            f"the exchange refused account {row.account_id}: {event.reason.name}; "
-            "the journal and the database are of different venues"
+            if not _is_open(services, row):
+                response.status_code = HTTPStatus.ACCEPTED
+            return _view(services, row)
+        account_id = await ensure_account(connection, firm_id, body.name)
+        entry = user.audit(
+            "account_opened",
+            f"account:{account_id}",
+            after={"firm_id": firm_id, "name": body.name},
         )
+        command = OpenAccount(Account(account_id, firm_id, body.name))
+        change_id = await services.changes.add(connection, user, command, entry)
+        row = await find_account_named(connection, firm_id, body.name)
+        assert row is not None
+    change = await services.changes.wait_for(change_id)
+    return _view(services, row, **settle(response, change))
 
 
-def _view(services: Services, row: AccountRow) -> AccountView:
-    is_open = row.account_id in services.engine.reference.accounts
-    return AccountView(**asdict(row), is_open=is_open)
+def _is_open(services: Services, row: AccountRow) -> bool:
+    account = Account(row.account_id, row.firm_id, row.name)
+    return services.engine.reference.accounts.get(row.account_id) == account
+
+
+def _view(services: Services, row: AccountRow, **change: int | None) -> AccountView:
+    fields = {**asdict(row), **change, "is_open": _is_open(services, row)}
+    return AccountView.model_validate(fields)

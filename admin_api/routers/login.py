@@ -4,9 +4,9 @@ import math
 from http import HTTPStatus
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
-from admin_api.auth.gate import allow
+from admin_api.auth.gate import allow, count_try
 from admin_api.auth.logins import Client, LoggedIn, LoginRefused
 from admin_api.auth.permissions import Permission
 from admin_api.auth.tokens import LIFETIME_S
@@ -17,7 +17,6 @@ from admin_api.schemas.problem import says
 from admin_api.services import ServicesOf
 from store.audit import add_audit_entries
 from store.logins import end_logins
-from store.passwords import VerifierBusyError
 
 REFUSED: Final = "name or password is wrong"
 
@@ -26,6 +25,7 @@ router = APIRouter(tags=["login"])
 
 @router.post(
     "/v1/login",
+    dependencies=[Depends(count_try)],
     responses={
         **says(HTTPStatus.UNAUTHORIZED, "It does not say what is wrong"),
         **says(HTTPStatus.TOO_MANY_REQUESTS, "After failures: Retry-After says how long to wait"),
@@ -41,21 +41,13 @@ async def log_in(
     which asks for the same once more with a code. After some failures from one address each try has
     to wait, longer and longer.
     """
-    try:
-        outcome = await services.logins.log_in(
-            body.name, body.password, body.code, client_of(request)
-        )
-    except VerifierBusyError:
-        raise ApiError(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "too many log in at once: try again",
-            headers={"Retry-After": "1"},
-        ) from None
+    outcome = await services.logins.log_in(body.name, body.password, body.code, client_of(request))
     return _answer(response, outcome, REFUSED)
 
 
 @router.post(
     "/v1/login/refresh",
+    dependencies=[Depends(count_try)],
     responses=says(HTTPStatus.UNAUTHORIZED, "It is unknown, too old, revoked or was shown before"),
 )
 async def refresh(

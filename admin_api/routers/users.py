@@ -5,9 +5,9 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 
-from admin_api.auth.gate import allow
+from admin_api.auth.gate import allow, count_try
 from admin_api.auth.permissions import Permission
 from admin_api.auth.totp import hash_token
 from admin_api.auth.user import User
@@ -222,6 +222,7 @@ async def invite(
 
 @router.post(
     "/v1/registrations",
+    dependencies=[Depends(count_try)],
     status_code=HTTPStatus.CREATED,
     responses={
         **says(HTTPStatus.FORBIDDEN, "An invitation is needed, or this one is not good any more"),

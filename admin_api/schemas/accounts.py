@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from admin_api.schemas.changes import Changed
 from admin_api.schemas.fields import Identity, RequestBody
 
 FirmName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9 &._-]{0,63}$")]
@@ -32,7 +33,7 @@ class NewAccountBody(RequestBody):
     name: AccountName = Field(description="What Account(1) says on the wire", examples=["DEMO1"])
 
 
-class AccountView(BaseModel):
+class AccountView(Changed):
     """An account of a firm."""
 
     account_id: int
@@ -40,5 +41,5 @@ class AccountView(BaseModel):
     name: str
     created_at: datetime
     is_open: bool = Field(
-        description="Whether the exchange knows it; if not, ask for it once more by POST"
+        description="Whether the exchange knows it; if not, it waits for the engine"
     )

@@ -48,10 +48,11 @@ class LinkClosedError(Exception):
 
 
 class Outcome(NamedTuple):
-    """What became of a command: its place in the journal, and the events that followed."""
+    """What became of a command: its place in the journal, the events that followed, and when."""
 
     seq: Seq
     events: list[Event]
+    happened_at_ns: int
 
 
 class _Unanswered(NamedTuple):
@@ -228,7 +229,8 @@ class EngineLink(asyncio.Protocol):
                 continue
             self._waiter_count -= 1
             if not waiter.done():
-                waiter.set_result(Outcome(seq, self._records[seq].events()))
+                record = self._records[seq]
+                waiter.set_result(Outcome(seq, record.events(), record.now_ns))
         self._records.clear()
 
     def _write(self, kind: FrameKind, message: Hello | Query | Sequence[Command]) -> None:

@@ -151,6 +151,7 @@ class LinkServer:
             *exchange.reference.events(),
             *exchange.session_events(),
             *exchange.rule_events(),
+            *exchange.standing_events(),
         ]
         return Welcome(LINK_PROTOCOL, RULES_VERSION, Seq(self._sequencer.last_seq + 1), events)
 

@@ -137,7 +137,8 @@ class Venue:
             await seed_engine(config.engine_socket, stores.demo_accounts)
             # Passwords that everybody knows are for this machine alone.
             environment["WCX_FIX__TLS_HOST"] = os.environ.get("WCX_FIX__TLS_HOST", "127.0.0.1")
-            # Whoever tries the demo has no authenticator at hand.
+            # Whoever tries the demo has no authenticator at hand, and nobody to ask.
+            environment["WCX_REST__FOUR_EYES"] = os.environ.get("WCX_REST__FOUR_EYES", "false")
             environment["WCX_REST__MFA_ROLES"] = os.environ.get("WCX_REST__MFA_ROLES", "[]")
         await _all_of(
             self._start_gateways(environment),

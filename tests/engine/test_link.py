@@ -94,10 +94,13 @@ def test_commands_are_answered_with_what_happened(tmp_path: Path) -> None:
             link.submit(OpenSession(SessionId(2))),
         )
         first = link.welcome.next_seq
-        assert list(outcomes) == [
-            Outcome(first, [SessionOpened(SESSION, 1, 1, 0)]),
-            Outcome(Seq(first + 1), [CommandRefused(RejectReason.SESSION_HELD, SESSION, actual=1)]),
-            Outcome(Seq(first + 2), [SessionOpened(SessionId(2), 1, 1, 0)]),
+        assert len({outcome.happened_at_ns for outcome in outcomes} - {0}) >= 1
+        assert [outcome._replace(happened_at_ns=0) for outcome in outcomes] == [
+            Outcome(first, [SessionOpened(SESSION, 1, 1, 0)], 0),
+            Outcome(
+                Seq(first + 1), [CommandRefused(RejectReason.SESSION_HELD, SESSION, actual=1)], 0
+            ),
+            Outcome(Seq(first + 2), [SessionOpened(SessionId(2), 1, 1, 0)], 0),
         ]
 
     venue = on_a_venue(tmp_path, scenario)
@@ -120,6 +123,7 @@ def test_late_door_learns_what_exists(tmp_path: Path) -> None:
             *venue.sequencer.exchange.reference.events(),
             SessionOpened(SESSION, 1, 1, 0),
             *venue.sequencer.exchange.rule_events(),
+            *venue.sequencer.exchange.standing_events(),
         ]
         kinds = [type(event) for event in late.welcome.events]
         assert {RiskLimitsSet, TradingStateChanged} <= set(kinds)

@@ -1,6 +1,7 @@
 """Users log in: with password and code, not too often; stolen tokens end what they came from."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,7 +18,9 @@ from admin_api.auth.tokens import Tokens
 from admin_api.auth.totp import SecretBox, hash_token, make_secret
 from admin_api.metrics import AdminMetrics
 from fix_gateway.supervisor.demo import ADMIN, ensure_admin
+from fix_gateway.tools.chaos.venue import VenueProcess
 from store.audit import list_audit_rows
+from store.budgets import Budgets
 from store.lockout import Lockout
 from store.logins import NewLogin, add_login, list_logins
 from store.migrate import migrate
@@ -390,3 +393,53 @@ def test_oldest_login_makes_room(on_postgres: Callable[[Scenario], None]) -> Non
                 assert len(await list_logins(connection, row.user_id)) == LIVE_LOGINS_MAX
 
     on_postgres(scenario)
+
+
+def test_revocation_is_spread_by_redis(
+    on_postgres: Callable[[Scenario], None], shared_venue: VenueProcess
+) -> None:
+    """Other processes hear of it though PostgreSQL tells them nothing any more."""
+    redis_url = shared_venue.environment_of("admin_api")["WCX_REDIS_URL"]
+
+    async def scenario(url: str) -> None:
+        database = Database(url)
+        await database.open()
+        here, elsewhere = (Revocations(database, redis_url, memory_s=960) for _ in range(2))
+        listening = asyncio.create_task(elsewhere.run())
+        try:
+            async with asyncio.timeout(30):
+                while not elsewhere.is_revoked("login:heard"):
+                    await here.tell(["login:heard"])
+                    await asyncio.sleep(0.05)
+            assert here.is_revoked("login:heard")
+            assert elsewhere.is_current
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+            await here.close()
+            await elsewhere.close()
+            await database.close()
+
+    on_postgres(scenario)
+
+
+def test_budget_is_counted_by_redis(shared_venue: VenueProcess) -> None:
+    """For all processes together: the burst at once, then as many as the time has paid off."""
+    redis_url = shared_venue.environment_of("admin_api")["WCX_REDIS_URL"]
+
+    async def scenario() -> None:
+        here, elsewhere = Budgets(redis_url), Budgets(redis_url)
+        began_s = time.monotonic()
+        taken = [await one.take("a test", rate=1, burst=4) for one in (here, elsewhere) * 5]
+        passed_s = time.monotonic() - began_s
+        given = [one for one in taken if one is not None and not one.is_refused]
+        assert 4 <= len(given) <= 4 + math.ceil(passed_s)
+        assert [one.remaining for one in given[:2]] in ([3, 2], [3, 3])
+        for one in taken:
+            assert one is not None
+            assert (one.limit, one.is_refused) == (4, one.wait_s > 0)
+            assert 0 <= one.wait_s <= 1
+        await here.close()
+        await elsewhere.close()
+
+    asyncio.run(scenario())

@@ -19,7 +19,15 @@ NEW_PASSWORD = "correct horse battery staple"
 BODIES: dict[tuple[str, str], object] = {
     ("PATCH", "/v1/users/{user_id}"): {"role": "viewer"},
     ("POST", "/v1/sessions/{session_id}/credentials"): {"kind": "password"},
-}
+    ("POST", "/v1/accounts/{account_id}/orders"): {
+        "symbol": "BTC-USD", "side": "buy", "order_qty": "1", "price": "1",
+    },
+    ("PATCH", "/v1/accounts/{account_id}/orders/{order_id}"): {"order_qty": "1", "price": "1"},
+    ("POST", "/v1/accounts/{account_id}/transfers"): {
+        "asset": "USD", "amount": "1", "to_account_id": 1,
+    },
+    ("POST", "/v1/accounts/{account_id}/withdrawals"): {"asset": "USD", "amount": "1"},
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +64,7 @@ def test_other_firms_do_not_exist(people: People) -> None:
             names = set(re.findall(r"{(\w+)}", path)) & set(objects)
             if not names or permission is None or permission not in TABLE[role]:
                 continue
-            filled = path.format_map({"symbol": "BTC-USD", **objects})
+            filled = path.format_map({"symbol": "BTC-USD", "order_id": "1", **objects})
             answer = client.call(method, filled, BODIES.get((method, path)))
             tried += 1
             if answer.status != 404:

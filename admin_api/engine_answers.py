@@ -1,0 +1,63 @@
+"""What the engine answers, as the REST door tells it."""
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import Response
+
+from admin_api.errors import ApiError, conflict, engine_away
+from admin_api.services import Services
+from engine.commands import Command
+from engine.events import CommandRefused, Event
+from engine.explain import explain
+from engine.instrument import Instrument
+from engine.runtime.client import LinkClosedError, Outcome
+from engine.units import parse_fixed
+from store.changes import ChangeRow
+
+
+async def ask_engine(services: Services, command: Command) -> Outcome:
+    """Return what a command has led to. Raises the 503 that says that nobody knows."""
+    try:
+        return await services.engine.ask(command)
+    except (LinkClosedError, TimeoutError):
+        raise engine_away() from None
+
+
+def first_event(outcome: Outcome) -> Event:
+    """Return what the engine has done. Raises the 409 that says that it has refused."""
+    event = outcome.events[0]
+    if isinstance(event, CommandRefused):
+        words = explain(event.reason, limit=event.limit, actual=event.actual)
+        raise conflict(words, code=event.reason.name.lower())
+    return event
+
+
+def settle(response: Response, row: ChangeRow) -> dict[str, Any]:
+    """Return where a change stands, as fields of a view: 202 while it waits for the engine.
+
+    Raises the 409 that says that the engine has refused it.
+    """
+    if row.refusal is not None:
+        code, _, _ = row.refusal.partition(":")
+        raise conflict(row.refusal, code=code.lower())
+    if row.engine_seq is None:
+        response.status_code = HTTPStatus.ACCEPTED
+    return {"change_id": row.change_id, "engine_seq": row.engine_seq}
+
+
+def get_instrument(services: Services, symbol: str) -> Instrument:
+    """Return the instrument. Raises the 404 that says that there is none."""
+    instrument = services.engine.reference.instruments_by_symbol.get(symbol)
+    if instrument is None:
+        raise ApiError(HTTPStatus.NOT_FOUND, f"the exchange has no instrument {symbol}")
+    return instrument
+
+
+def parse_number(field: str, text: str, decimals: int) -> int:
+    """Return what decimal text names, exactly. Raises 422, `field` being whose it is."""
+    value = parse_fixed(text, decimals)
+    if value is None:
+        detail = f"body.{field}: {text!r} is no decimal number of at most {decimals} decimals"
+        raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
+    return value

@@ -1,0 +1,315 @@
+"""Trading, money, kill switches and what needs two, over REST on a venue with four eyes."""
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fix_gateway.tools.chaos.venue import VenueProcess
+from fix_gateway.tools.rest import RestClient
+from store.users import Role
+from tests.integration.people import ALPHA, BETA, People, code_of
+
+ALPHAS = "/v1/accounts/1"
+BETAS = "/v1/accounts/2"
+ALPHAS_SECOND = 3
+
+
+@pytest.fixture(scope="module")
+def people(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[People]:
+    data_dir = Path(shutil.copytree(template, tmp_path_factory.mktemp("rest") / "var"))
+    venue = VenueProcess(data_dir, WCX_REST__FOUR_EYES="true").start()
+    yield People(venue)
+    assert venue.stop() == 0, venue.log_text()
+
+
+@pytest.fixture(scope="module")
+def trader(people: People) -> RestClient:
+    return people.client(Role.TRADER, ALPHA)
+
+
+@pytest.fixture(scope="module")
+def other(people: People) -> RestClient:
+    return people.client(Role.TRADER, BETA)
+
+
+def limit(side: str, qty: str, price: str, **more: object) -> dict[str, object]:
+    return {"symbol": "BTC-USD", "side": side, "order_qty": qty, "price": price, **more}
+
+
+def balances(client: RestClient, path: str) -> dict[str, dict[str, Any]]:
+    return {item["asset"]: item for item in client.get(f"{path}/balances")["items"]}
+
+
+def told(order: dict[str, Any], *names: str) -> list[tuple[Any, ...]]:
+    return [tuple(report[name] for name in names) for report in order["reports"]]
+
+
+def test_order_lives_over_rest(trader: RestClient, other: RestClient) -> None:
+    """Placed, amended, traded against, cancelled: each answer reports what happened."""
+    placed = trader.order("POST", f"{ALPHAS}/orders", limit("sell", "1", "60000", cl_ord_id="life"))
+    path = f"{ALPHAS}/orders/{placed['order_id']}"
+    assert told(placed, "exec_type", "ord_status", "cl_ord_id") == [("0", "0", "life")]
+    amended = trader.order("PATCH", path, {"order_qty": "0.5", "price": "61000"})
+    assert told(amended, "exec_type", "order_qty", "price") == [("5", "0.5000", "61000.00")]
+    assert code_of(other.call("GET", path)) == "not_found"
+    bought = other.order("POST", f"{BETAS}/orders", limit("buy", "0.2", "61000"))
+    fields = ("exec_type", "last_qty", "last_px", "leaves_qty")
+    assert told(bought, *fields) == [
+        ("0", None, None, "0.2000"),
+        ("F", "0.2000", "61000.00", "0.0000"),
+    ]
+    shown = trader.get(path)
+    assert told(shown, "exec_type", "ord_status", "cum_qty") == [("I", "1", "0.2000")]
+    canceled = trader.order("DELETE", path)
+    assert told(canceled, "exec_type", "leaves_qty") == [("4", "0.0000")]
+    again = trader.call("DELETE", path)
+    assert (again.status, again.body["reports"]) == (200, [])
+
+
+def test_key_places_an_order_once(trader: RestClient, people: People) -> None:
+    """Also when the engine has died in between; another order of that key is refused."""
+    headers = {"Idempotency-Key": "once-only"}
+    body = limit("buy", "0.1", "10000")
+    first = trader.order("POST", f"{ALPHAS}/orders", body, headers)
+    people.venue.kill("engine")
+    people.venue.wait_for(lambda: people.venue.get("/readyz")[0] == 200)
+    second = trader.order("POST", f"{ALPHAS}/orders", body, headers)
+    assert second["order_id"] == first["order_id"]
+    assert told(second, "exec_type", "ord_status") == [("I", "0")]
+    for change in ({"order_qty": "0.2"}, {"price": "9999"}, {"side": "sell"}):
+        answer = trader.call("POST", f"{ALPHAS}/orders", {**body, **change}, headers)
+        assert code_of(answer) == "idempotency_key_reused", change
+    named = trader.call("POST", f"{ALPHAS}/orders", {**body, "cl_ord_id": "x"}, headers)
+    assert code_of(named) == "invalid"
+    done = trader.order("POST", f"{ALPHAS}/mass-cancel", {"symbol": "BTC-USD", "side": "buy"})
+    assert (done["total"], done["order_ids"]) == (1, [first["order_id"]])
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (limit("buy", "1", "60000.001"), 422, "invalid"),
+        (limit("buy", "1e3", "60000"), 422, "invalid"),
+        (limit("buy", "0", "60000"), 409, "order_qty_invalid"),
+        (limit("buy", "10000", "60000"), 409, "max_order_qty"),
+        (limit("buy", "100", "50000"), 409, "insufficient_balance"),
+        (limit("buy", "1", "60000", ord_type="market"), 409, "price_not_allowed"),
+        ({**limit("buy", "1", "60000"), "symbol": "NO-SUCH"}, 404, "not_found"),
+        ({**limit("buy", "1", "60000"), "extra": 1}, 422, "invalid"),
+    ],
+)
+def test_refusal_says_why(
+    trader: RestClient, body: dict[str, object], status: int, code: str
+) -> None:
+    """By the exchange with the code of its reason, by the door with the field."""
+    answer = trader.call("POST", f"{ALPHAS}/orders", body)
+    assert (answer.status, code_of(answer)) == (status, code)
+
+
+def test_money_moves_once_for_a_name(people: People) -> None:
+    """Deposits and transfers; sent again they are not done again, and their answer is the same."""
+    boss = people.client(Role.FIRM_ADMIN, ALPHA)
+    before = balances(boss, ALPHAS)["USD"]["balance"]
+    headers = {"Idempotency-Key": "wire-17"}
+    body = {"asset": "USD", "amount": "250.50"}
+    first = people.admin.call("POST", f"{ALPHAS}/deposits", body, headers)
+    again = people.admin.call("POST", f"{ALPHAS}/deposits", body, headers)
+    assert (first.status, again.status) == (201, 201)
+    assert first.body == again.body
+    assert float(first.body["balance"]) == float(before) + 250.5
+    more = people.admin.call("POST", f"{ALPHAS}/deposits", {**body, "amount": "1"}, headers)
+    assert code_of(more) == "idempotency_key_reused"
+    named = {**body, "reference": "wire-17"}
+    answer = people.admin.call("POST", f"{ALPHAS}/deposits", named)
+    assert code_of(answer) == "duplicate_reference"
+    moved = boss.order("POST", f"{ALPHAS}/transfers", {**body, "to_account_id": ALPHAS_SECOND})
+    assert float(moved["balance"]) == float(before)
+    for to, code in ((2, "account_unknown"), (1, "same_account")):
+        answer = boss.call("POST", f"{ALPHAS}/transfers", {**body, "to_account_id": to})
+        assert code_of(answer) == code
+    for amount in ("0", "-1", "0.000000001", "x"):
+        answer = people.admin.call("POST", f"{ALPHAS}/deposits", {**body, "amount": amount})
+        assert code_of(answer) == "invalid", amount
+
+
+def test_withdrawal_takes_two(people: People) -> None:
+    """The firm asks and the money is held; the venue pays it out, or gives it back."""
+    boss = people.client(Role.FIRM_ADMIN, ALPHA)
+    body = {"asset": "BTC", "amount": "1.5"}
+    before = balances(boss, ALPHAS)["BTC"]
+    asked = [boss.order("POST", f"{ALPHAS}/withdrawals", body) for _ in range(2)]
+    assert float(balances(boss, ALPHAS)["BTC"]["held"]) == float(before["held"]) + 3
+    shown = [one["withdrawal_id"] for one in boss.get("/v1/withdrawals")["items"]]
+    assert shown == [one["withdrawal_id"] for one in asked]
+    assert people.client(Role.VIEWER, BETA).get("/v1/withdrawals")["items"] == []
+    paths = [f"/v1/withdrawals/{withdrawal_id}" for withdrawal_id in shown]
+    assert code_of(boss.call("POST", f"{paths[0]}/pay")) == "permission_needed"
+    paid = people.admin.order("POST", f"{paths[0]}/pay", {"reason": "sent in block 17"})
+    refused = people.admin.order("POST", f"{paths[1]}/refuse")
+    assert float(paid["balance"]) == float(refused["balance"]) == float(before["balance"]) - 1.5
+    assert balances(boss, ALPHAS)["BTC"]["held"] == before["held"]
+    assert code_of(people.admin.call("POST", f"{paths[0]}/pay")) == "not_found"
+    too_much = boss.call("POST", f"{ALPHAS}/withdrawals", {**body, "amount": "100000"})
+    assert code_of(too_much) == "insufficient_balance"
+
+
+def test_firm_stops_itself_and_another_of_it_lifts(people: People, trader: RestClient) -> None:
+    """Its own switch, of its own things alone."""
+    boss, second = (people.client(Role.FIRM_ADMIN, ALPHA) for _ in range(2))
+    order = limit("buy", "0.1", "10000")
+    open_order = trader.order("POST", f"{ALPHAS}/orders", order)
+    kill = {"scope": "firm", "scope_id": ALPHA, "reason": "lost its mind"}
+    for other_scope, code in (
+        ({**kill, "scope_id": BETA}, "not_found"),
+        ({**kill, "scope": "account", "scope_id": 2}, "not_found"),
+        ({**kill, "scope": "instrument"}, "not_found"),
+        ({"scope": "everything", "reason": "x"}, "other_firm"),
+    ):
+        answer = boss.call("POST", "/v1/kill-switches/pull", other_scope)
+        assert code_of(answer) == code, other_scope
+    pulled = boss.order("POST", "/v1/kill-switches/pull", kill)
+    assert (pulled["level"], pulled["actor"].split("-")[0]) == ("firm", "user:firm_admin")
+    assert trader.get("/v1/kill-switches")["items"] == [
+        {key: value for key, value in pulled.items() if key != "engine_seq"}
+    ]
+    assert people.client(Role.VIEWER, BETA).get("/v1/kill-switches")["items"] == []
+    assert code_of(trader.call("POST", f"{ALPHAS}/orders", order)) == "killed"
+    path = f"{ALPHAS}/orders/{open_order['order_id']}"
+    assert told(trader.get(path), "ord_status") == [("4",)]
+    assert code_of(boss.call("POST", "/v1/kill-switches/lift", kill)) == "same_operator"
+    assert second.call("POST", "/v1/kill-switches/lift", kill).status == 200
+    assert trader.get("/v1/kill-switches")["items"] == []
+
+
+def test_venues_kill_switch_is_pulled_by_one_and_lifted_by_two(
+    people: People, trader: RestClient
+) -> None:
+    """Pulled at once; nobody approves what he has proposed himself."""
+    risk = people.client(Role.RISK_OFFICER)
+    boss = people.client(Role.FIRM_ADMIN, ALPHA)
+    order = limit("buy", "0.1", "10000")
+    kill = {"scope": "firm", "scope_id": ALPHA, "reason": "lost its mind"}
+    assert risk.order("POST", "/v1/kill-switches/pull", kill)["level"] == "operator"
+    assert code_of(boss.call("POST", "/v1/kill-switches/lift", kill)) == "not_killed"
+    lift = risk.call("POST", "/v1/kill-switches/lift", {**kill, "reason": "found it again"})
+    assert (lift.status, lift.body["status"], lift.body["subject"]) == (202, "pending", "firm:1")
+    assert code_of(trader.call("POST", f"{ALPHAS}/orders", order)) == "killed"
+    approve = f"/v1/approvals/{lift.body['approval_id']}/approve"
+    assert code_of(risk.call("POST", approve)) == "four_eyes"
+    assert code_of(boss.call("POST", approve)) == "permission_needed"
+    pending = people.admin.get_all("/v1/approvals?pending=true")
+    assert [one["approval_id"] for one in pending] == [lift.body["approval_id"]]
+    approved = people.admin.order("POST", approve)
+    change = people.admin.get(f"/v1/changes/{approved['change_id']}")
+    assert (approved["status"], change["status"], change["refusal"]) == (
+        "approved", "applied", None,
+    )  # fmt: skip
+    assert code_of(people.admin.call("POST", approve)) == "approval_approved"
+    placed = trader.order("POST", f"{ALPHAS}/orders", order)
+    trader.order("DELETE", f"{ALPHAS}/orders/{placed['order_id']}")
+    assert code_of(risk.call("POST", "/v1/kill-switches/lift", kill)) == "not_killed"
+
+
+def test_rejected_proposal_changes_nothing(people: People) -> None:
+    """Who has proposed it may take it back himself."""
+    risk = people.client(Role.RISK_OFFICER)
+    kill = {"scope": "account", "scope_id": 2, "reason": "a test"}
+    risk.order("POST", "/v1/kill-switches/pull", kill)
+    first, second = (risk.order("POST", "/v1/kill-switches/lift", kill) for _ in range(2))
+    path = f"/v1/approvals/{first['approval_id']}"
+    rejected = risk.order("POST", f"{path}/reject", {"reason": "too early"})
+    assert (rejected["status"], rejected["change_id"]) == ("rejected", None)
+    assert code_of(people.admin.call("POST", f"{path}/approve")) == "approval_rejected"
+    assert [one["scope_id"] for one in risk.get("/v1/kill-switches")["items"]] == [2]
+    people.admin.order("POST", f"/v1/approvals/{second['approval_id']}/approve")
+    assert risk.get("/v1/kill-switches")["items"] == []
+
+
+def test_instruments_are_defined_and_their_markets_steered(
+    people: People, trader: RestClient
+) -> None:
+    """Assets, an instrument, its state and its fees: known at once, and refused a second time."""
+    admin = people.admin
+    asset = admin.order("POST", "/v1/assets", {"symbol": "ADA", "decimals": 8})
+    assert asset["engine_seq"] > 0
+    body = {
+        "symbol": "ADA-USD", "base": "ADA", "quote": "USD", "price_decimals": 4, "qty_decimals": 2,
+        "tick_size": "0.0001", "lot_size": "0.01",
+    }  # fmt: skip
+    made = admin.order("POST", "/v1/instruments", body)
+    assert (made["tick_size"], made["state"]) == ("0.0001", "continuous")
+    assert code_of(admin.call("POST", "/v1/instruments", body)) == "already_defined"
+    assert code_of(admin.call("POST", "/v1/instruments", {**body, "tick_size": "0.00001"})) == (
+        "invalid"
+    )
+    state = {"state": "halted", "reason": "news"}
+    assert admin.order("PUT", "/v1/instruments/ADA-USD/state", state)["state"] == "halted"
+    listed = {one["symbol"]: one["state"] for one in trader.get("/v1/instruments")}
+    assert listed["ADA-USD"] == "halted"
+    fees = {"tier": 1, "maker_ppm": -50, "taker_ppm": 400}
+    assert admin.order("PUT", "/v1/instruments/ADA-USD/fees", fees)["engine_seq"] > 0
+    assert [(one["symbol"], one["tier"]) for one in trader.get("/v1/fees")["items"]] == [
+        ("ADA-USD", 1)
+    ]
+    assert admin.order("PUT", f"/v1/firms/{ALPHA}/fee-tier", {"tier": 1})["tier"] == 1
+
+
+def test_who_has_traded_is_audited(people: People, trader: RestClient) -> None:
+    """Behind the order, which waits for no database."""
+    placed = trader.order("POST", f"{ALPHAS}/orders", limit("buy", "0.1", "10000"))
+    path = f"{ALPHAS}/orders/{placed['order_id']}"
+    trader.order("PATCH", path, {"order_qty": "0.2", "price": "10000"})
+    trader.order("DELETE", path)
+    trader.order("POST", f"{ALPHAS}/mass-cancel")
+    name = trader.get("/v1/me")["name"]
+    query = f"/v1/audit?actor=user:{name}&limit=1000"
+    wanted = {"order_placed", "order_amended", "order_canceled", "orders_mass_canceled"}
+
+    def seen() -> set[str]:
+        return {entry["action"] for entry in people.admin.get(query)["items"]}
+
+    people.venue.wait_for(lambda: wanted <= seen())
+
+
+def test_change_waits_for_the_engine(people: People) -> None:
+    """While it does not answer the change is taken with 202; it is done later, and once."""
+    venue = people.venue
+    path = f"/v1/firms/{BETA}/fee-tier"
+    headers = {"Idempotency-Key": "tier-for-beta"}
+    os.kill(venue.pid_of("engine"), signal.SIGSTOP)
+    try:
+        waiting = people.admin.call("PUT", path, {"tier": 7}, headers)
+    finally:
+        os.kill(venue.pid_of("engine"), signal.SIGCONT)
+    assert (waiting.status, waiting.body["engine_seq"]) == (202, None)
+    change = f"/v1/changes/{waiting.body['change_id']}"
+    venue.wait_for(lambda: people.admin.get(change)["status"] == "applied")
+    again = people.admin.call("PUT", path, {"tier": 7}, headers)
+    assert (again.status, again.body["change_id"]) == (200, waiting.body["change_id"])
+    assert again.body["engine_seq"] == people.admin.get(change)["engine_seq"]
+
+
+def test_answers_have_their_headers(people: People, trader: RestClient) -> None:
+    """A name for each request, what browsers must not do, and the size of a budget."""
+    answer = trader.call("GET", "/v1/instruments", headers={"X-Request-Id": "mine-1"})
+    found = {name: answer.headers.get(name) for name in (
+        "x-request-id", "cache-control", "x-content-type-options", "content-security-policy",
+        "access-control-allow-origin", "ratelimit-limit",
+    )}  # fmt: skip
+    assert found == {
+        "x-request-id": "mine-1",
+        "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
+        "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+        "access-control-allow-origin": None,
+        "ratelimit-limit": "200",
+    }
+    odd = trader.call("GET", "/v1/instruments", headers={"X-Request-Id": "a b"})
+    assert len(odd.headers["x-request-id"]) == 16
+    big = trader.call("POST", f"{ALPHAS}/orders", {"symbol": "x" * 70_000})
+    assert code_of(big) == "body_too_large"
