@@ -351,7 +351,7 @@ HOSTILE_ORDERS = [
     ((44, "1.00"), "3"),  # A second time.
     ((54, "\x02"), "3"),
     ((60, "yesterday"), "3"),
-    ((453, "99"), "8"),
+    ((453, "99"), "3"),  # A group that is not as long as it says.
     ((99999999, "x"), "8"),
     ((0, "x"), "8"),
 ]

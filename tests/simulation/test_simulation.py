@@ -11,7 +11,7 @@ from tests.simulation.scenario import simulate
 
 SEED_COUNT = 200
 SEEDS_PER_TEST = 20
-BUG_SEED_COUNT = 100
+BUG_SEED_COUNT = 200
 VERDICTS = (
     "AssertionError", "JournalDamagedError", "RecordsGoneError", "ReplayDiffersError",
 )  # fmt: skip
