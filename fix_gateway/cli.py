@@ -32,6 +32,7 @@ from fix_gateway import (
     user_cli,
 )
 from fix_gateway.control_requests import PlanMaintenance, ask_every_process
+from fix_gateway.fix.dictionary import BEGIN_STRINGS
 from fix_gateway.fix.position import read_proven
 from fix_gateway.supervisor.child import LINE_BYTES_MAX
 from fix_gateway.supervisor.demo import PASSWORD, DemoConflictError
@@ -180,6 +181,9 @@ def client(
     port: Annotated[
         int | None, typer.Option(help="Its port; without, the one of this installation.")
     ] = None,
+    version: Annotated[
+        str, typer.Option(help="Of FIX, as the session speaks it: 4.2, 4.4 or 5.0sp2.")
+    ] = "4.4",
     trusted: Annotated[
         Path | None, typer.Option(help="Connect over TLS and trust the certificates of this file.")
     ] = None,
@@ -192,12 +196,17 @@ def client(
     from fix_gateway.tools.client.console import run_client  # noqa: PLC0415 - QuickFIX.
     from fix_gateway.tools.initiator import Counterparty  # noqa: PLC0415 - QuickFIX.
 
+    begin_strings = {key: begin_string for begin_string, key in BEGIN_STRINGS.items()}
+    if version not in begin_strings:
+        raise typer.BadParameter(f"--version is one of {', '.join(begin_strings)}")
     # QuickFIX has made Ctrl-C deadly; it is to log out first.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     fix = Settings().fix
     own_port = fix.port if trusted is None else fix.tls_port
-    counterparty = Counterparty(host, port or own_port, fix.comp_id, password, trusted)
+    counterparty = Counterparty(
+        host, port or own_port, fix.comp_id, password, trusted, begin_strings[version]
+    )
     raise typer.Exit(run_client(session, counterparty))
 
 

@@ -8,6 +8,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from fix_gateway.tools.chaos.venue import WCX, VenueProcess
 
 WAIT_S = 30.0
@@ -22,9 +24,11 @@ orders
 """
 
 
-def run_script(venue: VenueProcess, comp_id: str, script: str) -> subprocess.CompletedProcess[str]:
+def run_script(
+    venue: VenueProcess, comp_id: str, script: str, *options: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(WCX), "client", "--session", comp_id],
+        [str(WCX), "client", "--session", comp_id, *options],
         env=venue.environment,
         input=script,
         capture_output=True,
@@ -55,6 +59,15 @@ def test_script_trades(shared_venue: VenueProcess) -> None:
     assert "#1  buy  0.7000  BTC-USD  at 61001.00  " in done.stdout
     assert done.stdout.count("\nno orders\n") == 1
     assert "demo-password" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("comp_id", "version"), [("U03", "4.2"), ("V03", "5.0sp2")])
+def test_other_versions_are_spoken(shared_venue: VenueProcess, comp_id: str, version: str) -> None:
+    """The same lines in every version."""
+    script = "buy 0.1 SOL-USD 77\nstatus 1\ncancel 1\norders\n"
+    done = run_script(shared_venue, comp_id, script, "--version", version)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("\nno orders\n") == 1
 
 
 def test_script_with_a_mistake_fails(shared_venue: VenueProcess) -> None:
