@@ -30,9 +30,11 @@ def venue(data_dir: Path) -> Iterator[VenueProcess]:
     venue = VenueProcess(
         data_dir,
         WCX_MARKET_DATA__ENABLED="true",
+        WCX_PROJECTOR__ENABLED="true",
         WCX_LOG__FORMAT="json",
         WCX_LOG__LEVEL="debug",
     ).start()
+    venue.wait_for(lambda: venue.pid_of("publisher") and venue.pid_of("projector"))
     yield venue
     venue.stop()
 
