@@ -210,9 +210,12 @@ class Publisher:
             await self._send("depth", updates, is_confirmed=False)
         await self._send("top", [market.top(key) for key in self._tops.take(now_s)])
         await self._send("snapshot", [self._snapshot(key) for key in self._snapshots.take(now_s)])
-        for key in self._traded.take(now_s):
-            found = (market.minute(key), market.recent_trades(key))
-            await self._send("trading", [message for message in found if message is not None])
+        # Never ahead of the trades themselves, or what is still to come would look lost.
+        traded = [] if self._outbox else self._traded.take(now_s)
+        found = [
+            message for key in traded for message in (market.minute(key), market.recent_trades(key))
+        ]
+        await self._send("trading", [message for message in found if message is not None])
         if now_s >= self._heartbeat_due_s:
             self._heartbeat_due_s = now_s + HEARTBEAT_S
             self._metrics.engine_available.set(self._source.is_linked)
