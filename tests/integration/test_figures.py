@@ -74,6 +74,8 @@ def test_every_query_finds_what_is_exported(venue: VenueProcess, connect: Connec
         enter(taker, BUY, "0.1", "1.00")
         next_message(taker)
 
+    assert venue.get("/healthz")[0] == 200  # A request that is counted.
+
     def all_faults() -> dict[str, list[str]]:
         figures = scrape(venue)
         asked = [(name, target["expr"], target["legendFormat"]) for name, target in panels()]
