@@ -2,9 +2,16 @@
 
 import pytest
 
-from engine.events import OrderAccepted, OrderCanceled, OrderRejected, OrderReplaced, Trade
+from engine.events import (
+    CancelRejected,
+    OrderAccepted,
+    OrderCanceled,
+    OrderRejected,
+    OrderReplaced,
+    Trade,
+)
 from engine.order import OrderTerms, SelfTradeMode, Side, TimeInForce
-from engine.reasons import RejectReason
+from engine.reasons import CancelReason, RejectReason
 from engine.report import make_report
 from engine.trading_state import TradingState
 from engine.units import Price, Qty
@@ -179,3 +186,40 @@ def test_report_says_what_is_shown(desk: WatchedDesk) -> None:
     assert isinstance(trade, Trade)
     report = make_report(trade, "1.1", desk.exchange.reference)
     assert (report.leaves_qty, report.display_qty) == ("0.0001", "0.0001")
+
+
+def test_iceberg_amended_into_the_market_trades_with_all_of_itself(desk: WatchedDesk) -> None:
+    """What is left shows its part at the new price, behind the others; the total counts fills."""
+    desk.sell(ALICE, 10, 100, GTC, shows(4))
+    desk.buy(BOB, 3, 100)
+    desk.buy(BOB, 2, 99)
+    desk.sell(BOB, 1, 101)
+    events = desk.amend(ALICE, "c1", "a1", 12, 99)
+    assert isinstance(events[0], OrderReplaced)
+    assert (events[0].order.leaves_qty, events[0].order.shown_qty) == (9, 4)
+    assert resting_fills([*events]) == [("c3", 2, 0)]
+    assert depth(desk, SELL) == [(99, 4, 1), (101, 1, 1)]
+    assert desk.balance(ALICE, BTC)[1] == 7 * BASE_FACTOR
+
+
+def test_iceberg_amended_to_what_is_filled_ends(desk: WatchedDesk) -> None:
+    """With what is hidden: nothing of it is open or held."""
+    desk.sell(ALICE, 10, 100, GTC, shows(4))
+    desk.buy(BOB, 5, 100)  # More than it showed at first.
+    (canceled,) = desk.amend(ALICE, "c1", "a1", 5, 100)
+    assert isinstance(canceled, OrderCanceled)
+    assert (canceled.reason, canceled.canceled_qty) == (CancelReason.AMENDED_TO_FILLED, 5)
+    assert (canceled.order.leaves_qty, canceled.order.hidden_qty) == (0, 0)
+    assert depth(desk, SELL) == []
+    assert desk.balance(ALICE, BTC)[1] == 0
+
+
+def test_refused_amendment_of_an_iceberg_changes_nothing(desk: WatchedDesk) -> None:
+    """Neither what it shows nor its place."""
+    desk.sell(ALICE, 10, 100, GTC, shows(4))
+    desk.sell(BOB, 4, 100)
+    before = desk.exchange.state()
+    (refused,) = desk.amend(ALICE, "c1", "a1", 1000, 100, display_qty=4)
+    assert isinstance(refused, CancelRejected)
+    assert refused.reason is RejectReason.DISPLAY_QTY_INVALID
+    assert desk.exchange.state() == before
