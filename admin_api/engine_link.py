@@ -19,8 +19,8 @@ from engine.events import (
 )
 from engine.reference import Reference
 from engine.runtime.client import EngineLink, LinkClosedError, Outcome
-from engine.runtime.codec import Balances, Record, Status
-from engine.units import AccountId, Seq, SessionId
+from engine.runtime.codec import Balances, Book, Record, Status
+from engine.units import AccountId, InstrumentId, Seq, SessionId
 
 RETRY_S: Final = 0.5
 NAME: Final = "admin_api"
@@ -95,6 +95,15 @@ class EngineWatch:
             return None
         try:
             return await self._link.balances(account_id)
+        except (LinkClosedError, TimeoutError):
+            return None
+
+    async def book(self, instrument_id: InstrumentId, level_count_max: int) -> Book | None:
+        """Return what stands in a book, None when the engine is away or does not answer."""
+        if self._link is None:
+            return None
+        try:
+            return await self._link.book(instrument_id, level_count_max)
         except (LinkClosedError, TimeoutError):
             return None
 

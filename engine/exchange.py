@@ -8,6 +8,7 @@ from typing import Final, assert_never
 
 import msgspec
 
+from engine.book import OrderBook
 from engine.commands import (
     AdvanceTime,
     CancelOrder,
@@ -80,7 +81,7 @@ from engine.trade_amendments import TradeAmendments
 from engine.trade_commands import BustTrade, CorrectTrade
 from engine.trading import Trading
 from engine.treasury import Treasury
-from engine.units import AccountId, Money, OrderId, Seq
+from engine.units import AccountId, InstrumentId, Money, OrderId, Seq
 
 RULES_VERSION: Final = 1
 """Goes up with every change after which an old journal would give other events."""
@@ -303,6 +304,10 @@ class Exchange:
             *self._fees.events(),
             *self._ledger.withdrawal_events(),
         ]
+
+    def find_book(self, instrument_id: InstrumentId) -> OrderBook | None:
+        """Return the live book of an instrument, to be looked at; None where there is none."""
+        return self._trading.books.get(instrument_id)
 
     def open_order_count(self) -> int:
         """Return how many orders rest in the books or wait for their stop price."""

@@ -13,8 +13,11 @@ from engine.commands import Command
 from engine.events import Event
 from engine.runtime.codec import (
     LINK_PROTOCOL,
+    Answer,
     Balances,
     BalancesQuery,
+    Book,
+    BookQuery,
     FrameKind,
     FrameReader,
     Hello,
@@ -25,19 +28,21 @@ from engine.runtime.codec import (
     Welcome,
     decode_ack,
     decode_balances,
+    decode_book,
     decode_records,
     decode_status,
     decode_welcome,
     encode_frame,
 )
-from engine.units import AccountId, Seq
+from engine.units import AccountId, InstrumentId, Seq
 
 FEED_FRAME_BYTES_MAX: Final = (1 << 32) - 1
 CONNECT_WAIT_S: Final = 5.0
 ANSWER_WAIT_S: Final = 30.0
-ANSWERS: Final[dict[FrameKind, Callable[[bytes], Status | Balances]]] = {
+ANSWERS: Final[dict[FrameKind, Callable[[bytes], Answer]]] = {
     FrameKind.STATUS: decode_status,
     FrameKind.BALANCES: decode_balances,
+    FrameKind.BOOK: decode_book,
 }
 
 log = structlog.get_logger("engine.client")
@@ -160,6 +165,15 @@ class EngineLink(asyncio.Protocol):
     async def balances(self, account_id: AccountId) -> Balances:
         """Return what an account has. Raises LinkClosedError or TimeoutError."""
         answer: Balances = await self._ask(FrameKind.BALANCES_QUERY, BalancesQuery(account_id))
+        return answer
+
+    async def book(self, instrument_id: InstrumentId, level_count_max: int) -> Book:
+        """Return what stands in a book. Raises LinkClosedError or TimeoutError.
+
+        Who follows the feed from the record after its `last_seq` misses nothing.
+        """
+        query = BookQuery(instrument_id, level_count_max)
+        answer: Book = await self._ask(FrameKind.BOOK_QUERY, query)
         return answer
 
     def close(self) -> None:

@@ -19,10 +19,12 @@ from typing import Final, NamedTuple
 import msgspec
 from crc32c import crc32c
 
+from engine.book import DepthLevel
 from engine.commands import Command
 from engine.events import Event
 from engine.request_events import BalanceLine
-from engine.units import AccountId, Seq
+from engine.trading_state import MarketState
+from engine.units import AccountId, InstrumentId, Seq
 
 MAGIC: Final = b"WCXR"
 PREFIX: Final = struct.Struct("<4sII")
@@ -141,12 +143,14 @@ class FrameKind(IntEnum):
     COMMANDS = 2
     STATUS_QUERY = 3
     BALANCES_QUERY = 4
+    BOOK_QUERY = 6
     # From the engine to a door.
     WELCOME = 16
     RECORDS = 17
     ACK = 18
     STATUS = 19
     BALANCES = 20
+    BOOK = 22
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True):
@@ -204,18 +208,43 @@ class Balances(msgspec.Struct, frozen=True, array_like=True):
     lines: list[BalanceLine]
 
 
+class BookQuery(msgspec.Struct, frozen=True, array_like=True):
+    """Ask what stands in a book: so many price levels of each side at most, the best first."""
+
+    instrument_id: InstrumentId
+    level_count_max: int
+
+
+class Book(msgspec.Struct, frozen=True, array_like=True):
+    """What the world may see of a book after the record `last_seq`.
+
+    Quantities are what is shown: what icebergs hide, and orders that wait for their stop price, are
+    not in it. `market` is None, and the book empty, when there is no such instrument.
+    """
+
+    last_seq: Seq
+    market: MarketState | None
+    bids: list[DepthLevel] = []
+    asks: list[DepthLevel] = []
+
+
 _hello_decoder = msgspec.msgpack.Decoder(Hello)
 _welcome_decoder = msgspec.msgpack.Decoder(Welcome)
 _status_query_decoder = msgspec.msgpack.Decoder(StatusQuery)
 _status_decoder = msgspec.msgpack.Decoder(Status)
 _balances_query_decoder = msgspec.msgpack.Decoder(BalancesQuery)
 _balances_decoder = msgspec.msgpack.Decoder(Balances)
+_book_query_decoder = msgspec.msgpack.Decoder(BookQuery)
+_book_decoder = msgspec.msgpack.Decoder(Book)
 _ack_decoder = msgspec.msgpack.Decoder(list[Seq])
 
-Query = StatusQuery | BalancesQuery
+Query = StatusQuery | BalancesQuery | BookQuery
 """What a door may ask the engine without changing anything."""
 
-Message = Hello | Welcome | Query | Status | Balances | Sequence[Command] | Sequence[Seq]
+Answer = Status | Balances | Book
+"""What the engine says to that."""
+
+Message = Hello | Welcome | Query | Answer | Sequence[Command] | Sequence[Seq]
 
 
 def encode_frame(kind: FrameKind, message: Message) -> bytes:
@@ -267,6 +296,16 @@ def decode_balances_query(body: bytes) -> BalancesQuery:
 def decode_balances(body: bytes) -> Balances:
     """Return what the engine says that an account has. Raises msgspec.DecodeError."""
     return _balances_decoder.decode(body)
+
+
+def decode_book_query(body: bytes) -> BookQuery:
+    """Return the question. Raises msgspec.DecodeError."""
+    return _book_query_decoder.decode(body)
+
+
+def decode_book(body: bytes) -> Book:
+    """Return what the engine says that stands in a book. Raises msgspec.DecodeError."""
+    return _book_decoder.decode(body)
 
 
 def decode_records(body: bytes) -> list[Record]:

@@ -36,11 +36,14 @@ from engine.runtime.codec import (
     COMMAND_FRAME_BYTES_MAX,
     LINK_PROTOCOL,
     Balances,
+    Book,
+    BookQuery,
     FrameKind,
     FrameReader,
     Status,
     Welcome,
     decode_balances_query,
+    decode_book_query,
     decode_commands,
     decode_hello,
     decode_status_query,
@@ -61,6 +64,7 @@ from engine.units import AccountId, Seq, SessionId
 
 HELLO_WAIT_S: Final = 5.0
 FEED_BUFFER_BYTES_MAX: Final = 64 << 20
+BOOK_LEVELS_MAX: Final = 10_000  # Of each side: who asks for more holds up all others.
 TIMER_WAIT_MAX_S: Final = 60.0  # A clock that is set is noticed within this.
 
 PEER_CREDENTIALS: Final = struct.Struct("=iII")  # pid, uid and gid: `struct ucred`.
@@ -180,6 +184,20 @@ class LinkServer:
         """Return what an account has after the last durable record."""
         lines = self._sequencer.exchange.balances_of(account_id)
         return Balances(self._sequencer.last_seq, lines)
+
+    def book(self, query: BookQuery) -> Book:
+        """Return what the world may see of a book after the last durable record."""
+        last_seq = self._sequencer.last_seq
+        book = self._sequencer.exchange.find_book(query.instrument_id)
+        if book is None:
+            return Book(last_seq, None)
+        level_count_max = min(query.level_count_max, BOOK_LEVELS_MAX)
+        return Book(
+            last_seq,
+            book.market,
+            book.bids.depth(level_count_max),
+            book.asks.depth(level_count_max),
+        )
 
     def _commit(self) -> None:
         self._is_commit_due = False
@@ -352,6 +370,8 @@ class _Link(asyncio.Protocol):
             asked = decode_balances_query(body)
             balances = self._server.balances(asked.account_id)
             self.send(encode_frame(FrameKind.BALANCES, balances))
+        elif kind is FrameKind.BOOK_QUERY:
+            self.send(encode_frame(FrameKind.BOOK, self._server.book(decode_book_query(body))))
         else:
             raise ValueError(f"a door may not send a {kind.name} frame")
 

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 import uvloop
+from msgspec.structs import replace
 
+from engine.book import DepthLevel
 from engine.commands import AdvanceTime, Command, OpenSession, SetStorageLow
+from engine.depth import DepthReader
 from engine.events import (
     CommandRefused,
     RiskLimitsSet,
@@ -17,21 +20,26 @@ from engine.events import (
     TradingStateChanged,
 )
 from engine.exchange import Exchange
+from engine.order import OrderTerms, OrdType, Side
 from engine.reasons import RejectReason
 from engine.runtime.client import EngineLink, LinkClosedError, Outcome
-from engine.runtime.codec import FrameKind, Hello, Record, Welcome, encode_frame
+from engine.runtime.codec import Book, FrameKind, Hello, Record, Welcome, encode_frame
 from engine.runtime.journal import Journal, lock_journal
 from engine.runtime.metrics import EngineMetrics
 from engine.runtime.sequencer import Sequencer
 from engine.runtime.server import LinkServer
-from engine.units import Seq, SessionId
+from engine.trading_state import MarketState, TradingState
+from engine.units import InstrumentId, Price, Qty, Seq, SessionId
 from risk.pre_trade import PreTradeGate
 from tests.exchange_desk import (
     ALICE,
+    BOB,
+    BTC_USD,
     DEFAULT_FUNDS,
     REFERENCE_COMMANDS,
     START_NS,
     account_commands,
+    new_order,
 )
 
 SESSION = SessionId(1)
@@ -130,6 +138,47 @@ def test_late_door_learns_what_exists(tmp_path: Path) -> None:
         assert late.welcome.next_seq == venue.sequencer.last_seq + 1
         status = await late.status()
         assert (status.last_seq, status.links) == (venue.sequencer.last_seq, ["early", "late"])
+
+    on_a_venue(tmp_path, scenario)
+
+
+def test_book_is_told_as_of_a_record(tmp_path: Path) -> None:
+    """What is shown of it, as the events make it; a question is not journaled."""
+
+    async def scenario(venue: Venue) -> None:
+        link = await venue.connect()
+        commands = [*REFERENCE_COMMANDS]
+        for account_id in (ALICE, BOB):
+            commands += account_commands(account_id, DEFAULT_FUNDS)
+        iceberg, stop = OrderTerms(display_qty=Qty(2)), OrderTerms(stop_price=Price(95))
+        commands += [
+            new_order(ALICE, Side.BUY, 5, 100, cl_ord_id="b1"),
+            new_order(BOB, Side.BUY, 3, 100, cl_ord_id="b2"),
+            new_order(ALICE, Side.BUY, 1, 99, cl_ord_id="b3"),
+            new_order(BOB, Side.SELL, 9, 102, cl_ord_id="a1", terms=iceberg),
+            replace(
+                new_order(BOB, Side.SELL, 9, 90, cl_ord_id="s1", terms=stop),
+                ord_type=OrdType.STOP_LIMIT,
+            ),
+            new_order(BOB, Side.SELL, 4, 100, cl_ord_id="t1"),
+        ]
+        outcomes = [await link.submit(command) for command in commands]
+        book = await link.book(BTC_USD, 10)
+        market = MarketState(BTC_USD, TradingState.CONTINUOUS, last_price=Price(100))
+        assert book == Book(
+            outcomes[-1].seq,
+            market,
+            [DepthLevel(Price(100), Qty(4), 2), DepthLevel(Price(99), Qty(1), 1)],
+            [DepthLevel(Price(102), Qty(2), 1)],
+        )
+        reader = DepthReader()
+        for record in venue.records:
+            reader.apply(record.events())
+        for side, levels in ((Side.BUY, book.bids), (Side.SELL, book.asks)):
+            assert reader.depth(BTC_USD, side, 10) == levels
+        best = await link.book(BTC_USD, 1)
+        assert (best.bids, best.asks) == (book.bids[:1], book.asks)
+        assert await link.book(InstrumentId(9), 1) == Book(outcomes[-1].seq, None)
 
     on_a_venue(tmp_path, scenario)
 

@@ -227,6 +227,34 @@ def test_people_of_a_firm_see_their_own_side(
         assert (wrong.status, wrong.body["code"]) == (422, "invalid")
 
 
+def test_book_is_told_as_the_engine_has_it(own_venue: VenueProcess, connect: ConnectClient) -> None:
+    """Both sides from the best price on, as of the record that changed it last."""
+    viewer = People(own_venue).client(Role.VIEWER, BETA)
+    alpha, beta = connect(own_venue, "DEMO1"), connect(own_venue, "DEMO2")
+    for client, side, qty, price in (
+        (alpha, BUY, "0.1", "10.00"),
+        (beta, BUY, "0.2", "10.00"),
+        (alpha, BUY, "0.3", "9.00"),
+        (alpha, SELL, "0.4", "99000.00"),
+    ):
+        enter(client, side, qty, price)
+        next_report(client, ExecType.NEW)
+    seq = viewer.get(f"/v1/accounts/{DEMO2}/balances")["seq"]
+    book = viewer.get("/v1/instruments/BTC-USD/book?levels=1")
+    assert book == {
+        **book,
+        "symbol": "BTC-USD",
+        "seq": seq,
+        "state": "CONTINUOUS",
+        "bids": [{"price": "10.00", "qty": "0.3000", "order_count": 2}],
+        "asks": [{"price": "99000.00", "qty": "0.4000", "order_count": 1}],
+    }
+    assert viewer.get("/v1/instruments/BTC-USD/book")["bids"][1:] == [
+        {"price": "9.00", "qty": "0.3000", "order_count": 1}
+    ]
+    assert viewer.call("GET", "/v1/instruments/NO-SUCH/book").status == 404
+
+
 def test_balances_are_told_while_the_engine_is_away(own_venue: VenueProcess) -> None:
     """As the read model has them; what is held is not known then. Everything else is found too."""
     client = People(own_venue).client(Role.SUPPORT)
@@ -240,6 +268,7 @@ def test_balances_are_told_while_the_engine_is_away(own_venue: VenueProcess) -> 
         return bool(client.get(f"/v1/accounts/{DEMO2}/balances")["source"] == "read_model")
 
     own_venue.wait_for(is_away)
+    assert client.call("GET", "/v1/instruments/BTC-USD/book").status == 503
     told = client.get(f"/v1/accounts/{DEMO2}/balances")
     assert {line["asset"]: line["balance"] for line in told["items"] if line["asset"]} == {
         line["asset"]: line["balance"] for line in live["items"]
