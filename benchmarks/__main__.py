@@ -15,6 +15,7 @@ from benchmarks.engine_alone import ROOT, compare, installed_peers, measure_dept
 from benchmarks.journal import commands_of, measure_journal
 from benchmarks.round_trip import Client, naive_acceptor, venue
 from benchmarks.tables import (
+    print_calls,
     print_depth,
     print_engines,
     print_journal,
@@ -112,6 +113,7 @@ def bench_engines(new_order_count: int, rounds: int, directory: Path) -> Any:
         print("no other order book is installed: `make bench-peers`")
     runs = compare(new_order_count, rounds, directory, peers)
     print_engines(runs, new_order_count, rounds)
+    print_calls(runs)
     print_memory(runs)
     return runs
 

@@ -56,6 +56,23 @@ def print_engines(runs: Runs, new_order_count: int, rounds: int) -> None:
             print(f"  {engine:<28}{figures}")
 
 
+def print_calls(runs: Runs) -> None:
+    """Print how many calls our code makes for a message, by workload."""
+    counted = {
+        name: samples
+        for name, samples in runs.items()
+        if all(samples[engine][0]["counted_count"] for engine in OURS)
+    }
+    print("  calls that our code makes for a message, counted by the interpreter")
+    print(f"  {'':<28}" + "".join(f"{name.removeprefix('A '):>12}" for name in counted))
+    for engine in OURS:
+        figures = "".join(
+            f"{samples[engine][0]['call_count'] / samples[engine][0]['counted_count']:>12.1f}"
+            for samples in counted.values()
+        )
+        print(f"  {engine:<28}{figures}")
+
+
 def print_memory(runs: Runs) -> None:
     """Print the largest memory of each engine's process."""
     peaks = {

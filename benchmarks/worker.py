@@ -18,7 +18,8 @@ from types import FrameType
 from benchmarks.books.book import Book
 from benchmarks.messages import MODIFY, NEW, Message, read_workload
 
-ENGINE = f"{Path(__file__).parent.parent / 'engine'}{os.sep}"
+ROOT = Path(__file__).parent.parent
+OURS = tuple(f"{ROOT / name}{os.sep}" for name in ("engine", "risk"))
 ADAPTERS = {
     "our book": ("our_book", "OurBook"),
     "liquibook": ("peer_liquibook", "LiquibookBook"),
@@ -59,7 +60,7 @@ def replay(book: Book, messages: Sequence[Message]) -> int:
 
 
 def count_calls(book: Book, messages: Sequence[Message]) -> int:
-    """Send the messages and return how many calls our engine made for them, to itself and others.
+    """Send the messages and return how many calls our code made for them, to itself and others.
 
     A number that depends on the messages and the book alone, not on the machine.
     """
@@ -69,9 +70,9 @@ def count_calls(book: Book, messages: Sequence[Message]) -> int:
         nonlocal call_count
         if event == "call":
             caller = frame.f_back
-            call_count += caller is not None and ENGINE in caller.f_code.co_filename
+            call_count += caller is not None and caller.f_code.co_filename.startswith(OURS)
         elif event == "c_call":
-            call_count += ENGINE in frame.f_code.co_filename
+            call_count += frame.f_code.co_filename.startswith(OURS)
 
     sys.setprofile(note)
     replay(book, messages)
