@@ -1,6 +1,7 @@
 """Self-trade prevention: what each mode does when two orders of one owner meet."""
 
 import pytest
+from msgspec.structs import replace
 
 from engine.commands import (
     AdjustBalance,
@@ -14,18 +15,20 @@ from engine.events import (
     Event,
     OrderAccepted,
     OrderCanceled,
+    OrderRejected,
     OrderReplaced,
     OrderRestated,
+    OrderStatusReported,
     SelfTradeModeSet,
     Trade,
 )
 from engine.instrument import Account
 from engine.limits import RiskLimits
-from engine.order import OrderTerms, SelfTradeMode, TimeInForce
+from engine.order import OrderTerms, SelfTradeMode, Side, TimeInForce
 from engine.reasons import CancelReason, RejectReason
 from engine.scope import Scope
 from engine.units import AccountId, FirmId, Money, Qty
-from tests.exchange_desk import ALICE, BOB, BTC, BTC_USD, NOTIONAL_FACTOR, USD, Desk
+from tests.exchange_desk import ALICE, BOB, BTC, BTC_USD, NOTIONAL_FACTOR, USD, Desk, new_order
 
 AGGRESSOR = OrderTerms(self_trade=SelfTradeMode.CANCEL_AGGRESSOR)
 RESTING = OrderTerms(self_trade=SelfTradeMode.CANCEL_RESTING)
@@ -97,6 +100,28 @@ def test_mode_of_the_aggressor_decides(
     events = desk.buy(ALICE, qty, 101, TimeInForce.GTC, terms)
     assert told(events) == [("trade", "c4", 3), ("trade", "c1", 3), *lines]
     assert standing(desk) == rests
+
+
+@pytest.mark.parametrize("is_poss_resend", [True, False])
+@pytest.mark.parametrize("terms", [AGGRESSOR, RESTING, BOTH, DECREMENT])
+def test_order_that_met_its_own_is_not_filled_again_on_retry(
+    desk: Desk, terms: OrderTerms, is_poss_resend: bool
+) -> None:
+    """Sent again it is answered with what has become of it, or refused; nothing trades twice."""
+    desk.sell(BOB, 3, 100)
+    desk.sell(ALICE, 4, 100)
+    desk.sell(BOB, 9, 101)
+    order = new_order(ALICE, Side.BUY, 6, 100, cl_ord_id="r", terms=terms)
+    assert told(desk.apply(order))[:2] == [("trade", "r", 3), ("trade", "c1", 3)]
+    before = desk.exchange.state()
+    (answer,) = desk.apply(replace(order, is_poss_resend=is_poss_resend))
+    if is_poss_resend:
+        assert isinstance(answer, OrderStatusReported)
+        assert answer.order.cum_qty == 3
+    else:
+        assert isinstance(answer, OrderRejected)
+        assert answer.reason is RejectReason.DUPLICATE_CLORDID
+    assert desk.exchange.state() == before
 
 
 @pytest.mark.parametrize("terms", [AGGRESSOR, RESTING, BOTH, DECREMENT])
