@@ -83,9 +83,12 @@ def on_a_venue(tmp_path: Path, scenario: Callable[[Venue], Awaitable[None]]) -> 
     async def run() -> Venue:
         venue = Venue(tmp_path)
         await venue.server.start(venue.path)
-        await scenario(venue)
-        venue.server.stop()
-        venue.journal.close()
+        try:
+            await scenario(venue)
+        finally:
+            # Also when it fails: the loop would wait for the server for ever.
+            venue.server.stop()
+            venue.journal.close()
         return venue
 
     return uvloop.run(asyncio.wait_for(run(), 20))
