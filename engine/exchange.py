@@ -81,7 +81,7 @@ from engine.trade_amendments import TradeAmendments
 from engine.trade_commands import BustTrade, CorrectTrade
 from engine.trading import Trading
 from engine.treasury import Treasury
-from engine.units import AccountId, InstrumentId, Money, OrderId, Seq
+from engine.units import AccountId, InstrumentId, OrderId, Seq
 
 RULES_VERSION: Final = 1
 """Goes up with every change after which an old journal would give other events."""
@@ -321,13 +321,7 @@ class Exchange:
             accounts=list(self.reference.accounts.values()),
             limits=self._gate.limits(),
             balances=[
-                BalanceState(
-                    account_id,
-                    asset_id,
-                    Money(balance.balance),
-                    Money(balance.held),
-                    Money(balance.credit),
-                )
+                BalanceState(account_id, asset_id, *balance.amounts())
                 for account_id, asset_id, balance in self._ledger.balances()
                 if balance.balance or balance.held or balance.credit
             ],

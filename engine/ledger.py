@@ -81,6 +81,10 @@ class Balance:
             return Money(own)
         return Money(max(0, own) + self.line.limit - self.line.drawn)
 
+    def amounts(self) -> tuple[Money, Money, Money]:
+        """Return balance, held and credit."""
+        return Money(self.balance), Money(self.held), Money(self.credit)
+
     @property
     def room(self) -> int:
         """What the account may draw from its firm's line in all, as the others use it now."""
@@ -294,10 +298,10 @@ class Ledger:
         return [
             BalanceLine(
                 asset_id,
-                Money(balance.balance),
-                Money(balance.held),
-                balance.available,
-                Money(balance.credit),
+                balance=Money(balance.balance),
+                held=Money(balance.held),
+                available=balance.available,
+                credit=Money(balance.credit),
             )
             for asset_id, balance in sorted(self._accounts.get(account_id, {}).items())
             if balance.balance or balance.held or balance.credit
