@@ -51,7 +51,8 @@ def view_approval(row: ApprovalRow) -> ApprovalView:
 class Changes:
     """Gives changes to the engine, one after the other. Belongs to one event loop.
 
-    With `four_eyes`, what loosens something waits until another user approves it.
+    With `four_eyes`, what loosens something waits until another user approves it. Who decides by
+    what holds at present takes `one_at_a_time` until it is changed.
     """
 
     def __init__(self, database: Database, engine: EngineWatch, *, four_eyes: bool) -> None:
@@ -59,6 +60,7 @@ class Changes:
         self._database = database
         self._engine = engine
         self._is_due = asyncio.Event()
+        self.one_at_a_time = asyncio.Lock()
         self._waiters: dict[int, asyncio.Future[ChangeRow]] = {}
 
     async def order(self, user: User, once: Once, command: Command, entry: AuditEntry) -> ChangeRow:
@@ -73,10 +75,20 @@ class Changes:
                 waiting = ChangeView(change_id=change_id, status="waiting")
                 await once.keep(connection, user, waiting)
         except AnsweredBeforeError as before:
-            if "change_id" not in before.body:
-                raise
-            return await self.find(int(before.body["change_id"]))
+            return await self._find_ordered(before)
         return await self.wait_for(change_id)
+
+    async def find_done(self, user: User, once: Once) -> ChangeRow | None:
+        """Return what has become of the change if the request was sent before, None if not.
+
+        Raises AnsweredBeforeError when it was only proposed then, StoreError.
+        """
+        try:
+            async with self._database.transaction() as connection:
+                await once.check(connection, user)
+        except AnsweredBeforeError as before:
+            return await self._find_ordered(before)
+        return None
 
     async def add(
         self, connection: Connection, user: User, command: Command, entry: AuditEntry
@@ -142,6 +154,13 @@ class Changes:
             row = await find_change(connection, change_id)
         assert row is not None
         return row
+
+    async def _find_ordered(self, before: AnsweredBeforeError) -> ChangeRow:
+        """Return the change that was ordered then. Raises what is given when none was."""
+        # A proposal has no change yet in the answer that is kept.
+        if before.body.get("change_id") is None:
+            raise before
+        return await self.find(int(before.body["change_id"]))
 
     async def wait_for(self, change_id: int) -> ChangeRow:
         """Return what has become of a change, or after some seconds that it still waits."""

@@ -121,10 +121,16 @@ def set_limits(
     notional: Annotated[str, typer.Option(help="The dearest order, in the quote asset.")],
     as_json: AsJson = False,
 ) -> None:
-    """Set what one order of an account may not exceed in an instrument."""
+    """Set what one order of an account may not exceed in an instrument.
+
+    More than before, or the first limits there are, may wait for another user.
+    """
     body = {"order_qty_max": qty, "notional_max": notional}
     with operating() as rest:
         done = rest.order("PUT", f"{_path(rest, name)}/limits/{symbol}", body)
+    if "approval_id" in done and not as_json:
+        print(f"{name}: waits for another user: wcx approval approve {done['approval_id']}")
+        return
     print_item(done, as_json=as_json)
 
 

@@ -3,12 +3,15 @@
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, HTTPException, Path
+from fastapi import APIRouter, Depends, HTTPException, Path, Response
 
 from admin_api.auth.gate import allow
 from admin_api.auth.permissions import Permission
 from admin_api.auth.user import User
-from admin_api.errors import conflict, engine_away, invalid, not_found
+from admin_api.errors import engine_away, invalid, not_found
+from admin_api.etags import etag_of
+from admin_api.limit_changes import LimitCall, is_looser
+from admin_api.schemas.changes import ApprovalView
 from admin_api.schemas.fields import INTEGER_MAX
 from admin_api.schemas.limits import (
     AccountThrottleBody,
@@ -23,14 +26,12 @@ from admin_api.schemas.limits import (
 from admin_api.schemas.problem import Problem, Responses
 from admin_api.services import Services, ServicesOf
 from admin_api.session_views import get_session
-from engine.commands import Command, SetAccountThrottle, SetRiskLimits, SetScopeLimits
-from engine.events import CommandRefused
-from engine.instrument import Instrument
+from engine.commands import SetAccountThrottle, SetRiskLimits, SetScopeLimits
+from engine.instrument import Account, Instrument
 from engine.limits import RiskLimits, ScopeLimits
-from engine.runtime.client import LinkClosedError
 from engine.scope import Scope
 from engine.units import AccountId, FirmId, Money, Qty, parse_fixed
-from store.audit import AuditEntry, add_audit_entries
+from store.audit import AuditEntry
 from store.firms import find_firm
 
 READ: Final[Responses] = {
@@ -39,6 +40,9 @@ READ: Final[Responses] = {
 }
 SET: Final[Responses] = {
     **READ,
+    HTTPStatus.ACCEPTED: {"model": ApprovalView, "description": "It loosens: it waits for another"},
+    HTTPStatus.CONFLICT: {"model": Problem, "description": "The exchange has refused it"},
+    HTTPStatus.PRECONDITION_FAILED: {"model": Problem, "description": "Changed since"},
     HTTPStatus.UNPROCESSABLE_ENTITY: {
         "model": Problem,
         "description": "Not a number that the instrument can hold exactly",
@@ -50,17 +54,19 @@ Symbol = Annotated[str, Path(max_length=64, examples=["BTC-USD"])]
 
 Reader = Annotated[User, allow(Permission.LIMITS_READ)]
 Writer = Annotated[User, allow(Permission.LIMITS_WRITE)]
+Call = Annotated[LimitCall, Depends()]
 
 router = APIRouter(tags=["limits"])
 
 
 @router.get("/v1/accounts/{account_id}/limits", responses=READ)
 async def list_account_limits(
-    services: ServicesOf, user: Reader, account_id: Identity
+    services: ServicesOf, user: Reader, response: Response, account_id: Identity
 ) -> RiskLimitsPage:
     """Return what an order of the account may not exceed, by instrument."""
     await _check_engine(services)
     _check_account(services, user, account_id)
+    response.headers["ETag"] = etag_of(services.engine.limits.of_account(AccountId(account_id)))
     return RiskLimitsPage(
         items=[
             _view_limits(limits, services.engine.reference.instruments[limits.instrument_id])
@@ -71,15 +77,15 @@ async def list_account_limits(
 
 @router.put("/v1/accounts/{account_id}/limits/{symbol}", responses=SET)
 async def set_account_limits(
-    services: ServicesOf,
-    user: Writer,
-    account_id: Identity,
-    symbol: Symbol,
-    body: RiskLimitsBody,
-) -> RiskLimitsView:
-    """Set what an order of the account in an instrument may not exceed. It holds at once."""
+    call: Call, user: Writer, account_id: Identity, symbol: Symbol, body: RiskLimitsBody
+) -> RiskLimitsView | ApprovalView:
+    """Set what an order of the account in an instrument may not exceed. It holds at once.
+
+    More than before, or the first limits there are, is proposed where it takes two.
+    """
+    services = call.services
     await _check_engine(services)
-    _check_account(services, user, account_id)
+    account = _check_account(services, user, account_id)
     instrument = _get_instrument(services, symbol)
     limits = RiskLimits(
         AccountId(account_id),
@@ -89,18 +95,28 @@ async def set_account_limits(
     )
     detail = {"symbol": symbol, **body.model_dump()}
     entry = _entry(user, "limits_ordered", f"account:{account_id}", detail)
-    await _order(services, entry, SetRiskLimits(limits))
-    return _view_limits(limits, instrument)
+    done = await call.order(
+        user,
+        SetRiskLimits(limits),
+        entry,
+        read=lambda: services.engine.limits.of_account(account.account_id),
+        loosens=lambda held: _loosens_account(held, limits),
+        firm_id=account.firm_id,
+    )
+    if isinstance(done, ApprovalView):
+        return done
+    return _view_limits(limits, instrument).model_copy(update=done)
 
 
 @router.get("/v1/accounts/{account_id}/throttle", responses=READ)
 async def show_account_throttle(
-    services: ServicesOf, user: Reader, account_id: Identity
+    services: ServicesOf, user: Reader, response: Response, account_id: Identity
 ) -> AccountThrottleView:
     """Return how often the account may enter orders, over all its sessions."""
     await _check_engine(services)
     _check_account(services, user, account_id)
     throttle = services.engine.limits.throttle_of(AccountId(account_id))
+    response.headers["ETag"] = etag_of(_throttle_of(services, AccountId(account_id)))
     return AccountThrottleView(
         account_id=account_id,
         order_rate=None if throttle is None else throttle.rate,
@@ -110,8 +126,8 @@ async def show_account_throttle(
 
 @router.put("/v1/accounts/{account_id}/throttle", responses=SET)
 async def set_account_throttle(
-    services: ServicesOf, user: Writer, account_id: Identity, body: AccountThrottleBody
-) -> AccountThrottleView:
+    call: Call, user: Writer, account_id: Identity, body: AccountThrottleBody
+) -> AccountThrottleView | ApprovalView:
     """Set how often the account may enter orders, over all its sessions. It holds at once.
 
     Both null lifts it. Cancels are never counted.
@@ -120,74 +136,78 @@ async def set_account_throttle(
     if (rate is None) != (burst is None):
         missing = "order_rate" if rate is None else "order_burst"
         raise invalid(f"{missing}: is needed beside the other, or neither")
+    services = call.services
     await _check_engine(services)
-    _check_account(services, user, account_id)
+    account = _check_account(services, user, account_id)
     entry = _entry(user, "throttle_ordered", f"account:{account_id}", body.model_dump())
-    await _order(services, entry, SetAccountThrottle(AccountId(account_id), rate, burst))
-    return AccountThrottleView(account_id=account_id, order_rate=rate, order_burst=burst)
+    done = await call.order(
+        user,
+        SetAccountThrottle(account.account_id, rate, burst),
+        entry,
+        read=lambda: _throttle_of(services, account.account_id),
+        loosens=lambda held: is_looser(held, (rate, burst)),
+        firm_id=account.firm_id,
+    )
+    if isinstance(done, ApprovalView):
+        return done
+    return AccountThrottleView(account_id=account_id, order_rate=rate, order_burst=burst, **done)
 
 
 @router.get("/v1/firms/{firm_id}/limits", responses=READ)
 async def list_firm_limits(
-    services: ServicesOf, user: Reader, firm_id: Identity
+    services: ServicesOf, user: Reader, response: Response, firm_id: Identity
 ) -> ScopeLimitsPage:
     """Return what an order of any account of the firm may not exceed."""
     await _check_engine(services)
     await _check_firm(services, user, firm_id)
+    response.headers["ETag"] = etag_of(services.engine.limits.of_scope(Scope.FIRM, firm_id))
     return _list_scope_limits(services, Scope.FIRM, firm_id)
 
 
 @router.put("/v1/firms/{firm_id}/limits/{symbol}", responses=SET)
 async def set_firm_limits(
-    services: ServicesOf,
-    user: Writer,
-    firm_id: Identity,
-    symbol: Symbol,
-    body: ScopeLimitsBody,
-) -> ScopeLimitsView:
+    call: Call, user: Writer, firm_id: Identity, symbol: Symbol, body: ScopeLimitsBody
+) -> ScopeLimitsView | ApprovalView:
     """Set what an order of any account of the firm may not exceed. It holds at once.
 
     Beside the limits of accounts and sessions: the strictest decides. Both null lifts it.
     """
+    services = call.services
     await _check_engine(services)
     await _check_firm(services, user, firm_id)
     limits = _parse_scope_limits(services, Scope.FIRM, firm_id, symbol, body)
     detail = {"symbol": symbol, **body.model_dump()}
     entry = _entry(user, "limits_ordered", f"firm:{firm_id}", detail)
-    await _order(services, entry, SetScopeLimits(limits))
-    return _view_scope_limits(services, limits)
+    return await _order_scope_limits(call, user, entry, limits)
 
 
 @router.get("/v1/sessions/{session_id}/limits", responses=READ)
 async def list_session_limits(
-    services: ServicesOf, user: Reader, session_id: Identity
+    services: ServicesOf, user: Reader, response: Response, session_id: Identity
 ) -> ScopeLimitsPage:
     """Return what an order that comes over the FIX session may not exceed."""
     await _check_engine(services)
     await _check_session(services, user, session_id)
+    response.headers["ETag"] = etag_of(services.engine.limits.of_scope(Scope.SESSION, session_id))
     return _list_scope_limits(services, Scope.SESSION, session_id)
 
 
 @router.put("/v1/sessions/{session_id}/limits/{symbol}", responses=SET)
 async def set_session_limits(
-    services: ServicesOf,
-    user: Writer,
-    session_id: Identity,
-    symbol: Symbol,
-    body: ScopeLimitsBody,
-) -> ScopeLimitsView:
+    call: Call, user: Writer, session_id: Identity, symbol: Symbol, body: ScopeLimitsBody
+) -> ScopeLimitsView | ApprovalView:
     """Set what an order that comes over the FIX session may not exceed. It holds at once.
 
     Beside the limits of the account and its firm: the strictest decides. Both null lifts it.
     """
+    services = call.services
     await _check_engine(services)
     await _check_session(services, user, session_id)
     limits = _parse_scope_limits(services, Scope.SESSION, session_id, symbol, body)
     entry = _entry(
         user, "limits_ordered", f"session:{session_id}", {"symbol": symbol, **dict(body)}
     )
-    await _order(services, entry, SetScopeLimits(limits))
-    return _view_scope_limits(services, limits)
+    return await _order_scope_limits(call, user, entry, limits)
 
 
 async def _check_engine(services: Services) -> None:
@@ -196,10 +216,11 @@ async def _check_engine(services: Services) -> None:
         raise engine_away()
 
 
-def _check_account(services: Services, user: User, account_id: int) -> None:
+def _check_account(services: Services, user: User, account_id: int) -> Account:
     account = services.engine.reference.accounts.get(AccountId(account_id))
     if account is None or not user.sees_firm(account.firm_id):
         raise not_found(f"the exchange has no account {account_id}")
+    return account
 
 
 async def _check_firm(services: Services, user: User, firm_id: int) -> None:
@@ -221,16 +242,47 @@ def _get_instrument(services: Services, symbol: str) -> Instrument:
     return instrument
 
 
-async def _order(services: Services, entry: AuditEntry, command: Command) -> None:
-    """Write down who wants what, and then let the engine do it."""
-    async with services.database.transaction() as connection:
-        await add_audit_entries(connection, [entry])
-    try:
-        event = await services.engine.submit(command)
-    except (LinkClosedError, TimeoutError):
-        raise engine_away() from None
-    if isinstance(event, CommandRefused):
-        raise conflict(f"the exchange refused it: {event.reason.name}")
+async def _order_scope_limits(
+    call: LimitCall, user: User, entry: AuditEntry, limits: ScopeLimits
+) -> ScopeLimitsView | ApprovalView:
+    known = call.services.engine.limits
+    done = await call.order(
+        user,
+        SetScopeLimits(limits),
+        entry,
+        read=lambda: known.of_scope(limits.scope, limits.scope_id),
+        loosens=lambda held: _loosens_scope(held, limits),
+        firm_id=limits.scope_id if limits.scope is Scope.FIRM else None,
+    )
+    if isinstance(done, ApprovalView):
+        return done
+    return _view_scope_limits(call.services, limits).model_copy(update=done)
+
+
+def _loosens_account(held: list[RiskLimits], wanted: RiskLimits) -> bool:
+    """Whether more is allowed than was. Without limits nothing was."""
+    for limits in held:
+        if limits.instrument_id == wanted.instrument_id:
+            return is_looser(
+                (limits.order_qty_max, limits.notional_max),
+                (wanted.order_qty_max, wanted.notional_max),
+            )
+    return True
+
+
+def _loosens_scope(held: list[ScopeLimits], wanted: ScopeLimits) -> bool:
+    for limits in held:
+        if limits.instrument_id == wanted.instrument_id:
+            return is_looser(
+                (limits.order_qty_max, limits.notional_max),
+                (wanted.order_qty_max, wanted.notional_max),
+            )
+    return False
+
+
+def _throttle_of(services: Services, account_id: AccountId) -> tuple[int | None, int | None]:
+    throttle = services.engine.limits.throttle_of(account_id)
+    return (None, None) if throttle is None else (throttle.rate, throttle.burst)
 
 
 def _parse_qty(text: str, instrument: Instrument) -> Qty:

@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, Field
 
+from admin_api.schemas.changes import Changed
 from admin_api.schemas.fields import RequestBody
 
 THROTTLE_MAX: Final = 1_000_000
@@ -19,7 +20,7 @@ class RiskLimitsBody(RequestBody):
     notional_max: DecimalText = Field(description="In the quote asset", examples=["5000000"])
 
 
-class RiskLimitsView(BaseModel):
+class RiskLimitsView(Changed):
     """What one order of the account in the instrument may not exceed."""
 
     account_id: int
@@ -35,7 +36,7 @@ class ScopeLimitsBody(RequestBody):
     notional_max: DecimalText | None = Field(description="In the quote asset", examples=["5000000"])
 
 
-class ScopeLimitsView(BaseModel):
+class ScopeLimitsView(Changed):
     """What one order of the firm or FIX session in the instrument may not exceed."""
 
     symbol: str = Field(examples=["BTC-USD"])
@@ -56,7 +57,7 @@ class AccountThrottleBody(RequestBody):
     order_burst: ThrottleCount | None = Field(description="Orders at once")
 
 
-class AccountThrottleView(BaseModel):
+class AccountThrottleView(Changed):
     """How often the account may enter orders, over whichever doors. Cancels are not counted."""
 
     account_id: int

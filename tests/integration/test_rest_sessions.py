@@ -299,6 +299,14 @@ def test_what_a_session_may_not_do_is_refused_at_once(provisioned: VenueProcess)
     client.cut()
 
 
+def set_at_once(venue: VenueProcess, path: str, wish: object) -> dict[str, Any]:
+    """Set a limit, which nobody else need approve, and return what the answer says of it."""
+    done: dict[str, Any] = order(venue, "PUT", path, wish)
+    assert done.pop("change_id") > 0
+    assert done.pop("engine_seq") > 0
+    return done
+
+
 def test_account_is_opened_and_given_limits(provisioned: VenueProcess) -> None:
     """Repeating does no harm; limits hold for the next order, and nothing is rounded."""
     venue = provisioned
@@ -307,9 +315,9 @@ def test_account_is_opened_and_given_limits(provisioned: VenueProcess) -> None:
     wish = {"firm_id": firm["firm_id"], "name": "GAMMA1"}
     (first, account), (second, again) = (venue.call("POST", "/v1/accounts", wish) for _ in range(2))
     assert (first, second) == (201, 200)
-    assert account == again
-    assert account["is_open"]
-    assert account in order(venue, "GET", "/v1/accounts")["items"]
+    assert again == {**account, "change_id": None, "engine_seq": None}
+    assert again["is_open"]
+    assert again in order(venue, "GET", "/v1/accounts")["items"]
     limits = f"/v1/accounts/{account['account_id']}/limits"
     assert order(venue, "GET", limits) == {"items": []}
 
@@ -320,7 +328,7 @@ def test_account_is_opened_and_given_limits(provisioned: VenueProcess) -> None:
         for order_qty_max in (None, "0.9999", "1"):
             if order_qty_max is not None:
                 wish = {"order_qty_max": order_qty_max, "notional_max": "100"}
-                assert order(venue, "PUT", f"{limits}/BTC-USD", wish) == {
+                assert set_at_once(venue, f"{limits}/BTC-USD", wish) == {
                     "account_id": account["account_id"],
                     "symbol": "BTC-USD",
                     "order_qty_max": {"0.9999": "0.9999", "1": "1.0000"}[order_qty_max],
@@ -354,8 +362,9 @@ def test_firms_sessions_and_accounts_are_limited_too(provisioned: VenueProcess) 
         client.log_on()
         for place in (f"/v1/firms/{ALPHA}/limits", "/v1/sessions/1/limits"):
             row = {"symbol": "BTC-USD", "order_qty_max": "0.5000", "notional_max": None}
-            assert order(venue, "PUT", f"{place}/BTC-USD", limits) == row
-            assert order(venue, "GET", place) == {"items": [row]}
+            assert set_at_once(venue, f"{place}/BTC-USD", limits) == row
+            listed = {"change_id": None, "engine_seq": None, **row}
+            assert order(venue, "GET", place) == {"items": [listed]}
             client.send_bytes(client.order(f"scope-{time.time_ns()}"))
             assert client.receive_type("8")[Tag.TEXT].startswith("MAX_ORDER_QTY")
             order(venue, "PUT", f"{place}/BTC-USD", nothing)
@@ -364,7 +373,9 @@ def test_firms_sessions_and_accounts_are_limited_too(provisioned: VenueProcess) 
         throttle = f"/v1/accounts/{ALPHAS_ACCOUNT}/throttle"
         wish = {"order_rate": 1, "order_burst": 1}
         set_to = {"account_id": ALPHAS_ACCOUNT, **wish}
-        assert order(venue, "PUT", throttle, wish) == order(venue, "GET", throttle) == set_to
+        assert set_at_once(venue, throttle, wish) == set_to
+        shown = order(venue, "GET", throttle)
+        assert shown == {"change_id": None, "engine_seq": None, **set_to}
         client.send_bytes(
             b"".join(client.order(f"burst-{number}-{time.time_ns()}") for number in range(5))
         )
@@ -372,7 +383,7 @@ def test_firms_sessions_and_accounts_are_limited_too(provisioned: VenueProcess) 
         refused = [found[Tag.TEXT] for found in answers if found[Tag.EXEC_TYPE] == "8"]
         assert refused
         assert all(text.startswith("RATE_LIMIT: at most 1 orders a second") for text in refused)
-        lifted = order(venue, "PUT", throttle, {"order_rate": None, "order_burst": None})
+        lifted = set_at_once(venue, throttle, {"order_rate": None, "order_burst": None})
         assert lifted == {"account_id": ALPHAS_ACCOUNT, "order_rate": None, "order_burst": None}
         client.send_bytes(client.order(f"lifted-{time.time_ns()}"))
         assert client.receive_type("8")[Tag.EXEC_TYPE] == ExecType.NEW

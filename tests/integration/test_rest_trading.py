@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +229,68 @@ def test_rejected_proposal_changes_nothing(people: People) -> None:
     assert [one["scope_id"] for one in risk.get("/v1/kill-switches")["items"]] == [2]
     people.admin.order("POST", f"/v1/approvals/{second['approval_id']}/approve")
     assert risk.get("/v1/kill-switches")["items"] == []
+
+
+def test_limits_are_tightened_by_one_and_loosened_by_two(people: People) -> None:
+    """Of accounts, firms and throttles; who has not seen what holds changes nothing."""
+    risk = people.client(Role.RISK_OFFICER)
+    path = f"{BETAS}/limits"
+    etag = risk.call("GET", path).headers["etag"]
+    tight = {"order_qty_max": "5", "notional_max": "400000"}
+    seen = {"If-Match": etag, "Idempotency-Key": "tight"}
+    first = risk.call("PUT", f"{path}/SOL-USD", tight, seen)
+    assert (first.status, first.body["order_qty_max"]) == (200, "5.0000")
+    assert first.body["engine_seq"] > 0
+    late = people.admin.call("PUT", f"{path}/SOL-USD", tight, {"If-Match": etag})
+    assert code_of(late) == "precondition_failed"
+    assert risk.call("PUT", f"{path}/SOL-USD", tight, seen).body == first.body
+    assert first.headers["etag"] == risk.call("GET", path).headers["etag"] != etag
+    for number, (target, narrow, wide) in enumerate(
+        (
+            (f"{path}/SOL-USD", tight, {**tight, "notional_max": "400001"}),
+            (
+                f"{BETAS}/throttle",
+                {"order_rate": 10, "order_burst": 10},
+                {"order_rate": None, "order_burst": None},
+            ),
+            (
+                f"/v1/firms/{BETA}/limits/SOL-USD",
+                {"order_qty_max": None, "notional_max": "4000"},
+                {"order_qty_max": None, "notional_max": None},
+            ),
+        )
+    ):
+        assert risk.call("PUT", target, narrow).status == 200, target
+        key = {"Idempotency-Key": f"wide-{number}"}
+        proposed = risk.call("PUT", target, wide, key)
+        assert (proposed.status, proposed.body["status"]) == (202, "pending"), target
+        approve = f"/v1/approvals/{proposed.body['approval_id']}/approve"
+        assert code_of(risk.call("POST", approve)) == "four_eyes"
+        approved = people.admin.order("POST", approve)
+        change = people.admin.get(f"/v1/changes/{approved['change_id']}")
+        assert change["status"] == "applied", change
+        # What was proposed once is not proposed again, also now that it holds.
+        again = risk.call("PUT", target, wide, key)
+        assert (again.status, again.body) == (202, proposed.body)
+    found = {item["symbol"]: item for item in risk.get(path)["items"]}
+    assert found["SOL-USD"]["notional_max"] == "400001.00000000"
+    assert risk.get(f"{BETAS}/throttle")["order_rate"] is None
+    assert risk.get(f"/v1/firms/{BETA}/limits")["items"] == []
+
+
+def test_two_tighten_at_once(people: People) -> None:
+    """Both have read the same: one of them is told that it has changed since."""
+    path = f"/v1/accounts/{ALPHAS_SECOND}/limits"
+    etag = people.admin.call("GET", path).headers["etag"]
+    clients = [people.client(Role.RISK_OFFICER) for _ in range(2)]
+
+    def tighten(number: int) -> int:
+        body = {"order_qty_max": str(4 - number), "notional_max": "300000"}
+        answer = clients[number].call("PUT", f"{path}/SOL-USD", body, {"If-Match": etag})
+        return answer.status
+
+    with ThreadPoolExecutor(2) as workers:
+        assert sorted(workers.map(tighten, range(2))) == [200, 412]
 
 
 def test_instruments_are_defined_and_their_markets_steered(
