@@ -9,7 +9,7 @@ import structlog
 
 from admin_api.known_limits import KnownLimits
 from admin_api.standing import Standing
-from engine.commands import Command
+from engine.commands import Command, NewOrder
 from engine.events import (
     Event,
     ReferenceEvent,
@@ -19,7 +19,7 @@ from engine.events import (
 )
 from engine.reference import Reference
 from engine.runtime.client import EngineLink, LinkClosedError, Outcome
-from engine.runtime.codec import Balances, Book, Record, Status
+from engine.runtime.codec import Balances, Book, Record, Status, WhatIf
 from engine.units import AccountId, InstrumentId, Seq, SessionId
 
 RETRY_S: Final = 0.5
@@ -108,12 +108,12 @@ class EngineWatch:
             return None
 
     async def submit(self, command: Command) -> Event:
-        """Give the engine a command that has one event for an answer, and return that.
+        """Give the engine a command and return the first event that came of it, the answer.
 
         A refusal is an event too. Raises LinkClosedError or TimeoutError: then it may have been
         done or not.
         """
-        (event,) = (await self.ask(command)).events
+        event, *_ = (await self.ask(command)).events
         return event
 
     async def ask(self, command: Command) -> Outcome:
@@ -124,6 +124,15 @@ class EngineWatch:
         if self._link is None:
             raise LinkClosedError("the engine is away")
         return await self._link.submit(command)
+
+    async def what_if(self, order: NewOrder) -> WhatIf:
+        """Return what would become of an order that is not entered.
+
+        Raises LinkClosedError or TimeoutError.
+        """
+        if self._link is None:
+            raise LinkClosedError("the engine is away")
+        return await self._link.what_if(order)
 
     async def run(self) -> None:
         """Keep the link up until cancelled."""

@@ -1,9 +1,22 @@
 """The limits that hold, as the engine has told them."""
 
-from engine.events import AccountThrottleSet, Event, RiskLimitsSet, ScopeLimitsSet
+from engine.controls import Control, InstrumentRules, Level, Limit, Mode, TradingMode
+from engine.events import (
+    AccountThrottleSet,
+    Event,
+    RiskLimitsSet,
+    ScopeLimitsSet,
+)
 from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
+from engine.risk_events import (
+    InstrumentRulesSet,
+    LimitSet,
+    TradingModeSet,
+)
 from engine.scope import Scope
-from engine.units import AccountId, InstrumentId
+from engine.units import AccountId, AssetId, InstrumentId
+
+LimitKey = tuple[Level, Scope, int, Control, InstrumentId, AssetId, int]
 
 
 class KnownLimits:
@@ -13,6 +26,9 @@ class KnownLimits:
         self._of_accounts: dict[tuple[AccountId, InstrumentId], RiskLimits] = {}
         self._of_scopes: dict[tuple[Scope, int, InstrumentId], ScopeLimits] = {}
         self._throttles: dict[AccountId, AccountThrottle] = {}
+        self._limits: dict[LimitKey, Limit] = {}
+        self._rules: dict[InstrumentId, InstrumentRules] = {}
+        self._modes: dict[tuple[Scope, int, Level], TradingMode] = {}
 
     def learn(self, event: Event) -> None:
         """Take in what an event says of limits; others say nothing."""
@@ -25,6 +41,12 @@ class KnownLimits:
                 self._throttles.pop(account_id, None)
             case AccountThrottleSet(account_id, AccountThrottle() as throttle):
                 self._throttles[account_id] = throttle
+            case LimitSet(limit):
+                self._learn_limit(limit)
+            case InstrumentRulesSet(rules):
+                self._rules[rules.instrument_id] = rules
+            case TradingModeSet(mode):
+                self._learn_mode(mode)
             case _:
                 pass
 
@@ -45,6 +67,52 @@ class KnownLimits:
     def throttle_of(self, account_id: AccountId) -> AccountThrottle | None:
         """Return how often the account may enter orders, None for as often as it likes."""
         return self._throttles.get(account_id)
+
+    def of_owner(self, scope: Scope, scope_id: int) -> list[Limit]:
+        """Return the limits of whatever control of somebody, by control and then by level."""
+        found = [
+            limit
+            for limit in self._limits.values()
+            if (limit.scope, limit.scope_id) == (scope, scope_id)
+        ]
+        return sorted(
+            found,
+            key=lambda limit: (
+                limit.control.value,
+                limit.instrument_id,
+                limit.asset_id,
+                limit.window_ns,
+                limit.level.value,
+            ),
+        )
+
+    def rules_of(self, instrument_id: InstrumentId) -> InstrumentRules | None:
+        """Return the rules of an instrument, None when nobody has set any."""
+        return self._rules.get(instrument_id)
+
+    def modes(self) -> list[TradingMode]:
+        """Return the modes that are not NORMAL."""
+        return list(self._modes.values())
+
+    def _learn_limit(self, limit: Limit) -> None:
+        key = (
+            limit.level,
+            limit.scope,
+            limit.scope_id,
+            limit.control,
+            limit.instrument_id,
+            limit.asset_id,
+            limit.window_ns,
+        )
+        self._limits.pop(key, None)
+        if limit.value is not None:
+            self._limits[key] = limit
+
+    def _learn_mode(self, mode: TradingMode) -> None:
+        key = (mode.scope, mode.scope_id, mode.level)
+        self._modes.pop(key, None)
+        if mode.mode is not Mode.NORMAL:
+            self._modes[key] = mode
 
     def _learn_of_scope(self, limits: ScopeLimits) -> None:
         key = (limits.scope, limits.scope_id, limits.instrument_id)

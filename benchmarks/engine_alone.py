@@ -19,7 +19,12 @@ from benchmarks.workloads import SCENARIOS, deep_book, liquid_symbol, single_pai
 ROOT: Final = Path(__file__).parent.parent
 PEERS_DIRECTORY: Final = ROOT / ".bench"
 OUR_BOOK: Final = "our book"
-OURS: Final = (OUR_BOOK, "our exchange", "our exchange and risk")
+OURS: Final = (
+    OUR_BOOK,
+    "our exchange",
+    "our exchange and risk",
+    "our exchange, all controls",
+)
 PEERS: Final = ("liquibook", "akhil4n-orderbook", "pyorderbook", "lightmatchingengine")
 RUN_S_MAX: Final = 900
 NS_PER_S: Final = 1_000_000_000

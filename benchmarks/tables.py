@@ -19,7 +19,8 @@ US_PER_S: Final = 1_000_000
 NOTES: Final = {
     "our book": "no ledger, no events, like the peers",
     "our exchange": "ledger, holds, events; no risk, no journal",
-    "our exchange and risk": "",
+    "our exchange and risk": "with the limits that every account must have",
+    "our exchange, all controls": "every control of docs/risk.md set for every account",
     "liquibook": "C++",
     "akhil4n-orderbook": "pure Python",
     "pyorderbook": "pure Python",

@@ -30,15 +30,15 @@ ADAPTERS = {
 
 
 def make_book(engine: str) -> Book:
-    """Return a new book of one of `ADAPTERS`, of "our exchange" or of "our exchange and risk"."""
+    """Return a new book of one of `ADAPTERS`, or of "our exchange", bare, with risk or with all."""
     book: Book
     if engine.startswith("our exchange"):
         module = importlib.import_module("benchmarks.books.our_exchange")
-        if engine == "our exchange and risk":
-            gate = importlib.import_module("risk.pre_trade").PreTradeGate()
-        else:
+        if engine == "our exchange":
             gate = module.OpenGate()
-        book = module.OurExchange(gate)
+        else:
+            gate = importlib.import_module("risk.pre_trade").PreTradeGate()
+        book = module.OurExchange(gate, has_all_controls=engine == "our exchange, all controls")
     else:
         module_name, class_name = ADAPTERS[engine]
         book = getattr(importlib.import_module(f"benchmarks.books.{module_name}"), class_name)()

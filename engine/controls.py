@@ -50,8 +50,19 @@ class ModeCause(Enum):
     EXECUTION_THROTTLE = 2
 
 
+class BreakerPhase(Enum):
+    """What a circuit breaker does."""
+
+    NORMAL = 0
+    LIMIT_STATE = 1
+    PAUSE = 2
+
+
 class Control(Enum):
     """A limit that can be set for a firm, an account, a user or a FIX session."""
+
+    # By identity: the one of Enum is a function in Python, and every check looks its rows up.
+    __hash__ = object.__hash__
 
     RESTRICTED = 1
     ORDER_QTY = 2
@@ -189,13 +200,15 @@ class BreakerRules(msgspec.Struct, frozen=True, array_like=True):
 
     Trades happen within `band_bps` (hundredths of a percent) of the mean of the last `window_ns`,
     `opening_band_bps` for `opening_ns` after trading has begun. An order that would trade beyond
-    starts a limit state; one that lasts for `limit_state_ns` stops trading for `pause_ns`.
+    starts a limit state; unless something trades within the band for `limit_state_ns`, trading
+    stops for `pause_ns`, then orders are collected for `collects_ns` and uncrossed.
     """
 
     band_bps: int
     window_ns: int = 300 * NS_PER_S
     limit_state_ns: int = 15 * NS_PER_S
     pause_ns: int = 300 * NS_PER_S
+    collects_ns: int = 60 * NS_PER_S
     opening_band_bps: int = 0
     opening_ns: int = 0
 

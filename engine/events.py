@@ -6,7 +6,7 @@ commands: flat arrays, new fields at the end with a default, tags never used aga
 
 import msgspec
 
-from engine.controls import InstrumentRules, Level, Limit, Override, RefusalDetail, TradingMode
+from engine.controls import Level, RefusalDetail
 from engine.instrument import Account, Asset, InstrumentDefinition
 from engine.ledger_events import (
     CreditLineSet,
@@ -25,6 +25,15 @@ from engine.request_events import (
     MassCancelCompleted,
     MassCancelReported,
     OrderStatusRefused,
+)
+from engine.risk_events import (
+    BreakerChanged,
+    CreditUsed,
+    InstrumentRulesSet,
+    LimitSet,
+    OverrideGranted,
+    ReferencePriceSet,
+    TradingModeSet,
 )
 from engine.scope import Scope
 from engine.trade_events import TradeBusted, TradeCorrected
@@ -277,42 +286,6 @@ class SelfTradeModeSet(msgspec.Struct, frozen=True, array_like=True, tag=27):
     mode: SelfTradeMode | None
 
 
-class LimitSet(msgspec.Struct, frozen=True, array_like=True, tag=70):
-    """The limit that holds from now on, a value of None: none. `version` is that of all limits."""
-
-    limit: Limit
-    version: int
-    actor: str = ""
-
-
-class InstrumentRulesSet(msgspec.Struct, frozen=True, array_like=True, tag=71):
-    """What every order in the instrument must keep to from now on."""
-
-    rules: InstrumentRules
-    version: int
-    actor: str = ""
-
-
-class ReferencePriceSet(msgspec.Struct, frozen=True, array_like=True, tag=72):
-    """An operator's word for what an instrument is worth, None: not any more."""
-
-    instrument_id: InstrumentId
-    price: Price | None
-    actor: str = ""
-
-
-class TradingModeSet(msgspec.Struct, frozen=True, array_like=True, tag=73):
-    """What a scope may do from now on, and why: somebody wants it or a limit was passed."""
-
-    mode: TradingMode
-
-
-class OverrideGranted(msgspec.Struct, frozen=True, array_like=True, tag=74):
-    """One order, or the orders of one account, may pass a limit for a while."""
-
-    override: Override
-
-
 class BalanceAdjusted(msgspec.Struct, frozen=True, array_like=True, tag=24):
     """Money came in from outside or went out. `balance` is what the account has now."""
 
@@ -460,6 +433,8 @@ Event = (
     | TradeBusted
     | TradeCorrected
     | ClOrdIdsMaxSet
+    | BreakerChanged
+    | CreditUsed
 )
 
 

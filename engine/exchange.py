@@ -43,17 +43,16 @@ from engine.commands import (
     SetTradingMode,
     SetTradingState,
 )
+from engine.controls import TradingMode
+from engine.credit_watch import CreditWatch
 from engine.events import (
     AccountOpened,
-    AccountThrottleSet,
     AssetDefined,
     ClOrdIdsMaxSet,
     CommandRefused,
     Event,
     InstrumentDefined,
     ReferenceEvent,
-    RiskLimitsSet,
-    ScopeLimitsSet,
     SelfTradeModeSet,
     SessionOpened,
     SessionReleased,
@@ -73,6 +72,7 @@ from engine.reasons import CancelReason, RejectReason
 from engine.reference import Reference
 from engine.request_events import BalanceLine
 from engine.requests import Requests
+from engine.rules_in_force import rules_in_force
 from engine.scope import Scope
 from engine.standing import Standing
 from engine.state import BalanceState, ExchangeState, GrantState, OrderState
@@ -110,7 +110,10 @@ class Exchange:
         self._finder = OrderFinder(self.reference, self._ownership, self._trading.open_orders)
         self._trade_amendments = TradeAmendments(self.reference, self._ledger, self._trading)
         self._sweeper = Sweeper(self._finder, self._trading)
-        self._standing = Standing(self._finder, gate, self._kill_switches, self._sweeper)
+        self._standing = Standing(
+            self._finder, gate, self._kill_switches, self._sweeper, self._trading
+        )
+        self._credit_watch = CreditWatch(self._ledger)
         self._limit_desk = LimitDesk(self.reference, self._finder, gate)
         self._requests = Requests(
             self.reference, self._ledger, self._trading, self._finder, self._sweeper
@@ -172,6 +175,7 @@ class Exchange:
         for item in state.open_orders:
             self._gate.add_open_order(item.order)
         self._gate.restore(state.gate)
+        self._credit_watch.restore()
 
     def _restore_controls(self, state: ExchangeState) -> None:
         for limits in state.scope_limits:
@@ -200,12 +204,15 @@ class Exchange:
         stop then, for the state can no longer be trusted.
         """
         events = self._apply(seq, now_ns, command)
-        # Limits that these events pass: what they lead to cannot lead any further.
-        for mode in self._gate.learn(now_ns, events):
-            further = self._standing.enforce(seq, now_ns, mode)
-            self._gate.learn(now_ns, further)
-            events += further
-        return events
+        # What follows from them cannot lead any further.
+        for consequence in self._gate.learn(now_ns, events):
+            if isinstance(consequence, TradingMode):
+                further = self._standing.enforce(seq, now_ns, consequence)
+                self._gate.learn(now_ns, further)
+                events += further
+            else:
+                events.append(consequence)
+        return events + self._credit_watch.learn(events)
 
     def find_refusal(self, now_ns: int, order: NewOrder) -> Rejection | None:
         """Return why the order would be refused now, None if it would be let in.
@@ -264,7 +271,7 @@ class Exchange:
         """Return when `AdvanceTime` next has something to do, None when nothing waits."""
         if self._sweeper.is_busy or self._requests.status_reports.is_busy:
             return 0
-        timers = (self._trading.next_timer_ns(), self._presence.next_ns())
+        timers = (self._trading.next_timer_ns(), self._presence.next_ns(), self._gate.next_ns())
         return min((timer_ns for timer_ns in timers if timer_ns is not None), default=None)
 
     def session_events(self) -> list[SessionOpened | SessionReleased]:
@@ -277,14 +284,9 @@ class Exchange:
         ]
 
     def rule_events(self) -> list[Event]:
-        """Return which limits and trading states hold now, as the events that say so."""
-        throttles = self._gate.throttles()
-        return [
-            *(RiskLimitsSet(limits) for limits in self._gate.limits()),
-            *(ScopeLimitsSet(limits) for limits in self._gate.scope_limits()),
-            *(AccountThrottleSet(throttle.account_id, throttle) for throttle in throttles),
-            *self._trading.state_events(),
-        ]
+        """Return which limits, rules, modes, switches and trading states hold, as their events."""
+        rules = rules_in_force(self._gate, self._kill_switches)
+        return [*rules, *self._trading.state_events()]
 
     def balances_of(self, account_id: AccountId) -> list[BalanceLine]:
         """Return what an account has of each asset of which it has some, [] for one not there."""
@@ -395,6 +397,8 @@ class Exchange:
         events = self._trading.let_time_pass(now_ns)
         for gone in self._presence.take_due(now_ns):
             self._sweeper.start(_sweep_of(gone, seq))
+        for pause in self._gate.take_due(now_ns):
+            events += self._standing.pause(now_ns, pause)
         events += self._sweeper.go_on(now_ns)
         return events + self._requests.status_reports.go_on()
 

@@ -4,13 +4,14 @@ from typing import Final
 
 from engine.events import Event, OrderRestated, Trade
 from engine.floor import Floor
+from engine.gate import Bound, RiskGate
 from engine.instrument import Instrument
 from engine.matching import find_limit, find_reach, limit_of, next_match
 from engine.order import Order, SelfTradeMode, Side, TimeInForce
 from engine.reasons import CancelReason
 from engine.self_trade import SelfTradeGuard, SelfTradeRules
 from engine.trading_state import TradingState
-from engine.units import AssetId, Money, Qty, TradeId
+from engine.units import AssetId, Money, Price, Qty, TradeId
 
 BUY = Side.BUY
 FOK = TimeInForce.FOK
@@ -22,9 +23,10 @@ RESTING_TIMES: Final = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD)
 class Execution:
     """Lets orders trade. Belongs to the thread that applies commands."""
 
-    def __init__(self, floor: Floor, self_trade: SelfTradeRules) -> None:
+    def __init__(self, floor: Floor, self_trade: SelfTradeRules, gate: RiskGate) -> None:
         self._floor = floor
         self._self_trade = self_trade
+        self._gate = gate
 
     def execute(
         self, order: Order, instrument: Instrument, now_ns: int, events: list[Event]
@@ -39,7 +41,7 @@ class Execution:
         guard = self._self_trade.find_guard(order.account_id, order.session_id, order.terms)
         reason = None
         if order.time_in_force is FOK or order.terms is not None:
-            reason = self._refuses_to_start(order, instrument, guard)
+            reason = self._refuses_to_start(order, instrument, guard, now_ns)
         if reason is None:
             reason = self._match(order, instrument, guard, now_ns, events)
         if reason is not None:
@@ -58,8 +60,12 @@ class Execution:
             return
         guard = self._self_trade.find_guard(order.account_id, order.session_id, order.terms)
         reason = self._match(order, instrument, guard, now_ns, events)
-        assert reason is None, "an amendment that would end the order is refused"
-        if order.is_open:
+        # One that its owner's other orders would end is refused.
+        assert reason is not CancelReason.SELF_TRADE
+        if reason is not None:
+            self._floor.delist(order)
+            events.append(self._floor.cancel(order, now_ns, reason))
+        elif order.is_open:
             self._floor.stand(order)
         else:
             self._floor.close_filled(order, now_ns)
@@ -69,19 +75,22 @@ class Execution:
         self._trade(bid, ask, self._floor.reference.instruments[bid.instrument_id], now_ns, events)
 
     def _refuses_to_start(
-        self, order: Order, instrument: Instrument, guard: SelfTradeGuard | None
+        self, order: Order, instrument: Instrument, guard: SelfTradeGuard | None, now_ns: int
     ) -> CancelReason | None:
         """Return why the order ends before it touches anything, None when it does not."""
         is_fok = order.time_in_force is FOK
         min_qty = 0 if order.terms is None else order.terms.min_qty
         if not is_fok and not min_qty:
             return None
+        opposite = self._floor.books[order.instrument_id].opposite(order.side)
+        limit = find_limit(opposite, instrument, order.side, order.price)
+        bound = self._find_bound(order, instrument, now_ns)
         reach = find_reach(
-            self._floor.books[order.instrument_id].opposite(order.side),
+            opposite,
             instrument,
             side=order.side,
             qty=order.leaves_qty,
-            price=order.price,
+            price=_tighter(order.side, limit, bound),
             guard=guard,
         )
         if is_fok and reach.qty < order.leaves_qty:
@@ -103,15 +112,29 @@ class Execution:
         limit = aggressor.price
         if limit is None:
             limit = find_limit(opposite, instrument, side, limit_of(aggressor, instrument))
+        first = next_match(opposite, side, limit)
+        if first is None:
+            return None
+        # As it is when the order begins: its own trades do not move it.
+        bound = self._find_bound(aggressor, instrument, now_ns)
+        if bound is not None and _is_nearer(side, first, bound):
+            return CancelReason.CIRCUIT_BREAKER
+        reach = _tighter(side, limit, bound)
         while aggressor.leaves_qty:
-            resting = next_match(opposite, side, limit)
+            resting = next_match(opposite, side, reach)
             if resting is None:
-                return None
+                is_bound = bound is not None and next_match(opposite, side, limit) is not None
+                return bound.reason if bound is not None and is_bound else None
             if guard is None or not guard.is_own(resting):
                 self._trade(aggressor, resting, instrument, now_ns, events)
             elif self._prevent(guard.mode, aggressor, resting, now_ns, events):
                 return CancelReason.SELF_TRADE
         return None
+
+    def _find_bound(self, order: Order, instrument: Instrument, now_ns: int) -> Bound | None:
+        book = self._floor.books[instrument.instrument_id]
+        is_market = order.price is None
+        return self._gate.find_bound(instrument, order.side, book, now_ns, is_market=is_market)
 
     def _trade(
         self,
@@ -215,3 +238,19 @@ class Execution:
             events.append(self._floor.cancel(order, now_ns, CancelReason.IOC_REMAINDER))
         else:
             self._floor.rest(order, instrument, now_ns)
+
+
+def _is_nearer(side: Side, first: Order, bound: Bound) -> bool:
+    """Whether the best order of the book is outside the band on the side that favours the taker."""
+    if bound.nearest is None or first.price is None:
+        return False
+    return first.price < bound.nearest if side is BUY else first.price > bound.nearest
+
+
+def _tighter(side: Side, limit: Price | None, bound: Bound | None) -> Price | None:
+    """Return the worst price that both allow, None for any."""
+    if bound is None:
+        return limit
+    if limit is None:
+        return bound.price
+    return min(limit, bound.price) if side is BUY else max(limit, bound.price)

@@ -6,12 +6,17 @@ from typing import NamedTuple, Protocol
 from engine.book import OrderBook
 from engine.commands import NewOrder
 from engine.controls import InstrumentRules, Limit, Override, RefusalDetail, TradingMode
-from engine.events import Event
+from engine.events import (
+    Event,
+)
 from engine.gate_state import GateState
 from engine.instrument import Account, Instrument
 from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
-from engine.order import Order, OrderView
-from engine.reasons import RejectReason
+from engine.order import Order, OrderView, Side
+from engine.reasons import CancelReason, RejectReason
+from engine.risk_events import (
+    BreakerChanged,
+)
 from engine.scope import Scope
 from engine.units import AccountId, AssetId, InstrumentId, Money, Price
 
@@ -48,6 +53,22 @@ class Candidate(NamedTuple):
     book: OrderBook
     now_ns: int
     replaced: Order | None = None
+
+
+class Bound(NamedTuple):
+    """The worst price at which an order may trade, and why its rest is cancelled beyond.
+
+    `nearest` is the best price at which it may, None for any: it is cancelled whole, for
+    CIRCUIT_BREAKER, when the book offers a better one, for that lies outside the band as well.
+    """
+
+    price: Price
+    reason: CancelReason
+    nearest: Price | None = None
+
+
+Consequence = TradingMode | BreakerChanged
+"""What a gate makes of what has happened: the exchange tells of it, and acts."""
 
 
 class RiskGate(Protocol):
@@ -130,5 +151,16 @@ class RiskGate(Protocol):
         Changes nothing: what is counted is counted when `learn` hears that it was let in.
         """
 
-    def learn(self, now_ns: int, events: Sequence[Event]) -> Sequence[TradingMode]:
-        """Take in what has happened. Returns the modes that limits which were passed lead to."""
+    def find_bound(
+        self, instrument: Instrument, side: Side, book: OrderBook, now_ns: int, *, is_market: bool
+    ) -> Bound | None:
+        """Return how far an order may trade now, whatever its own price is, None for any price."""
+
+    def learn(self, now_ns: int, events: Sequence[Event]) -> Sequence[Consequence]:
+        """Take in what has happened, and return what follows from it."""
+
+    def take_due(self, now_ns: int) -> Sequence[BreakerChanged]:
+        """Return which markets are to pause by now, each once."""
+
+    def next_ns(self) -> int | None:
+        """Return when `take_due` next has something to say, None when nothing waits."""

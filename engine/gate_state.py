@@ -44,6 +44,18 @@ class UsageState(msgspec.Struct, frozen=True, array_like=True):
     since_ns: int = 0
 
 
+class BreakerState(msgspec.Struct, frozen=True, array_like=True):
+    """A circuit breaker: the prices of its window and how many, and since when it is as it is."""
+
+    instrument_id: InstrumentId
+    newest: int
+    prices: list[int]
+    counts: list[int]
+    mean: Price
+    opened_at_ns: int
+    limited_since_ns: int
+
+
 class GateState(msgspec.Struct, frozen=True, array_like=True):
     """Everything that a gate's next answer can depend on, beside limits that are kept elsewhere.
 
@@ -59,3 +71,4 @@ class GateState(msgspec.Struct, frozen=True, array_like=True):
     modes: list[TradingMode] = []
     overrides: list[Override] = []
     day_results: list[DayResult] = []
+    breakers: list[BreakerState] = []

@@ -26,10 +26,6 @@ from engine.events import (
     AccountThrottleSet,
     CommandRefused,
     Event,
-    InstrumentRulesSet,
-    LimitSet,
-    OverrideGranted,
-    ReferencePriceSet,
     RiskLimitsSet,
     ScopeLimitsSet,
 )
@@ -38,6 +34,12 @@ from engine.instrument import BPS
 from engine.order_finder import OrderFinder
 from engine.reasons import RejectReason
 from engine.reference import Reference
+from engine.risk_events import (
+    InstrumentRulesSet,
+    LimitSet,
+    OverrideGranted,
+    ReferencePriceSet,
+)
 from engine.scope import Scope
 from engine.units import INT_MAX
 

@@ -1,20 +1,34 @@
 """Who may trade at all: kill switches and trading modes, and what they cancel."""
 
-from engine.commands import KillCommand, LiftKillSwitch, PullKillSwitch, SetTradingMode
+from engine.commands import (
+    KillCommand,
+    LiftKillSwitch,
+    PullKillSwitch,
+    SetTradingMode,
+    SetTradingState,
+)
 from engine.controls import Level, Mode, ModeCause, TradingMode
 from engine.events import (
     CommandRefused,
     Event,
     KillSwitchLifted,
     KillSwitchPulled,
-    TradingModeSet,
 )
 from engine.gate import RiskGate
 from engine.kill_switches import KillSwitches
 from engine.order_finder import OrderFinder
+from engine.phases import EXCHANGE
 from engine.reasons import CancelReason, RejectReason
+from engine.risk_events import (
+    BreakerChanged,
+    TradingModeSet,
+)
 from engine.sweeper import Sweep, Sweeper
+from engine.trading import Trading
+from engine.trading_state import TradingState
 from engine.units import OrderId, Seq
+
+CIRCUIT_BREAKER = "the circuit breaker has tripped"
 
 
 class Standing:
@@ -26,11 +40,13 @@ class Standing:
         gate: RiskGate,
         kill_switches: KillSwitches,
         sweeper: Sweeper,
+        trading: Trading,
     ) -> None:
         self._finder = finder
         self._gate = gate
         self._kill_switches = kill_switches
         self._sweeper = sweeper
+        self._trading = trading
 
     def apply(self, seq: Seq, now_ns: int, command: KillCommand | SetTradingMode) -> list[Event]:
         """Stop a scope, or let it go on, or say why not."""
@@ -56,6 +72,18 @@ class Standing:
             return events
         self._sweeper.start(Sweep(mode.scope, mode.scope_id, reason, OrderId(seq)))
         return events + self._sweeper.go_on(now_ns)
+
+    def pause(self, now_ns: int, changed: BreakerChanged) -> list[Event]:
+        """Stop an instrument's trading because its circuit breaker says so, and say it."""
+        command = SetTradingState(
+            changed.instrument_id,
+            TradingState.HALTED,
+            CIRCUIT_BREAKER,
+            EXCHANGE,
+            ends_at_ns=changed.until_ns,
+            collects_ns=changed.collects_ns,
+        )
+        return [changed, *self._trading.set_state(now_ns, command)]
 
     def _pull(self, seq: Seq, now_ns: int, command: PullKillSwitch) -> list[Event]:
         scope, scope_id = command.scope, command.scope_id

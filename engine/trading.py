@@ -54,7 +54,7 @@ class Trading:
         self._reference = reference
         self._floor = Floor(reference, ledger, fees)
         self.self_trade = SelfTradeRules(reference)
-        self._execution = Execution(self._floor, self.self_trade)
+        self._execution = Execution(self._floor, self.self_trade, gate)
         self._phases = Phases(self._floor, self._execution)
         self._cascade = Cascade(self._floor, self._execution)
         self._checks = OrderChecks(self._floor, gate, presence, kill_switches, self.self_trade)

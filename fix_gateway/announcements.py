@@ -11,9 +11,11 @@ from engine.events import (
     Event,
     KillSwitchLifted,
     KillSwitchPulled,
-    LimitSet,
     RiskLimitsSet,
     ScopeLimitsSet,
+)
+from engine.risk_events import (
+    LimitSet,
     TradingModeSet,
 )
 from engine.scope import Scope

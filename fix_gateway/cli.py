@@ -28,6 +28,7 @@ from fix_gateway import (
     health_cli,
     market_data_cli,
     projector_cli,
+    risk_cli,
     session_cli,
     user_cli,
 )
@@ -69,6 +70,7 @@ break_glass.add_to(app)
 backup_cli.add_to(app)
 health_cli.add_to(app)
 desk_cli.add_to(app)
+app.add_typer(risk_cli.app, name="risk")
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from engine.matching import counted_price
 from engine.order import OrdType, Side, TimeInForce
 from engine.reasons import RejectReason
 from engine.scope import Scope
-from risk.holdings import Holding, OpenCounts
+from risk.holdings import PLAIN_TYPES, Holding, OpenCounts
 from risk.limits import LimitRow
 from risk.modes import Act
 from risk.plans import Plan
@@ -123,6 +123,29 @@ def check_open_orders_per_side(plan: Plan, entry: Candidate) -> Rejection | None
     return None
 
 
+def check_stops(plan: Plan, entry: Candidate) -> Rejection | None:
+    """No more orders may be open that were entered as stop orders than that. (18)"""
+    if entry.replaced is not None or entry.order.ord_type in PLAIN_TYPES:
+        return None
+    for row in plan.rows[Control.STOP_ORDERS]:
+        count = _counts_of(plan, row).stops
+        if count >= row.value:
+            return _pass_beyond(row, RejectReason.MAX_STOP_ORDERS, count, 1)
+    return None
+
+
+def check_icebergs(plan: Plan, entry: Candidate) -> Rejection | None:
+    """No more orders may rest that show a part of themselves than that. (18)"""
+    terms = entry.order.terms
+    if entry.replaced is not None or terms is None or not terms.display_qty:
+        return None
+    for row in plan.rows[Control.ICEBERG_ORDERS]:
+        count = _counts_of(plan, row).icebergs
+        if count >= row.value:
+            return _pass_beyond(row, RejectReason.MAX_ICEBERG_ORDERS, count, 1)
+    return None
+
+
 def check_amendments(plan: Plan, entry: Candidate) -> Rejection | None:
     """No order may be amended more often than that. (18)"""
     if entry.replaced is None:
@@ -167,9 +190,10 @@ def check_exposure(plan: Plan, entry: Candidate) -> Rejection | None:
     added = added_exposure(plan, entry)
     if added <= 0:
         return None
+    is_buy = entry.order.side is BUY
     for row in plan.exposures:
-        signed = signed_exposure(row, entry.order.side, added)
-        if row.asset_id != plan.instrument.quote.asset_id or not signed:
+        signed = added * (row.buy_sign if is_buy else row.sell_sign)
+        if not signed:
             continue
         assert row.window is not None
         before = row.window.total(entry.now_ns)
@@ -180,9 +204,7 @@ def check_exposure(plan: Plan, entry: Candidate) -> Rejection | None:
 
 def check_loss(plan: Plan, entry: Candidate) -> Rejection | None:
     """Who has lost so much today may only reduce what he has. (27)"""
-    for row in plan.rows[Control.DAY_LOSS]:
-        if row.asset_id != plan.instrument.quote.asset_id:
-            continue
+    for row in plan.losses:
         loss = plan.day.loss(plan.account.account_id, row.asset_id, entry.now_ns)
         if loss > row.value and act_of(plan, entry.order, entry.replaced) is Act.ENTER:
             detail = detail_of(row, usage=loss)
@@ -214,20 +236,6 @@ def added_exposure(plan: Plan, entry: Candidate) -> int:
     assert replaced_price is not None
     after = price * (entry.order.order_qty - replaced.cum_qty)
     return (after - replaced_price * replaced.leaves_qty) * plan.instrument.notional_factor
-
-
-def signed_exposure(row: LimitRow, side: Side, added: int) -> int:
-    """Return what such a value counts for in a control: 0 for nothing."""
-    is_buy = side is BUY
-    match row.control:
-        case Control.BUY_EXPOSURE:
-            return added if is_buy else 0
-        case Control.SELL_EXPOSURE:
-            return 0 if is_buy else added
-        case Control.NET_EXPOSURE:
-            return added if is_buy else -added
-        case _:
-            return added
 
 
 def _order_limits(plan: Plan) -> list[RiskLimits | ScopeLimits]:

@@ -17,10 +17,11 @@ from engine.events import (
 )
 from engine.instrument import Account, Instrument
 from engine.ledger import EXTERNAL, Posting
-from engine.order import OrderView, Side
-from engine.units import AccountId, AssetId, FirmId, InstrumentId, Money, Qty
+from engine.order import OrderView, OrdType, Side
+from engine.units import AccountId, AssetId, FirmId, InstrumentId, Money, OrderId, Qty
 
 BUY = Side.BUY
+PLAIN_TYPES: Final = (OrdType.MARKET, OrdType.LIMIT)
 ALL_INSTRUMENTS: Final = InstrumentId(0)
 
 
@@ -45,7 +46,7 @@ class Holding:
 
 
 class OpenCounts:
-    """How many orders are open."""
+    """How many orders are open, how many were entered as stops, how many show but a part."""
 
     __slots__ = ("buys", "icebergs", "sells", "stops")
 
@@ -61,6 +62,8 @@ class OpenCounts:
             self.buys += step
         else:
             self.sells += step
+        if order.ord_type not in PLAIN_TYPES:
+            self.stops += step
 
 
 class Desk:
@@ -134,6 +137,8 @@ class Holdings:
         self._of_firms: dict[tuple[FirmId, AssetId], Holding] = {}
         self._account_counts: dict[tuple[AccountId, InstrumentId], OpenCounts] = {}
         self._firm_counts: dict[tuple[FirmId, InstrumentId], OpenCounts] = {}
+        # The open orders that show a part of themselves: an amendment may change that.
+        self._icebergs: dict[OrderId, None] = {}
 
     def add_account(self, account: Account) -> None:
         """An account exists."""
@@ -200,6 +205,22 @@ class Holdings:
                 desk.change_open(order.side, order.order_qty - event.orig_order_qty)
             case OrderRestated():
                 desk.change_open(order.side, -event.decreased_qty)
+        if order.terms is not None:
+            self.note_display(order, desk)
+
+    def note_display(self, order: OrderView, desk: Desk) -> None:
+        """Count an order of the desk among those that show a part of themselves, or no longer."""
+        terms = order.terms
+        is_iceberg = terms is not None and terms.display_qty > 0 and order.leaves_qty > 0
+        if is_iceberg is (order.order_id in self._icebergs):
+            return
+        step = 1 if is_iceberg else -1
+        for counts in desk.counts:
+            counts.icebergs += step
+        if is_iceberg:
+            self._icebergs[order.order_id] = None
+        else:
+            del self._icebergs[order.order_id]
 
     def _make_desk(self, account: Account, instrument: Instrument) -> Desk:
         instrument_id, base, quote = instrument.instrument_id, instrument.base, instrument.quote

@@ -2,13 +2,12 @@
 
 from engine.controls import InstrumentRules, RefusalDetail
 from engine.gate import Candidate, Rejection
-from engine.instrument import BPS
 from engine.order import Side
 from engine.reasons import RejectReason
 from engine.scope import Scope
 from engine.units import Price
 from risk.plans import Plan
-from risk.reference_price import ReferencePrice, find_reference
+from risk.reference_price import ReferencePrice, find_band, find_reference
 
 BUY = Side.BUY
 INSTRUMENT = Scope.INSTRUMENT
@@ -38,15 +37,18 @@ def check_qty_range(plan: Plan, entry: Candidate) -> Rejection | None:
 
 
 def check_reference(plan: Plan, entry: Candidate) -> Rejection | None:
-    """Without a reference price that is fresh enough nothing is let in that needs one. (12)"""
+    """Without a reference price that is fresh enough nothing is let in that needs one. (12)
+
+    The checks that come after it measure from what it has found.
+    """
     rules = rules_of(plan)
-    if rules.trades_without_reference or reference_of(plan, entry) is not None:
+    plan.reference = find_reference(plan.source, rules, entry.book, entry.now_ns)
+    if rules.trades_without_reference:
         return None
-    is_priced = entry.order.price is not None
-    needs_one = has_collar(rules) or bool(rules.band_ticks) if is_priced else has_value(rules)
-    if not needs_one and not rules.execution_collar_bps and not rules.market_protection_bps:
-        return None
-    return _refuse(plan, RejectReason.NO_REFERENCE_PRICE, 0, 0)
+    is_missing = plan.reference is None and _needs_reference(rules, entry)
+    # A breaker without a mean yet begins from whatever is known.
+    is_missing = is_missing or (rules.breaker is not None and not plan.source.mark())
+    return _refuse(plan, RejectReason.NO_REFERENCE_PRICE, 0, 0) if is_missing else None
 
 
 def check_notional_range(plan: Plan, entry: Candidate) -> Rejection | None:
@@ -54,7 +56,7 @@ def check_notional_range(plan: Plan, entry: Candidate) -> Rejection | None:
     rules, notional = rules_of(plan), entry.funding.notional
     reference = None
     if entry.order.price is None:
-        reference = reference_of(plan, entry)
+        reference = plan.reference
         if reference is None:
             return None
         notional = plan.instrument.notional(reference.price, entry.order.order_qty)
@@ -74,7 +76,7 @@ def check_collar(plan: Plan, entry: Candidate) -> Rejection | None:
     A buy has other bounds than a sell; rounded to ticks inwards.
     """
     rules, price = rules_of(plan), entry.order.price
-    reference = None if price is None else reference_of(plan, entry)
+    reference = plan.reference
     if price is None or reference is None:
         return None
     if entry.order.side is BUY:
@@ -88,7 +90,7 @@ def check_collar(plan: Plan, entry: Candidate) -> Rejection | None:
 def check_band(plan: Plan, entry: Candidate) -> Rejection | None:
     """Dynamic band: the price must lie within so many ticks of the reference. (11)"""
     rules, price = rules_of(plan), entry.order.price
-    reference = None if price is None else reference_of(plan, entry)
+    reference = plan.reference
     if price is None or reference is None:
         return None
     width = rules.band_ticks * plan.instrument.definition.tick_size
@@ -96,24 +98,10 @@ def check_band(plan: Plan, entry: Candidate) -> Rejection | None:
     return _outside(plan, RejectReason.PRICE_BAND, price, (low, high), reference)
 
 
-def find_band(
-    reference: Price, up_bps: int, down_bps: int, tick: Price
-) -> tuple[Price | None, Price | None]:
-    """Return the lowest and the highest price so far from the reference, on ticks, rounded inwards.
-
-    Without hundredths of a percent there is no bound on that side.
-    """
-    low = high = None
-    if down_bps:
-        low = Price(-(-reference * (BPS - down_bps) // (BPS * tick)) * tick)
-    if up_bps:
-        high = Price(reference * (BPS + up_bps) // (BPS * tick) * tick)
-    return low, high
-
-
-def reference_of(plan: Plan, entry: Candidate) -> ReferencePrice | None:
-    """Return what the order's price is measured from, None when nothing is fresh enough."""
-    return find_reference(plan.source, rules_of(plan), entry.book, entry.now_ns)
+def _needs_reference(rules: InstrumentRules, entry: Candidate) -> bool:
+    if entry.order.price is None:
+        return has_value(rules) or bool(rules.execution_collar_bps or rules.market_protection_bps)
+    return has_collar(rules) or bool(rules.execution_collar_bps or rules.band_ticks)
 
 
 def rules_of(plan: Plan) -> InstrumentRules:
@@ -138,6 +126,7 @@ def has_reference(rules: InstrumentRules) -> bool:
         has_collar(rules)
         or bool(rules.band_ticks or rules.execution_collar_bps or rules.market_protection_bps)
         or has_value(rules)
+        or rules.breaker is not None
     )
 
 

@@ -1,6 +1,7 @@
 """The limits in force, by instrument and by whose they are."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from engine.controls import Control, Level, Limit
 from engine.gate_state import UsageState
@@ -8,6 +9,14 @@ from engine.limits import RiskLimits, ScopeLimits
 from engine.scope import Scope
 from engine.units import AccountId, AssetId, InstrumentId
 from risk.windows import Repetition, RollingSum
+
+EXPOSURE_SIGNS: Final = {
+    Control.GROSS_EXPOSURE: (1, 1),
+    Control.BUY_EXPOSURE: (1, 0),
+    Control.SELL_EXPOSURE: (0, 1),
+    Control.NET_EXPOSURE: (1, -1),
+}
+"""What the value of a buy and of a sell counts for in each."""
 
 
 class LimitTable:
@@ -60,11 +69,13 @@ class LimitRow:
     """One control for one of its scopes: what each level allows, and what was used of it.
 
     `value` is the tightest of all levels, and `level` whose that is. `window` and `repetition` are
-    there for the controls that count over a time.
+    there for the controls that count over a time. The signs say what the value of a buy and of a
+    sell counts for in an exposure.
     """
 
     __slots__ = (
         "asset_id",
+        "buy_sign",
         "control",
         "instrument_id",
         "level",
@@ -72,6 +83,7 @@ class LimitRow:
         "repetition",
         "scope",
         "scope_id",
+        "sell_sign",
         "value",
         "window",
         "window_ns",
@@ -89,6 +101,7 @@ class LimitRow:
         self.level = limit.level
         self.window: RollingSum | None = None
         self.repetition: Repetition | None = None
+        self.buy_sign, self.sell_sign = EXPOSURE_SIGNS.get(limit.control, (0, 0))
         if self.control is Control.REPEATED_ORDERS:
             self.repetition = Repetition(limit.window_ns)
         elif limit.window_ns:

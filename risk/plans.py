@@ -14,6 +14,7 @@ from risk.day_results import DayResults
 from risk.holdings import Desk
 from risk.limits import LimitRow
 from risk.rate_limiter import RateLimiter
+from risk.reference_price import ReferencePrice
 
 EXPOSURES: Final = (
     Control.GROSS_EXPOSURE,
@@ -21,8 +22,8 @@ EXPOSURES: Final = (
     Control.SELL_EXPOSURE,
     Control.NET_EXPOSURE,
 )
-FED_BY_ORDERS: Final = (*EXPOSURES, Control.UNFILLED_ORDERS, Control.REPEATED_ORDERS)
-FED_BY_FILLS: Final = (*EXPOSURES, Control.UNFILLED_ORDERS, Control.FILLS, Control.FILLED_QTY)
+FED_BY_ORDERS: Final = (Control.UNFILLED_ORDERS, Control.REPEATED_ORDERS)
+FED_BY_FILLS: Final = (Control.UNFILLED_ORDERS, Control.FILLS, Control.FILLED_QTY)
 NO_ROWS: Final[list[LimitRow]] = []
 
 
@@ -39,9 +40,12 @@ class Plan:
         "exposures",
         "fed_by_fills",
         "fed_by_orders",
+        "has_fill_limits",
         "instrument",
         "limits",
+        "losses",
         "mode",
+        "reference",
         "rows",
         "rules",
         "source",
@@ -67,15 +71,26 @@ class Plan:
         self.rules: InstrumentRules | None = None
         self.throttle: RateLimiter | None = None
         self.mode: TradingMode | None = None
+        # What the price of the order that is being checked is measured from, once it was looked up.
+        self.reference: ReferencePrice | None = None
         self.rows: dict[Control, list[LimitRow]] = {}
         self.exposures: list[LimitRow] = NO_ROWS
         self.fed_by_orders: list[LimitRow] = NO_ROWS
         self.fed_by_fills: list[LimitRow] = NO_ROWS
+        self.has_fill_limits = False
+        self.losses: list[LimitRow] = NO_ROWS
 
     def add_rows(self, rows: list[LimitRow]) -> None:
         """Take in the limits that concern the orders. The tightest of a control comes first."""
         for row in sorted(rows, key=lambda row: row.value):
             self.rows.setdefault(row.control, []).append(row)
-        self.exposures = [row for row in rows if row.control in EXPOSURES]
+        quote = self.instrument.quote.asset_id
+        self.exposures = [row for row in rows if row.control in EXPOSURES and row.asset_id == quote]
         self.fed_by_orders = [row for row in rows if row.control in FED_BY_ORDERS]
         self.fed_by_fills = [row for row in rows if row.control in FED_BY_FILLS]
+        self.has_fill_limits = bool(self.fed_by_fills or self.exposures)
+        self.losses = [
+            row
+            for row in self.rows.get(Control.DAY_LOSS, NO_ROWS)
+            if row.asset_id == self.instrument.quote.asset_id
+        ]

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Final
 
+from engine.book import OrderBook
 from engine.commands import NewOrder
-from engine.controls import Control, InstrumentRules, Limit, Override, TradingMode
+from engine.controls import InstrumentRules, Limit, Override, TradingMode
 from engine.events import (
     Event,
     OrderAccepted,
@@ -13,27 +14,32 @@ from engine.events import (
     OrderReplaced,
     OrderRestated,
     Trade,
+    TradingStateChanged,
 )
-from engine.gate import Candidate, Rejection
+from engine.gate import Bound, Candidate, Consequence, Rejection
 from engine.gate_state import GateState, PriceSource
 from engine.instrument import Account, Instrument
 from engine.ledger import postings_of
 from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
-from engine.order import Order, OrderView
+from engine.order import Order, OrderView, Side
+from engine.reasons import CancelReason
+from engine.risk_events import (
+    BreakerChanged,
+)
 from engine.scope import Scope
 from engine.units import AccountId, AssetId, InstrumentId, Money, Price, SessionId, UserId
 from risk.day_results import DayResults
 from risk.holdings import Holdings
 from risk.limits import LimitRow, LimitRows, LimitTable, ScopeLimitTable
+from risk.markets import Markets
 from risk.modes import Modes
 from risk.overrides import Overrides
 from risk.plans import Plan
-from risk.precedence import Checked
+from risk.precedence import Checked, PlanKey
 from risk.rate_limiter import RateLimiter
-from risk.usage import feed_fill, feed_order, trips_of
+from risk.usage import feed_fill, feed_order, loss_trips_of
 
 PLANS_MAX: Final = 100_000
-NO_TRIPS: Final[tuple[TradingMode, ...]] = ()
 ORDER_EVENTS: Final = (
     OrderAccepted,
     OrderCanceled,
@@ -56,16 +62,15 @@ class PreTradeGate:
         self._scope_limits = ScopeLimitTable()
         self._throttles: dict[AccountId, RateLimiter] = {}
         self._rows = LimitRows()
-        self._rules: dict[InstrumentId, InstrumentRules] = {}
-        self._sources: dict[InstrumentId, PriceSource] = {}
+        self._markets = Markets()
         self._modes = Modes()
         self._overrides = Overrides()
         self._holdings = Holdings()
-        self._instruments: dict[InstrumentId, Instrument] = {}
-        self._day = DayResults(lambda instrument_id: self._sources[instrument_id].mark())
+        self._day = DayResults(self._markets.mark)
         self._version = 0
         # Thrown away whenever something changes that they were made of.
-        self._plans: dict[tuple[AccountId, InstrumentId, SessionId, UserId], Checked] = {}
+        self._plans: dict[PlanKey, Checked] = {}
+        self._found: Checked | None = None
 
     def set_limits(self, limits: RiskLimits) -> None:
         """Replace the limits of an account in an instrument."""
@@ -128,21 +133,21 @@ class PreTradeGate:
 
     def set_rules(self, rules: InstrumentRules) -> int:
         """Replace the rules of an instrument. Returns the version of all limits from then on."""
-        self._rules[rules.instrument_id] = rules
+        self._markets.set_rules(rules)
         return self._change()
 
     def set_reference_price(
         self, instrument_id: InstrumentId, price: Price | None, now_ns: int
     ) -> None:
         """Take an operator's word for an instrument's price, None: not any more."""
-        source = self._sources[instrument_id]
+        source = self._markets.sources[instrument_id]
         source.operator_price = price or Price(0)
         source.operator_at_ns = now_ns if price else 0
 
     def set_mode(self, mode: TradingMode) -> None:
         """Put a scope into a mode, at a level."""
         self._modes.set(mode)
-        self._plans.clear()
+        self._forget_plans()
 
     def grant(self, override: Override, now_ns: int) -> None:
         """Let through what would be refused, for a while. Forgets what has expired."""
@@ -154,9 +159,7 @@ class PreTradeGate:
 
     def add_instrument(self, instrument: Instrument) -> None:
         """An instrument exists."""
-        instrument_id = instrument.instrument_id
-        self._instruments[instrument_id] = instrument
-        self._sources[instrument_id] = PriceSource(instrument_id)
+        self._markets.add_instrument(instrument)
         self._holdings.add_instrument(instrument)
 
     def add_balance(self, account_id: AccountId, asset_id: AssetId, amount: Money) -> None:
@@ -167,6 +170,7 @@ class PreTradeGate:
         """An order is open, as restored."""
         desk = self._holdings.desk(order.account_id, order.instrument_id)
         desk.open(order, order.leaves_qty)
+        self._holdings.note_display(order, desk)
 
     def restore(self, state: GateState) -> None:
         """Go on as the gate would whose state it is. Accounts and instruments are known."""
@@ -174,16 +178,19 @@ class PreTradeGate:
             self._rows.set(limit)
         for row, usage in zip(self._rows.rows(), state.usages, strict=True):
             row.restore_usage(usage)
-        self._rules = {rules.instrument_id: rules for rules in state.rules}
+        for rules in state.rules:
+            self._markets.set_rules(rules)
         for source in state.sources:
-            self._sources[source.instrument_id] = _copy(source)
+            self._markets.sources[source.instrument_id] = _copy(source)
+        for breaker in state.breakers:
+            self._markets.restore_breaker(breaker)
         for mode in state.modes:
             self._modes.set(mode)
         for override in state.overrides:
             self._overrides.grant(override, 0)
         for result in state.day_results:
-            self._day.restore(result, self._instruments[result.instrument_id])
-        self._plans.clear()
+            self._day.restore(result, self._markets.instruments[result.instrument_id])
+        self._forget_plans()
         self._version = state.version
 
     def state(self) -> GateState:
@@ -192,11 +199,12 @@ class PreTradeGate:
             version=self._version,
             limits=[limit for row in self._rows.rows() for limit in row.limits()],
             usages=[row.usage() for row in self._rows.rows()],
-            rules=list(self._rules.values()),
-            sources=[_copy(source) for source in self._sources.values()],
+            rules=list(self._markets.rules.values()),
+            sources=[_copy(source) for source in self._markets.sources.values()],
             modes=self._modes.modes(),
             overrides=self._overrides.granted(),
             day_results=self._day.results(),
+            breakers=self._markets.breakers(),
         )
 
     def check_trader(self, order: NewOrder, replaced: Order | None) -> Rejection | None:
@@ -220,61 +228,87 @@ class PreTradeGate:
                 return rejection
         return None
 
-    def learn(self, now_ns: int, events: Sequence[Event]) -> Sequence[TradingMode]:
-        """Take in what has happened. Returns the modes that limits which were passed lead to."""
-        trips: Sequence[TradingMode] = NO_TRIPS
+    def find_bound(
+        self, instrument: Instrument, side: Side, book: OrderBook, now_ns: int, *, is_market: bool
+    ) -> Bound | None:
+        """Return how far an order may trade now, whatever its own price is, None for any price."""
+        return self._markets.find_bound(instrument, side, book, now_ns, is_market=is_market)
+
+    def learn(self, now_ns: int, events: Sequence[Event]) -> Sequence[Consequence]:
+        """Take in what has happened, and return what follows from it."""
+        consequences: list[Consequence] = []
         for event in events:
             if isinstance(event, Trade):
-                tripped = self._learn_trade(event, now_ns)
-                trips = [*trips, *tripped] if tripped else trips
+                self._learn_trade(event, now_ns, consequences)
             elif isinstance(event, ORDER_EVENTS):
-                self._learn_order(event, now_ns)
+                self._learn_order(event, now_ns, consequences)
+            elif isinstance(event, TradingStateChanged):
+                self._markets.learn_state(event, now_ns)
             else:
                 self._holdings.post(postings_of(event))
-        return trips
+        return consequences
 
-    def _learn_order(self, event: OrderChange, now_ns: int) -> None:
+    def take_due(self, now_ns: int) -> Sequence[BreakerChanged]:
+        """Return which markets are to pause by now, each once."""
+        return self._markets.take_due(now_ns)
+
+    def next_ns(self) -> int | None:
+        """Return when `take_due` next has something to say, None when nothing waits."""
+        return self._markets.next_ns()
+
+    def _learn_order(
+        self, event: OrderChange, now_ns: int, consequences: list[Consequence]
+    ) -> None:
         order = event.order
         desk = self._holdings.desk(order.account_id, order.instrument_id)
         self._holdings.learn_order(event, desk)
-        self._sources[order.instrument_id].book_changed_at_ns = now_ns
+        self._markets.sources[order.instrument_id].book_changed_at_ns = now_ns
         if isinstance(event, OrderAccepted | OrderReplaced):
             plan = self._find(order).plan
             if plan.throttle is not None:
                 plan.throttle.take(now_ns)
-            if plan.fed_by_orders:
+            if plan.fed_by_orders or plan.exposures:
                 feed_order(plan, event, now_ns)
+        elif isinstance(event, OrderCanceled) and event.reason is CancelReason.CIRCUIT_BREAKER:
+            consequences += self._markets.learn_touch(order.instrument_id, now_ns)
 
-    def _learn_trade(self, trade: Trade, now_ns: int) -> list[TradingMode]:
-        order = trade.order
-        plan = self._find(order).plan
+    def _learn_trade(self, trade: Trade, now_ns: int, consequences: list[Consequence]) -> None:
+        plan = self._find(trade.order).plan
         self._holdings.learn_order(trade, plan.desk)
-        source = plan.source
-        source.trade_price = trade.price
-        source.trade_at_ns = source.book_changed_at_ns = now_ns
+        consequences += self._markets.learn_trade(trade, now_ns)
         self._day.learn(trade, plan.instrument, now_ns)
-        if not plan.fed_by_fills and Control.DAY_LOSS not in plan.rows:
-            return []
-        feed_fill(plan, trade, now_ns)
-        trips = list(trips_of(plan, self._modes, now_ns))
+        trips: list[TradingMode] = []
+        if plan.has_fill_limits:
+            trips += feed_fill(plan, trade, self._modes, now_ns)
+        if plan.losses:
+            trips += loss_trips_of(plan, self._modes, now_ns)
         for mode in trips:
             self.set_mode(mode)
-        return trips
+            consequences.append(mode)
 
     def _change(self) -> int:
-        self._plans.clear()
+        self._forget_plans()
         self._version += 1
         return self._version
 
     def _find(self, order: NewOrder | OrderView) -> Checked:
         """Return the plan of such orders. Account and instrument exist."""
+        # An order is asked about twice and told of once at least: mostly it is the last one's.
+        found = self._found
+        if found is not None and found.fits(order):
+            return found
         key = (order.account_id, order.instrument_id, order.session_id, order.user_id)
         found = self._plans.get(key)
         if found is None:
             if len(self._plans) >= PLANS_MAX:
                 self._plans.clear()
-            found = self._plans[key] = Checked(self._make_plan(*key))
+            found = self._plans[key] = Checked(self._make_plan(*key), key)
+        self._found = found
         return found
+
+    def _forget_plans(self) -> None:
+        self._plans.clear()
+        self._found = None
 
     def _make_plan(
         self,
@@ -285,8 +319,9 @@ class PreTradeGate:
     ) -> Plan:
         desk = self._holdings.desk(account_id, instrument_id)
         account = self._holdings.accounts[account_id]
-        instrument = self._instruments[instrument_id]
-        plan = Plan(account, instrument, desk, self._sources[instrument_id], self._day)
+        markets = self._markets
+        instrument = markets.instruments[instrument_id]
+        plan = Plan(account, instrument, desk, markets.sources[instrument_id], self._day)
         plan.limits = self._limits.find(account_id, instrument_id)
         traders: tuple[tuple[Scope, int], ...] = (
             (Scope.FIRM, account.firm_id),
@@ -298,7 +333,7 @@ class PreTradeGate:
             limits = self._scope_limits.find(scope, scope_id, instrument_id)
             if limits is not None:
                 plan.wider_limits.append(limits)
-        plan.rules = self._rules.get(instrument_id)
+        plan.rules = markets.rules.get(instrument_id)
         plan.throttle = self._throttles.get(account_id)
         plan.mode = self._modes.strictest(account, session_id, user_id, instrument_id)
         assets = (instrument.base.asset_id, instrument.quote.asset_id)

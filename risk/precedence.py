@@ -6,7 +6,8 @@ from typing import Final, NamedTuple
 from engine.commands import NewOrder
 from engine.controls import Control, InstrumentRules
 from engine.gate import Candidate, Rejection
-from engine.order import Order
+from engine.order import Order, OrderView
+from engine.units import AccountId, InstrumentId, SessionId, UserId
 from risk.checks import (
     check_amendments,
     check_asset,
@@ -14,6 +15,7 @@ from risk.checks import (
     check_exposure,
     check_firm_qty,
     check_firm_value,
+    check_icebergs,
     check_limits_exist,
     check_loss,
     check_notional,
@@ -23,6 +25,7 @@ from risk.checks import (
     check_position,
     check_rate,
     check_repetition,
+    check_stops,
     check_unfilled,
 )
 from risk.instrument_checks import (
@@ -95,22 +98,38 @@ CHECKS: Final[tuple[Stage, ...]] = (
     Stage(check_band, _with_rules(lambda rules: rules.band_ticks)),
     Stage(check_open_orders, _with_rows(Control.OPEN_ORDERS)),
     Stage(check_open_orders_per_side, _with_rows(Control.OPEN_ORDERS_PER_SIDE)),
+    Stage(check_stops, _with_rows(Control.STOP_ORDERS)),
+    Stage(check_icebergs, _with_rows(Control.ICEBERG_ORDERS)),
     Stage(check_amendments, _with_rows(Control.AMENDMENTS)),
     Stage(check_unfilled, _with_rows(Control.UNFILLED_ORDERS)),
     Stage(check_position, _with_rows(Control.POSITION)),
     Stage(check_exposure, lambda plan: bool(plan.exposures)),
-    Stage(check_loss, _with_rows(Control.DAY_LOSS)),
+    Stage(check_loss, lambda plan: bool(plan.losses)),
     Stage(check_balance, _always),
 )
 """In the order of precedence: the first that refuses gives the reason."""
 
 
+PlanKey = tuple[AccountId, InstrumentId, SessionId, UserId]
+
+
 class Checked:
     """A plan with the checks that have something to look at in it, in order."""
 
-    __slots__ = ("entry_checks", "plan", "trader_checks")
+    __slots__ = ("_key", "entry_checks", "plan", "trader_checks")
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, key: PlanKey) -> None:
         self.plan = plan
+        self._key = key
         self.trader_checks = tuple(stage.check for stage in TRADER_CHECKS if stage.applies(plan))
         self.entry_checks = tuple(stage.check for stage in CHECKS if stage.applies(plan))
+
+    def fits(self, order: NewOrder | OrderView) -> bool:
+        """Whether the order is one of those that the plan is for."""
+        account_id, instrument_id, session_id, user_id = self._key
+        return (
+            order.account_id == account_id
+            and order.instrument_id == instrument_id
+            and order.session_id == session_id
+            and order.user_id == user_id
+        )

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from engine.book import OrderBook
 from engine.controls import InstrumentRules
 from engine.gate_state import PriceSource
+from engine.instrument import BPS
 from engine.units import Price
 
 
@@ -35,6 +36,21 @@ def find_reference(
     ):
         return ReferencePrice(source.operator_price, source.operator_at_ns)
     return None
+
+
+def find_band(
+    reference: Price, up_bps: int, down_bps: int, tick: Price
+) -> tuple[Price | None, Price | None]:
+    """Return the lowest and the highest price so far from the reference, on ticks, rounded inwards.
+
+    Without hundredths of a percent there is no bound on that side.
+    """
+    low = high = None
+    if down_bps:
+        low = Price(-(-reference * (BPS - down_bps) // (BPS * tick)) * tick)
+    if up_bps:
+        high = Price(reference * (BPS + up_bps) // (BPS * tick) * tick)
+    return low, high
 
 
 def _is_fresh(at_ns: int, age_max_ns: int, now_ns: int) -> bool:

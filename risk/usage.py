@@ -4,14 +4,16 @@ from collections.abc import Iterator
 
 from engine.controls import DAY_NS, Control, ModeCause, TradingMode
 from engine.events import OrderAccepted, OrderReplaced, Trade
+from engine.order import Side
 from engine.units import format_fixed
-from risk.checks import signed_exposure
 from risk.limits import LimitRow
 from risk.modes import TRIPPED, Modes
-from risk.plans import EXPOSURES, Plan
+from risk.plans import Plan
 
 NS_PER_S = 1_000_000_000
 ENGINE = "engine"
+BUY = Side.BUY
+UNFILLED_ORDERS, FILLS = Control.UNFILLED_ORDERS, Control.FILLS
 
 
 def feed_order(plan: Plan, event: OrderAccepted | OrderReplaced, now_ns: int) -> None:
@@ -23,12 +25,13 @@ def feed_order(plan: Plan, event: OrderAccepted | OrderReplaced, now_ns: int) ->
         if isinstance(event, OrderReplaced):
             open_value -= (event.orig_price or 0) * (event.orig_order_qty - order.cum_qty)
         value = max(0, open_value) * plan.instrument.notional_factor
+    if value:
+        for row in plan.exposures:
+            _expose(row, event, value, now_ns)
+    if isinstance(event, OrderReplaced):
+        return
     for row in plan.fed_by_orders:
-        if row.control in EXPOSURES:
-            _expose(plan, row, event, value, now_ns)
-        elif isinstance(event, OrderReplaced):
-            continue
-        elif row.repetition is not None:
+        if row.repetition is not None:
             signature = [
                 order.instrument_id,
                 order.side.value,
@@ -41,39 +44,38 @@ def feed_order(plan: Plan, event: OrderAccepted | OrderReplaced, now_ns: int) ->
             row.window.add(1, now_ns)
 
 
-def feed_fill(plan: Plan, trade: Trade, now_ns: int) -> None:
-    """Count one side of a match."""
+def feed_fill(plan: Plan, trade: Trade, modes: Modes, now_ns: int) -> list[TradingMode]:
+    """Count one side of a match. Returns the modes that this leads to, if they are stricter."""
     order = trade.order
-    is_first = order.cum_qty == trade.qty
+    trips: list[TradingMode] = []
     for row in plan.fed_by_fills:
-        assert row.window is not None
-        if row.control is Control.FILLS:
-            row.window.add(1, now_ns)
-        elif row.control is Control.FILLED_QTY:
-            row.window.add(trade.qty, now_ns)
-        elif row.control is Control.UNFILLED_ORDERS:
-            if is_first:
-                row.window.take_back(1, now_ns)
-        elif order.price is None:
-            _expose(plan, row, trade, trade.notional, now_ns)
+        window = row.window
+        assert window is not None
+        if row.control is UNFILLED_ORDERS:
+            if order.cum_qty == trade.qty:  # Its first fill.
+                window.take_back(1, now_ns)
+            continue
+        window.add(1 if row.control is FILLS else trade.qty, now_ns)
+        used = window.total(now_ns)
+        if used > row.value:
+            words = f"{_in_units(plan, row, used)} {_over(row)}"
+            trips += _trip(row, modes, ModeCause.EXECUTION_THROTTLE, words, now_ns)
+    if order.price is None:
+        for row in plan.exposures:
+            _expose(row, trade, trade.notional, now_ns)
+    return trips
 
 
-def trips_of(plan: Plan, modes: Modes, now_ns: int) -> Iterator[TradingMode]:
-    """Yield the modes that the account's limits lead to after a fill, if they are stricter."""
-    for row in plan.fed_by_fills:
-        if row.control in (Control.FILLS, Control.FILLED_QTY):
-            assert row.window is not None
-            used = row.window.total(now_ns)
-            if used > row.value:
-                words = f"{_in_units(plan, row, used)} {_over(row)}"
-                yield from _trip(row, modes, ModeCause.EXECUTION_THROTTLE, words, now_ns)
-    for row in plan.rows.get(Control.DAY_LOSS, ()):
-        if row.asset_id == plan.instrument.quote.asset_id:
-            loss = plan.day.loss(plan.account.account_id, row.asset_id, now_ns)
-            if loss > row.value:
-                quote = plan.instrument.quote
-                words = f"lost {format_fixed(loss, quote.decimals)} {quote.symbol} today"
-                yield from _trip(row, modes, ModeCause.LOSS_LIMIT, words, now_ns)
+def loss_trips_of(plan: Plan, modes: Modes, now_ns: int) -> list[TradingMode]:
+    """Return the modes that what the account has lost today leads to, if they are stricter."""
+    trips: list[TradingMode] = []
+    for row in plan.losses:
+        loss = plan.day.loss(plan.account.account_id, row.asset_id, now_ns)
+        if loss > row.value:
+            quote = plan.instrument.quote
+            words = f"lost {format_fixed(loss, quote.decimals)} {quote.symbol} today"
+            trips += _trip(row, modes, ModeCause.LOSS_LIMIT, words, now_ns)
+    return trips
 
 
 def _trip(
@@ -86,14 +88,10 @@ def _trip(
 
 
 def _expose(
-    plan: Plan,
-    row: LimitRow,
-    event: OrderAccepted | OrderReplaced | Trade,
-    value: int,
-    now_ns: int,
+    row: LimitRow, event: OrderAccepted | OrderReplaced | Trade, value: int, now_ns: int
 ) -> None:
-    signed = signed_exposure(row, event.order.side, value)
-    if signed and row.asset_id == plan.instrument.quote.asset_id:
+    signed = value * (row.buy_sign if event.order.side is BUY else row.sell_sign)
+    if signed:
         assert row.window is not None
         row.window.add(signed, now_ns)
 

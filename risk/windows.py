@@ -38,7 +38,8 @@ class RollingSum:
 
     def add(self, amount: int, now_ns: int) -> None:
         """Count an amount from now on. Time does not go back."""
-        self._move_on(now_ns)
+        if now_ns // self._part_ns != self._newest:
+            self._move_on(now_ns)
         self._parts[self._newest % len(self._parts)] += amount
         self._total += amount
 

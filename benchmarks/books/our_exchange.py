@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from benchmarks.controls import control_commands
 from benchmarks.messages import MODIFY, NEW, Fill, Message, order_count
 from engine.commands import (
     AdjustBalance,
@@ -14,10 +15,9 @@ from engine.commands import (
     OpenAccount,
     SetRiskLimits,
 )
-from engine.controls import TradingMode
-from engine.events import Event, OrderCanceled, Trade
+from engine.events import CommandRefused, Event, OrderCanceled, Trade
 from engine.exchange import Exchange
-from engine.gate import Candidate, Rejection, RiskGate
+from engine.gate import Candidate, Consequence, Rejection, RiskGate
 from engine.instrument import Account, Asset, InstrumentDefinition
 from engine.limits import RiskLimits
 from engine.order import Order, OrdType, Side, TimeInForce
@@ -56,7 +56,7 @@ class OpenGate(PreTradeGate):
         """Return None."""
         return None
 
-    def learn(self, now_ns: int, events: Sequence[Event]) -> Sequence[TradingMode]:
+    def learn(self, now_ns: int, events: Sequence[Event]) -> Sequence[Consequence]:
         """Return nothing."""
         return ()
 
@@ -64,7 +64,7 @@ class OpenGate(PreTradeGate):
 class OurExchange:
     """One instrument and a thousand rich accounts. The commands are made before the clock runs."""
 
-    def __init__(self, gate: RiskGate) -> None:
+    def __init__(self, gate: RiskGate, *, has_all_controls: bool = False) -> None:
         self._exchange = Exchange(gate)
         self._seq = 0
         self._new: list[NewOrder] = []
@@ -72,6 +72,9 @@ class OurExchange:
         self._trades: list[list[Event]] = []
         for command in set_up_commands():
             self._apply(command)
+        if has_all_controls:
+            for command in control_commands(ACCOUNTS, COIN_USD, COIN, USD):
+                assert not isinstance(self._apply(command)[0], CommandRefused)
 
     def prepare(self, messages: Sequence[Message]) -> None:
         """Make the commands, as they come off the wire decoded."""

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, cast
 import msgspec
 import structlog
 
-from engine.commands import Command
+from engine.commands import Command, NewOrder
 from engine.events import Event
 from engine.runtime.codec import (
     LINK_PROTOCOL,
@@ -26,12 +26,14 @@ from engine.runtime.codec import (
     Status,
     StatusQuery,
     Welcome,
+    WhatIf,
     decode_ack,
     decode_balances,
     decode_book,
     decode_records,
     decode_status,
     decode_welcome,
+    decode_what_if,
     encode_frame,
 )
 from engine.units import AccountId, InstrumentId, Seq
@@ -43,6 +45,7 @@ ANSWERS: Final[dict[FrameKind, Callable[[bytes], Answer]]] = {
     FrameKind.STATUS: decode_status,
     FrameKind.BALANCES: decode_balances,
     FrameKind.BOOK: decode_book,
+    FrameKind.WHAT_IF: decode_what_if,
 }
 
 log = structlog.get_logger("engine.client")
@@ -165,6 +168,14 @@ class EngineLink(asyncio.Protocol):
     async def balances(self, account_id: AccountId) -> Balances:
         """Return what an account has. Raises LinkClosedError or TimeoutError."""
         answer: Balances = await self._ask(FrameKind.BALANCES_QUERY, BalancesQuery(account_id))
+        return answer
+
+    async def what_if(self, order: NewOrder) -> WhatIf:
+        """Return what would become of an order that is not entered.
+
+        Raises LinkClosedError or TimeoutError.
+        """
+        answer: WhatIf = await self._ask(FrameKind.WHAT_IF_QUERY, order)
         return answer
 
     async def book(self, instrument_id: InstrumentId, level_count_max: int) -> Book:

@@ -20,9 +20,12 @@ import msgspec
 from crc32c import crc32c
 
 from engine.book import DepthLevel
-from engine.commands import Command
+from engine.commands import Command, NewOrder
+from engine.controls import RefusalDetail
 from engine.events import Event
+from engine.reasons import RejectReason
 from engine.request_events import BalanceLine
+from engine.scope import Scope
 from engine.trading_state import MarketState
 from engine.units import AccountId, InstrumentId, Seq
 
@@ -143,6 +146,7 @@ class FrameKind(IntEnum):
     COMMANDS = 2
     STATUS_QUERY = 3
     BALANCES_QUERY = 4
+    WHAT_IF_QUERY = 5
     BOOK_QUERY = 6
     # From the engine to a door.
     WELCOME = 16
@@ -150,6 +154,7 @@ class FrameKind(IntEnum):
     ACK = 18
     STATUS = 19
     BALANCES = 20
+    WHAT_IF = 21
     BOOK = 22
 
 
@@ -208,6 +213,20 @@ class Balances(msgspec.Struct, frozen=True, array_like=True):
     lines: list[BalanceLine]
 
 
+class WhatIf(msgspec.Struct, frozen=True, array_like=True):
+    """What would become of an order that is not entered: `reason` None if it would be let in.
+
+    As things stand after the record `last_seq`. The rest is as in `OrderRejected`.
+    """
+
+    last_seq: Seq
+    reason: RejectReason | None = None
+    limit: int = 0
+    actual: int = 0
+    scope: Scope = Scope.ACCOUNT
+    detail: RefusalDetail | None = None
+
+
 class BookQuery(msgspec.Struct, frozen=True, array_like=True):
     """Ask what stands in a book: so many price levels of each side at most, the best first."""
 
@@ -238,10 +257,13 @@ _book_query_decoder = msgspec.msgpack.Decoder(BookQuery)
 _book_decoder = msgspec.msgpack.Decoder(Book)
 _ack_decoder = msgspec.msgpack.Decoder(list[Seq])
 
-Query = StatusQuery | BalancesQuery | BookQuery
+_what_if_query_decoder = msgspec.msgpack.Decoder(NewOrder)
+_what_if_decoder = msgspec.msgpack.Decoder(WhatIf)
+
+Query = StatusQuery | BalancesQuery | BookQuery | NewOrder
 """What a door may ask the engine without changing anything."""
 
-Answer = Status | Balances | Book
+Answer = Status | Balances | Book | WhatIf
 """What the engine says to that."""
 
 Message = Hello | Welcome | Query | Answer | Sequence[Command] | Sequence[Seq]
@@ -291,6 +313,16 @@ def decode_status(body: bytes) -> Status:
 def decode_balances_query(body: bytes) -> BalancesQuery:
     """Return the question. Raises msgspec.DecodeError."""
     return _balances_query_decoder.decode(body)
+
+
+def decode_what_if_query(body: bytes) -> NewOrder:
+    """Return the order that is asked about. Raises msgspec.DecodeError."""
+    return _what_if_query_decoder.decode(body)
+
+
+def decode_what_if(body: bytes) -> WhatIf:
+    """Return what would become of it. Raises msgspec.DecodeError."""
+    return _what_if_decoder.decode(body)
 
 
 def decode_balances(body: bytes) -> Balances:

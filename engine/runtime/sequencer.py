@@ -5,9 +5,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from engine.commands import AdvanceTime, Command, ReleaseAllSessions
+from engine.commands import AdvanceTime, Command, NewOrder, ReleaseAllSessions
 from engine.events import Event
 from engine.exchange import RULES_VERSION, Exchange
+from engine.gate import Rejection
 from engine.runtime.codec import BATCH_RECORDS_MAX, encode_record
 from engine.units import Seq
 
@@ -84,6 +85,13 @@ class Sequencer:
             self._journal.append(data, next_seq=Seq(self.last_seq + 1))
             self.append_s = time.perf_counter() - started_s
         return Batch(data, seqs, events, len(records))
+
+    def find_refusal(self, order: NewOrder) -> Rejection | None:
+        """Return why the order would be refused if it came now, None if it would be let in.
+
+        Between two batches. Nothing is journaled, for nothing changes.
+        """
+        return self.exchange.find_refusal(max(self._last_ns, self._clock_ns()), order)
 
     def wait_ns(self) -> int | None:
         """Return how long until time has to pass in the exchange, None when nothing waits."""

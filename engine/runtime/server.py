@@ -23,6 +23,7 @@ from engine.commands import (
     AdvanceTime,
     Command,
     KillCommand,
+    NewOrder,
     OpenSession,
     ReleaseAllSessions,
     ReleaseSession,
@@ -42,11 +43,13 @@ from engine.runtime.codec import (
     FrameReader,
     Status,
     Welcome,
+    WhatIf,
     decode_balances_query,
     decode_book_query,
     decode_commands,
     decode_hello,
     decode_status_query,
+    decode_what_if_query,
     encode_frame,
     encode_records_frame,
 )
@@ -179,6 +182,12 @@ class LinkServer:
             state_hash=hash_state(exchange.state()) if with_state_hash else "",
             is_storage_low=exchange.is_storage_low,
         )
+
+    def what_if(self, order: NewOrder) -> WhatIf:
+        """Return what would become of an order. It is not entered, and nothing changes."""
+        rejection = self._sequencer.find_refusal(order)
+        last_seq = self._sequencer.last_seq
+        return WhatIf(last_seq) if rejection is None else WhatIf(last_seq, *rejection)
 
     def balances(self, account_id: AccountId) -> Balances:
         """Return what an account has after the last durable record."""
@@ -370,6 +379,9 @@ class _Link(asyncio.Protocol):
             asked = decode_balances_query(body)
             balances = self._server.balances(asked.account_id)
             self.send(encode_frame(FrameKind.BALANCES, balances))
+        elif kind is FrameKind.WHAT_IF_QUERY:
+            what_if = self._server.what_if(decode_what_if_query(body))
+            self.send(encode_frame(FrameKind.WHAT_IF, what_if))
         elif kind is FrameKind.BOOK_QUERY:
             self.send(encode_frame(FrameKind.BOOK, self._server.book(decode_book_query(body))))
         else:

@@ -17,11 +17,9 @@ from engine.events import (
     CommandRefused,
     Event,
     InstrumentDefined,
-    InstrumentRulesSet,
     KillCompleted,
     KillSwitchLifted,
     KillSwitchPulled,
-    LimitSet,
     OrderAccepted,
     OrderCanceled,
     OrderExpired,
@@ -30,9 +28,7 @@ from engine.events import (
     OrderRestated,
     OrderStatusReported,
     OrderTriggered,
-    OverrideGranted,
     ReferenceEvent,
-    ReferencePriceSet,
     RiskLimitsSet,
     ScopeLimitsSet,
     SelfTradeModeSet,
@@ -43,7 +39,6 @@ from engine.events import (
     SessionReset,
     StorageLowSet,
     Trade,
-    TradingModeSet,
     TradingStateChanged,
 )
 from engine.ledger import postings_of
@@ -63,6 +58,15 @@ from engine.request_events import (
     MassCancelCompleted,
     MassCancelReported,
     OrderStatusRefused,
+)
+from engine.risk_events import (
+    BreakerChanged,
+    CreditUsed,
+    InstrumentRulesSet,
+    LimitSet,
+    OverrideGranted,
+    ReferencePriceSet,
+    TradingModeSet,
 )
 from engine.runtime.codec import Record
 from engine.trade_events import TradeBusted, TradeCorrected
@@ -194,6 +198,8 @@ class Projection:
                 | ReferencePriceSet()
                 | TradingModeSet()
                 | OverrideGranted()
+                | BreakerChanged()
+                | CreditUsed()
             ):
                 pass  # Of no order and no money.
             case _:

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.books.our_book import OurBook
 from benchmarks.books.our_exchange import OpenGate, OurExchange
-from benchmarks.engine_alone import FillsDifferError, check_equal, compare, measure_depth
+from benchmarks.engine_alone import OURS, FillsDifferError, check_equal, compare, measure_depth
 from benchmarks.journal import commands_of, measure_journal
 from benchmarks.messages import Fill, Message, Workload
 from benchmarks.worker import count_calls, make_book, replay
@@ -94,7 +94,7 @@ def test_runs_are_compared_before_they_count(tmp_path: Path) -> None:
     runs = compare(300, 1, tmp_path, peers=[])
     assert len(runs) == 6
     for samples in runs.values():
-        assert set(samples) == {"our book", "our exchange", "our exchange and risk"}
+        assert set(samples) == set(OURS)
         samples["our exchange"][0]["fills_sha256"] = "another"
         with pytest.raises(FillsDifferError, match="our exchange"):
             check_equal("A", samples)

@@ -1,8 +1,10 @@
 """Kill switches: what is open goes, nothing new comes, until somebody lets it."""
 
+import msgspec
 import pytest
 
 from engine.commands import LiftKillSwitch, OpenSession, PullKillSwitch
+from engine.controls import Level
 from engine.events import (
     CommandRefused,
     Event,
@@ -12,12 +14,14 @@ from engine.events import (
     OrderAccepted,
     OrderCanceled,
     OrderRejected,
+    Trade,
 )
 from engine.explain import explain
+from engine.order import Side
 from engine.reasons import CancelReason, RejectReason
 from engine.scope import Scope
-from engine.units import SessionId
-from tests.exchange_desk import ALICE, BOB, Desk, session_order
+from engine.units import ClOrdId, Seq, SessionId, UserId
+from tests.exchange_desk import ALICE, BOB, Desk, new_order, session_order
 
 SESSION = SessionId(7)
 SCOPES = [
@@ -133,3 +137,79 @@ def test_pulling_again_is_harmless(desk: Desk) -> None:
         KillSwitchPulled(Scope.EVERYTHING, 0, "y", "os:b"),
         KillCompleted(Scope.EVERYTHING, 0, 0),
     ]
+
+
+@pytest.mark.parametrize(
+    ("scope", "scope_id", "expected"),
+    [(Scope.INSTRUMENT, 1, ["7-1", "c1", "c2", "u9"]), (Scope.USER, 9, ["u9"])],
+)
+def test_switch_of_a_user_or_an_instrument(
+    desk: Desk, scope: Scope, scope_id: int, expected: list[str]
+) -> None:
+    """A user's orders go whichever session they came over."""
+    order = new_order(ALICE, Side.BUY, 1, 4, cl_ord_id="u9")
+    of_user = msgspec.structs.replace(order, user_id=UserId(9))
+    desk.apply(of_user)
+    events = desk.apply(PullKillSwitch(scope, scope_id, "x"))
+    assert canceled(events) == expected
+    again = msgspec.structs.replace(of_user, cl_ord_id=ClOrdId("u10"))
+    (refused,) = desk.apply(again)
+    assert isinstance(refused, OrderRejected)
+    assert (refused.reason, refused.scope) == (RejectReason.KILLED, scope)
+    (of_bob,) = desk.buy(BOB, 1, 3)
+    assert isinstance(of_bob, OrderRejected) is (scope is Scope.INSTRUMENT)
+
+
+@pytest.mark.parametrize("level", list(Level))
+def test_switch_is_lifted_by_another_operator(desk: Desk, level: Level) -> None:
+    """Two people have looked, except at a client's own switch.
+
+    Whom the machine alone knows has broken the glass: there may be nobody else.
+    """
+    scope, scope_id, ann = Scope.ACCOUNT, 1, "operator:ann os:wcx"
+    desk.apply(PullKillSwitch(scope, scope_id, "x", ann, level))
+    by_ann = desk.apply(LiftKillSwitch(scope, scope_id, "y", ann, level))
+    if level is Level.CLIENT:
+        assert by_ann == [KillSwitchLifted(scope, scope_id, "y", ann, level)]
+    else:
+        assert by_ann == [CommandRefused(RejectReason.SAME_OPERATOR, actual=1)]
+        ben = "operator:ben os:wcx"
+        by_ben = desk.apply(LiftKillSwitch(scope, scope_id, "y", ben, level))
+        assert by_ben == [KillSwitchLifted(scope, scope_id, "y", ben, level)]
+    desk.apply(PullKillSwitch(scope, scope_id, "x", "os:root", level))
+    by_root = desk.apply(LiftKillSwitch(scope, scope_id, "y", "os:root", level))
+    assert by_root == [KillSwitchLifted(scope, scope_id, "y", "os:root", level)]
+
+
+def test_switches_of_operator_firm_and_client_are_three(desk: Desk) -> None:
+    """Nobody lifts another's: trading goes on when the last is lifted. The refusal names whose."""
+    for level in Level:
+        desk.apply(PullKillSwitch(Scope.ACCOUNT, 1, "x", level=level))
+    for level, words in (
+        (Level.OPERATOR, ""),
+        (Level.FIRM, " by the firm"),
+        (Level.CLIENT, " by the client"),
+    ):
+        (refused,) = desk.buy(ALICE, 1, 1)
+        assert isinstance(refused, OrderRejected)
+        text = explain(refused.reason, scope=refused.scope, detail=refused.detail)
+        assert text == f"KILLED: trading of the account is stopped{words}, cancels are taken"
+        (lifted,) = desk.apply(LiftKillSwitch(Scope.ACCOUNT, 1, "y", level=level))
+        assert isinstance(lifted, KillSwitchLifted)
+    assert isinstance(desk.buy(ALICE, 1, 1)[0], OrderAccepted)
+
+
+def test_report_counts_what_ended_before_it_was_reached() -> None:
+    """Of 1,500 orders a thousand go at once; what is filled meanwhile is told as filled."""
+    desk = Desk()
+    for _ in range(1500):
+        desk.seq += 1
+        order = new_order(ALICE, Side.BUY, 1, 50, cl_ord_id=f"k{desk.seq}")
+        desk.exchange.apply(Seq(desk.seq), desk.now_ns, order)
+    events = desk.apply(PullKillSwitch(Scope.ACCOUNT, 1, "x"))
+    assert len(canceled(events)) == 1000
+    (_, trade, *_) = desk.sell(BOB, 2, 50)
+    assert isinstance(trade, Trade)
+    events = desk.advance_to(desk.now_ns + 1)
+    assert len(canceled(events)) == 498
+    assert events[-1] == KillCompleted(Scope.ACCOUNT, 1, 1498, ended_count=2, left_count=0)

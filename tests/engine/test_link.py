@@ -23,7 +23,7 @@ from engine.exchange import Exchange
 from engine.order import OrderTerms, OrdType, Side
 from engine.reasons import RejectReason
 from engine.runtime.client import EngineLink, LinkClosedError, Outcome
-from engine.runtime.codec import Book, FrameKind, Hello, Record, Welcome, encode_frame
+from engine.runtime.codec import Book, FrameKind, Hello, Record, Welcome, WhatIf, encode_frame
 from engine.runtime.journal import Journal, lock_journal
 from engine.runtime.metrics import EngineMetrics
 from engine.runtime.sequencer import Sequencer
@@ -333,5 +333,27 @@ def test_door_that_does_not_speak_the_protocol_is_cut_off(tmp_path: Path, frames
         link = await venue.connect("other")
         outcome = await link.submit(OpenSession(SESSION))
         assert outcome.events == [SessionOpened(SESSION, 1, 1, 0)]
+
+    on_a_venue(tmp_path, scenario)
+
+
+def test_order_that_is_only_asked_about_leaves_no_trace(tmp_path: Path) -> None:
+    """It is answered from the present state, between batches; no record is written."""
+
+    async def scenario(venue: Venue) -> None:
+        link = await venue.connect()
+        for command in [*REFERENCE_COMMANDS, *account_commands(ALICE, DEFAULT_FUNDS)]:
+            await link.submit(command)
+        last_seq = venue.sequencer.last_seq
+        before = venue.sequencer.exchange.state()
+        good = new_order(ALICE, Side.BUY, 1, 100, cl_ord_id="asked")
+        assert await link.what_if(good) == WhatIf(last_seq)
+        poor = new_order(ALICE, Side.BUY, 10**9, 2 * 10**6, cl_ord_id="asked")
+        refused = await link.what_if(poor)
+        assert refused.reason is RejectReason.MAX_ORDER_NOTIONAL
+        assert (refused.limit, refused.actual) == (10**17, 2 * 10**17)
+        assert venue.sequencer.last_seq == last_seq
+        assert venue.sequencer.exchange.state() == before
+        link.close()
 
     on_a_venue(tmp_path, scenario)

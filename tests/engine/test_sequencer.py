@@ -177,7 +177,7 @@ def test_replay_refuses_other_rules() -> None:
 
 
 GOLDEN = Path(__file__).parent / "golden" / "rules-1"
-GOLDEN_STATE = "796ee070d1b28ff10e2786ca68559c13e6949d251e096923196034e4e87f6e55"
+GOLDEN_STATE = "706252df4e4bf4bb6e4da66471b43925a61e58c5f34280cff955a6582091e9cb"
 
 
 def golden_commands() -> list[Command]:

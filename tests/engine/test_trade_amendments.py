@@ -16,6 +16,7 @@ from engine.order import OrdStatus, Side
 from engine.order_memory import CLOSED_AGE_MAX_NS
 from engine.reasons import RejectReason
 from engine.report import make_report
+from engine.risk_events import CreditUsed
 from engine.trade_commands import BookedTrade, BustTrade, CorrectTrade, TradeSide
 from engine.trade_events import TradeBusted, TradeCorrected
 from engine.units import AccountId, InstrumentId, Money, Price, Qty, TradeId
@@ -235,9 +236,10 @@ def test_spent_money_cannot_be_given_back_unless_forced(desk: Desk, trade: Booke
         CommandRefused(RejectReason.TRADE_NOT_COVERED, limit=0, actual=50_500)
     ]
     assert desk.exchange.state() == before
-    line, *sides = desk.apply(bust(trade, is_forced=True))
+    line, *sides, used = desk.apply(bust(trade, is_forced=True))
     assert line == CreditLineSet(BOB, USD, Money(50_500))
     assert [type(event) for event in sides] == [TradeBusted, TradeBusted]
+    assert used == CreditUsed(BOB, USD, 100, used=Money(50_500), credit=Money(50_500))
     assert desk.balance(BOB, USD) == (-50_500, 0)
     (refused,) = desk.buy(BOB, 1, 1)
     assert make_report(refused, "1.1", desk.exchange.reference).reason == "INSUFFICIENT_BALANCE"  # type: ignore[arg-type]

@@ -23,6 +23,7 @@ from engine.ledger_events import (
 )
 from engine.limits import RiskLimits
 from engine.reasons import RejectReason
+from engine.risk_events import CreditUsed
 from engine.treasury import CREDIT_TOTAL_MAX
 from engine.units import INT_MAX, AccountId, AssetId, FirmId, Money, Qty
 from risk.pre_trade import PreTradeGate
@@ -188,7 +189,10 @@ def test_credit_in_use_is_not_taken_away(desk: Desk) -> None:
     desk.buy(ALICE, 3, 4)  # Holds 1200 of the 1000 that there are.
     in_use: list[Event] = [CommandRefused(RejectReason.CREDIT_IN_USE, limit=200, actual=199)]
     assert desk.apply(credit(199)) == in_use
-    assert desk.apply(credit(200)) == [CreditLineSet(ALICE, USD, Money(200))]
+    assert desk.apply(credit(200)) == [
+        CreditLineSet(ALICE, USD, Money(200)),
+        CreditUsed(ALICE, USD, 100, used=Money(200), credit=Money(200)),
+    ]
     desk.cancel(ALICE, "c1", "x1")
     assert desk.apply(credit(0)) == [CreditLineSet(ALICE, USD, Money(0))]
 

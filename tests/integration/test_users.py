@@ -27,6 +27,9 @@ BODIES: dict[tuple[str, str], object] = {
         "asset": "USD", "amount": "1", "to_account_id": 1,
     },
     ("POST", "/v1/accounts/{account_id}/withdrawals"): {"asset": "USD", "amount": "1"},
+    ("POST", "/v1/accounts/{account_id}/what-if"): {
+        "symbol": "BTC-USD", "side": "BUY", "ord_type": "LIMIT", "order_qty": "1", "price": "1",
+    },
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from engine.commands import (
 from engine.controls import (
     CONTROL_RULES,
     DAY_NS,
+    BreakerRules,
     Control,
     InstrumentRules,
     Level,
@@ -78,6 +79,11 @@ def scribble_rules(rng: random.Random, instrument_id: InstrumentId) -> Instrumen
         buy_up_bps=rng.choice([0, 500]),
         sell_down_bps=rng.choice([0, 500]),
         band_ticks=rng.choice([0, 7]),
+        market_protection_bps=rng.choice([0, 300]),
+        execution_collar_bps=rng.choice([0, 400]),
         trade_age_max_ns=rng.choice([0, 10**9]),
+        breaker=rng.choice(
+            [None, BreakerRules(200, 10**11, 10**9, 10**10, rng.choice([0, 10**9]))]
+        ),
         trades_without_reference=rng.random() < 0.7,
     )

@@ -49,6 +49,8 @@ PRECEDENCE = [
     "check_band",
     "check_open_orders",
     "check_open_orders_per_side",
+    "check_stops",
+    "check_icebergs",
     "check_amendments",
     "check_unfilled",
     "check_position",

@@ -1,0 +1,120 @@
+"""`wcx risk`: the list of controls, and why an order was refused."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from config.settings import Settings
+from engine.events import AccountOpened, CancelRejected, Event, OrderRejected, ReferenceEvent
+from engine.explain import format_utc
+from engine.gate import Rejection
+from engine.order import OrderView
+from engine.reference import Reference
+from engine.refusal import Refusal, describe
+from engine.runtime.codec import Record
+from engine.runtime.journal import JournalDamagedError, inspect_tail, read_records
+from engine.units import AccountId
+from risk.catalogue import CATALOGUE, render_catalogue
+
+DEFINITIONS = (bytes([20]), bytes([21]), bytes([22]))
+"""The tags of `DefineAsset`, `DefineInstrument` and `OpenAccount`, as they are encoded."""
+
+app = typer.Typer(help="The controls that orders pass.", no_args_is_help=True)
+
+
+@app.command("controls")
+def show_controls() -> None:
+    """Print the list of controls: what each is, who sets it, its code, where it comes from."""
+    print(f"{len(CATALOGUE)} controls\n")
+    print(render_catalogue(), end="")
+
+
+@app.command()
+def explain(
+    cl_ord_id: Annotated[str, typer.Argument(metavar="CLORDID", help="Of the refused order.")],
+    *,
+    account: Annotated[str | None, typer.Option(metavar="NAME", help="Its account.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say why an order or an amendment was refused: limit, usage, range, reference price.
+
+    Reads the journal's files, archived ones too; the engine need not run. A ClOrdID that was
+    refused more than once is told as often, the oldest first.
+    """
+    directory = Settings().journal_dir
+    try:
+        until_seq = inspect_tail(directory).last_seq
+        found = find_refusals(read_records(directory, until_seq=until_seq), cl_ord_id, account)
+    except (JournalDamagedError, FileNotFoundError) as error:
+        typer.echo(f"the journal cannot be read: {error}", err=True)
+        raise typer.Exit(1) from None
+    if not found:
+        typer.echo(f"no refusal of {cl_ord_id} is in the journal", err=True)
+        raise typer.Exit(1)
+    for seq, at_ns, account_name, refusal in found:
+        place = {"seq": seq, "at": format_utc(at_ns), "account": account_name}
+        if as_json:
+            print(json.dumps({**place, **asdict(refusal)}))
+        else:
+            print(_in_lines({**place, **asdict(refusal)}))
+
+
+Found = tuple[int, int, str, Refusal]
+"""Seq and time of the record, the account, and the refusal."""
+
+
+def find_refusals(records: Iterable[Record], cl_ord_id: str, account: str | None) -> list[Found]:
+    """Return every refusal of that ClOrdID in the records, which begin with the first of all."""
+    reference = Reference()
+    names: dict[AccountId, str] = {}
+    found: list[Found] = []
+    needle = cl_ord_id.encode()
+    for record in records:
+        # Most records are of others, and need not be taken apart.
+        if needle not in record.events_bytes and not _may_define(record):
+            continue
+        for event in record.events():
+            if isinstance(event, ReferenceEvent):
+                reference.learn(event)
+            if isinstance(event, AccountOpened):
+                names[event.account.account_id] = event.account.name
+            refused = _refused(event)
+            if refused is None or refused[0] != cl_ord_id:
+                continue
+            _, account_id, order, rejection = refused
+            name = names.get(account_id, str(account_id))
+            if account in (None, name):
+                refusal = _describe(rejection, order, reference)
+                found.append((record.seq, record.now_ns, name, refusal))
+    return found
+
+
+def _may_define(record: Record) -> bool:
+    """Whether the record may introduce an asset, an instrument or an account: by its tag."""
+    return record.command_bytes[1:2] in DEFINITIONS
+
+
+def _refused(event: Event) -> tuple[str, AccountId, OrderView | None, Rejection] | None:
+    match event:
+        case OrderRejected():
+            cl_ord_id, account_id = event.order.cl_ord_id, event.order.account_id
+        case CancelRejected():
+            cl_ord_id, account_id = event.cl_ord_id, event.account_id
+        case _:
+            return None
+    rejection = Rejection(event.reason, event.limit, event.actual, event.scope, event.detail)
+    return cl_ord_id, account_id, event.order, rejection
+
+
+def _describe(rejection: Rejection, order: OrderView | None, reference: Reference) -> Refusal:
+    instrument = None if order is None else reference.instruments.get(order.instrument_id)
+    return describe(rejection, instrument, None if order is None else order.side)
+
+
+def _in_lines(fields: dict[str, object]) -> str:
+    known = {name: value for name, value in fields.items() if value is not None}
+    width = max(len(name) for name in known)
+    return "\n".join(f"{name:{width}}  {value}" for name, value in known.items()) + "\n"

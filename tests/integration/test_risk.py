@@ -1,0 +1,173 @@
+"""Risk over REST: limits, rules, modes and what-if hold at once and say why, and so does `wcx`."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from fix_gateway.cli import app
+from fix_gateway.fix.fields import ExecType, Tag
+from fix_gateway.tools.chaos.venue import VenueProcess
+from tests.integration.raw_client import RawClient
+
+ACCOUNT = 5  # Of T01, behind DEMO1 to DEMO4.
+
+
+def put(venue: VenueProcess, path: str, body: dict[str, Any]) -> Any:
+    """Do it, and return the answer."""
+    status, answer = venue.call("PUT", path, body)
+    assert status == 200, answer
+    return answer
+
+
+class Trader:
+    """A client that enters one small order after the other."""
+
+    def __init__(self, venue: VenueProcess) -> None:
+        self._client = RawClient(venue.fix_port, "T01")
+        self._client.log_on()
+
+    def enter(self) -> tuple[str, str]:
+        """Return the order's ClOrdID and why it was refused, "" for one that was accepted."""
+        name = f"risk-{time.time_ns()}"
+        self._client.send_bytes(self._client.order(name))
+        answer = self._client.receive_type("8")
+        while answer[Tag.CL_ORD_ID] != name:  # What an earlier client may not have received.
+            answer = self._client.receive_type("8")
+        return name, "" if answer[Tag.EXEC_TYPE] == ExecType.NEW else answer[Tag.TEXT]
+
+    def leave(self) -> None:
+        """Hang up."""
+        self._client.cut()
+
+
+@pytest.fixture
+def trader(shared_venue: VenueProcess) -> Iterator[Trader]:
+    trader = Trader(shared_venue)
+    assert trader.enter()[1] == ""
+    yield trader
+    assert trader.enter()[1] == ""
+    trader.leave()
+
+
+def test_limit_holds_for_the_next_order_and_is_explained(
+    shared_venue: VenueProcess, trader: Trader
+) -> None:
+    """Set, seen, met by an order over FIX, told in the same words everywhere, and taken away."""
+    venue = shared_venue
+    limit = {
+        "level": "FIRM",
+        "scope": "ACCOUNT",
+        "scope_id": ACCOUNT,
+        "control": "ORDER_QTY",
+        "value": "0.0001",
+        "symbol": "BTC-USD",
+    }
+    seen = put(venue, "/v1/risk/controls", limit)
+    assert seen == {**limit, "asset": None, "window_s": None}
+    query = f"/v1/risk/controls?scope=ACCOUNT&scope_id={ACCOUNT}"
+    assert venue.call("GET", query) == (200, {"items": [seen]})
+    name, text = trader.enter()
+    assert text.startswith("FAT_FINGER_QTY: order qty ")
+    explained = CliRunner().invoke(
+        app, ["risk", "explain", name, "--json"], env={"WCX_DATA_DIR": str(venue.data_dir)}
+    )
+    assert explained.exit_code == 0, explained.output
+    refusal = json.loads(explained.stdout)
+    told = (refusal["code"], refusal["level"], refusal["account"], refusal["text"], refusal["high"])
+    assert told == ("FAT_FINGER_QTY", "FIRM", "T01", text, "0.0001")
+    asked = {
+        "symbol": "BTC-USD",
+        "side": "BUY",
+        "ord_type": "LIMIT",
+        "order_qty": "0.0002",
+        "price": "100",
+    }
+    status, answer = venue.call("POST", f"/v1/accounts/{ACCOUNT}/what-if", asked)
+    assert (status, answer["would_be_accepted"]) == (200, False)
+    assert answer["refusal"]["code"] == "FAT_FINGER_QTY"
+    wider = {**limit, "level": "CLIENT", "value": "1"}
+    status, problem = venue.call("PUT", "/v1/risk/controls", wider)
+    assert (status, problem["code"], problem["detail"]) == (
+        409, "not_tighter", "NOT_TIGHTER: a client's limit can only be tighter than what holds",
+    )  # fmt: skip
+    put(venue, "/v1/risk/controls", {**limit, "value": None})
+
+
+def test_mode_holds_until_it_is_ended(shared_venue: VenueProcess, trader: Trader) -> None:
+    """By whoever has set it, at once."""
+    venue = shared_venue
+    mode = {
+        "scope": "ACCOUNT",
+        "scope_id": ACCOUNT,
+        "level": "OPERATOR",
+        "mode": "CANCEL_ONLY",
+        "reason": "a test",
+    }
+    put(venue, "/v1/risk/modes", mode)
+    assert trader.enter()[1] == "CANCEL_ONLY: nothing but cancels is taken"
+    (row,) = venue.call("GET", "/v1/risk/modes")[1]["items"]
+    assert (row["mode"], row["cause"]) == ("CANCEL_ONLY", "PERSON")
+    put(venue, "/v1/risk/modes", {**mode, "mode": "NORMAL"})
+    assert venue.call("GET", "/v1/risk/modes") == (200, {"items": []})
+
+
+def test_rules_of_an_instrument_are_replaced_whole(
+    shared_venue: VenueProcess, trader: Trader
+) -> None:
+    """What is read can be written back, and then all is as it was."""
+    venue = shared_venue
+    path = "/v1/instruments/BTC-USD/rules"
+    before = venue.call("GET", path)[1]
+    price = {"price": "61000.00"}
+    assert put(venue, "/v1/instruments/BTC-USD/reference-price", price) == price
+    seen = put(venue, path, {"price_max": "0.50", "breaker": {"band_bps": 500}})
+    assert (seen["price_max"], seen["breaker"]["pause_s"]) == ("0.50", 300)
+    assert trader.enter()[1].startswith("PRICE_RANGE: price ")
+    restored = {name: value for name, value in before.items() if name != "symbol"}
+    assert put(venue, path, restored) == before
+
+
+def test_what_does_not_fit_is_said(shared_venue: VenueProcess) -> None:
+    """By field, and nothing is sent to the exchange."""
+    venue = shared_venue
+    limit = {
+        "level": "OPERATOR",
+        "scope": "ACCOUNT",
+        "scope_id": ACCOUNT,
+        "control": "ORDER_QTY",
+        "value": "0.00001",
+        "symbol": "BTC-USD",
+    }
+    status, problem = venue.call("PUT", "/v1/risk/controls", limit)
+    assert (status, problem["detail"]) == (
+        422,
+        "body.value: '0.00001' is no number of at most 4 decimals",
+    )
+    status, problem = venue.call("PUT", "/v1/risk/controls", {**limit, "control": "LUCK"})
+    assert status == 422
+    assert "RESTRICTED, ORDER_QTY" in problem["detail"]
+    for path, wish in (
+        ("/v1/instruments/BTC-EUR/rules", {}),
+        ("/v1/risk/controls", {**limit, "symbol": "BTC-EUR"}),
+    ):
+        assert venue.call("PUT", path, wish)[0] == 404
+    status, problem = venue.call("PUT", "/v1/instruments/BTC-USD/rules", {"price_min": "1.001"})
+    assert (status, problem["detail"]) == (
+        422,
+        "body.price_min: '1.001' does not fit the instrument's prices",
+    )
+
+
+def test_refusal_that_is_not_there_is_an_error(shared_venue: VenueProcess) -> None:
+    """And the list of controls is printed without a venue."""
+    env = {"WCX_DATA_DIR": str(shared_venue.data_dir)}
+    missing = CliRunner().invoke(app, ["risk", "explain", "nobody-1"], env=env)
+    assert missing.exit_code == 1
+    assert "no refusal of nobody-1" in missing.output
+    printed = CliRunner().invoke(app, ["risk", "controls"], env=env)
+    assert printed.exit_code == 0
+    assert "`PRICE_COLLAR`" in printed.output
