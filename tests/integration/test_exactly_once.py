@@ -23,7 +23,12 @@ PROOF_WAIT_S = 1.0
 @pytest.fixture
 def venue(data_dir: Path) -> Iterator[VenueProcess]:
     """A venue that soon asks whether its reports have arrived."""
-    venue = VenueProcess(data_dir, WCX_FIX__PROOF_WAIT_S=str(PROOF_WAIT_S)).start()
+    settings = {
+        "WCX_FIX__PROOF_WAIT_S": str(PROOF_WAIT_S),
+        # On a busy machine a client may take longer than usual to be back with its orders.
+        "WCX_FIX__RESEND_ORDER_AGE_MAX_S": "30",
+    }
+    venue = VenueProcess(data_dir, **settings).start()
     yield venue
     assert venue.stop() == 0, venue.log_text()
 
