@@ -2,7 +2,10 @@
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from admin_api.errors import invalid, not_found
+from admin_api.limit_changes import is_looser
 from admin_api.schemas.risk import (
     BreakerBody,
     ControlBody,
@@ -11,6 +14,7 @@ from admin_api.schemas.risk import (
     RulesBody,
     RulesView,
 )
+from engine.commands import SetTradingMode
 from engine.controls import (
     CONTROL_RULES,
     NS_PER_S,
@@ -182,3 +186,23 @@ def _parse(name: str, body: RulesBody, decimals: int) -> int:
 def _parse_breaker(body: BreakerBody) -> BreakerRules:
     spans = {f"{name}_ns": getattr(body, f"{name}_s") * NS_PER_S for name in BREAKER_SPANS}
     return BreakerRules(body.band_bps, opening_band_bps=body.opening_band_bps, **spans)
+
+
+def loosens_limit(held: list[Limit], wanted: Limit) -> bool:
+    """Whether the limit allows more than the one that it takes the place of."""
+    for limit in held:
+        if replace(limit, value=wanted.value) == wanted:
+            if wanted.control is Control.RESTRICTED:
+                return limit.value != wanted.value
+            return is_looser((limit.value,), (wanted.value,))
+    return False
+
+
+def loosens_mode(held: list[TradingMode], wanted: SetTradingMode) -> bool:
+    """Whether the mode allows more than the one that it takes the place of."""
+    key = (wanted.scope, wanted.scope_id, wanted.level)
+    return any(
+        wanted.mode.value < mode.mode.value
+        for mode in held
+        if (mode.scope, mode.scope_id, mode.level) == key
+    )

@@ -4,14 +4,18 @@ from dataclasses import asdict
 from http import HTTPStatus
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from admin_api.auth.gate import allow
 from admin_api.auth.permissions import Permission
 from admin_api.auth.user import User
 from admin_api.engine_answers import ask_engine, first_event, get_instrument
 from admin_api.errors import engine_away, invalid, not_found
+from admin_api.etags import etag_of
+from admin_api.limit_changes import LimitCall
 from admin_api.risk_views import (
+    loosens_limit,
+    loosens_mode,
     parse_limit,
     parse_price,
     parse_rules,
@@ -19,16 +23,19 @@ from admin_api.risk_views import (
     view_mode,
     view_rules,
 )
+from admin_api.schemas.changes import ApprovalView
 from admin_api.schemas.fields import INTEGER_MAX
 from admin_api.schemas.problem import Problem, Responses
 from admin_api.schemas.risk import (
     ControlBody,
     ControlsPage,
     ControlView,
+    ModeAnswer,
     ModeBody,
     ModesPage,
     ReferencePriceBody,
     RefusalView,
+    RulesAnswer,
     RulesBody,
     RulesView,
     ScopeName,
@@ -60,6 +67,8 @@ READ: Final[Responses] = {
 }
 SET: Final[Responses] = {
     **READ,
+    HTTPStatus.ACCEPTED: {"model": ApprovalView, "description": "It loosens: it waits for another"},
+    HTTPStatus.PRECONDITION_FAILED: {"model": Problem, "description": "Changed since"},
     HTTPStatus.CONFLICT: {"model": Problem, "description": "The exchange refused it, and why"},
     HTTPStatus.UNPROCESSABLE_ENTITY: {"model": Problem, "description": "Not a number that fits"},
 }
@@ -70,6 +79,7 @@ Identity = Annotated[int, Path(ge=1, le=INTEGER_MAX)]
 Symbol = Annotated[str, Path(max_length=64, examples=["BTC-USD"])]
 Reader = Annotated[User, allow(Permission.LIMITS_READ)]
 Writer = Annotated[User, allow(Permission.LIMITS_WRITE)]
+Call = Annotated[LimitCall, Depends()]
 
 router = APIRouter(tags=["risk"])
 
@@ -78,6 +88,7 @@ router = APIRouter(tags=["risk"])
 async def list_controls(
     services: ServicesOf,
     user: Reader,
+    response: Response,
     scope: Annotated[ScopeName, Query()],
     scope_id: Annotated[int, Query(ge=0, le=INTEGER_MAX)],
 ) -> ControlsPage:
@@ -85,41 +96,71 @@ async def list_controls(
     await _check_engine(services)
     _check_sight(services, user, Scope[scope], scope_id)
     found = services.engine.limits.of_owner(Scope[scope], scope_id)
+    response.headers["ETag"] = etag_of(found)
     reference = services.engine.reference
     return ControlsPage(items=[view_limit(limit, reference) for limit in found])
 
 
 @router.put("/v1/risk/controls", responses=SET)
-async def set_control(services: ServicesOf, user: Writer, body: ControlBody) -> ControlView:
-    """Set one limit, or take it away. It holds with the next order; the tightest level decides."""
+async def set_control(call: Call, user: Writer, body: ControlBody) -> ControlView | ApprovalView:
+    """Set one limit, or take it away. It holds with the next order; the tightest level decides.
+
+    What allows more than before is proposed where that takes two.
+    """
+    services = call.services
     await _check_engine(services)
     limit = parse_limit(body, services.engine.reference)
     subject = f"{limit.scope.name.lower()}:{limit.scope_id}"
     entry = user.audit("limits_ordered", subject, body.model_dump())
-    await _order(services, entry, SetLimit(limit, user.actor))
-    return view_limit(limit, services.engine.reference)
+    done = await call.order(
+        user,
+        SetLimit(limit, user.actor),
+        entry,
+        read=lambda: services.engine.limits.of_owner(limit.scope, limit.scope_id),
+        loosens=lambda held: loosens_limit(held, limit),
+        firm_id=None,
+    )
+    if isinstance(done, ApprovalView):
+        return done
+    return view_limit(limit, services.engine.reference).model_copy(update=done)
 
 
 @router.get("/v1/instruments/{symbol}/rules", responses=READ)
-async def show_rules(services: ServicesOf, _user: Reader, symbol: Symbol) -> RulesView:
+async def show_rules(
+    services: ServicesOf, _user: Reader, response: Response, symbol: Symbol
+) -> RulesView:
     """Return what every order in the instrument must keep to."""
     await _check_engine(services)
     instrument = get_instrument(services, symbol)
     rules = services.engine.limits.rules_of(instrument.instrument_id)
+    response.headers["ETag"] = etag_of(rules)
     return view_rules(rules or InstrumentRules(instrument.instrument_id), instrument)
 
 
 @router.put("/v1/instruments/{symbol}/rules", responses=SET)
 async def set_rules(
-    services: ServicesOf, user: Writer, symbol: Symbol, body: RulesBody
-) -> RulesView:
-    """Set what every order in the instrument must keep to, all of it at once. It holds at once."""
+    call: Call, user: Writer, symbol: Symbol, body: RulesBody
+) -> RulesAnswer | ApprovalView:
+    """Set what every order in the instrument must keep to, all of it at once. It holds at once.
+
+    To change rules that were set before is proposed where loosening takes two.
+    """
+    services = call.services
     await _check_engine(services)
     instrument = get_instrument(services, symbol)
     rules = parse_rules(body, instrument)
     entry = user.audit("rules_ordered", f"instrument:{symbol}", body.model_dump())
-    await _order(services, entry, SetInstrumentRules(rules, user.actor))
-    return view_rules(rules, instrument)
+    done = await call.order(
+        user,
+        SetInstrumentRules(rules, user.actor),
+        entry,
+        read=lambda: services.engine.limits.rules_of(instrument.instrument_id),
+        loosens=lambda held: held not in (None, rules),
+        firm_id=None,
+    )
+    if isinstance(done, ApprovalView):
+        return done
+    return RulesAnswer(**view_rules(rules, instrument).model_dump(), **done)
 
 
 @router.put("/v1/instruments/{symbol}/reference-price", responses=SET)
@@ -136,10 +177,11 @@ async def set_reference_price(
 
 
 @router.get("/v1/risk/modes", responses=READ)
-async def list_modes(services: ServicesOf, user: Reader) -> ModesPage:
+async def list_modes(services: ServicesOf, user: Reader, response: Response) -> ModesPage:
     """Return who may not do everything at present, and why."""
     await _check_engine(services)
     modes = services.engine.limits.modes()
+    response.headers["ETag"] = etag_of(modes)
     return ModesPage(
         items=[
             view_mode(mode)
@@ -150,8 +192,12 @@ async def list_modes(services: ServicesOf, user: Reader) -> ModesPage:
 
 
 @router.put("/v1/risk/modes", responses=SET)
-async def set_mode(services: ServicesOf, user: Writer, body: ModeBody) -> ModeBody:
-    """Say what a scope may still do. BLOCKED cancels its open orders too."""
+async def set_mode(call: Call, user: Writer, body: ModeBody) -> ModeAnswer | ApprovalView:
+    """Say what a scope may still do. BLOCKED cancels its open orders too.
+
+    What allows more than before is proposed where that takes two.
+    """
+    services = call.services
     await _check_engine(services)
     command = SetTradingMode(
         Scope[body.scope],
@@ -162,8 +208,17 @@ async def set_mode(services: ServicesOf, user: Writer, body: ModeBody) -> ModeBo
         user.actor,
     )
     subject = f"{body.scope.lower()}:{body.scope_id}"
-    await _order(services, user.audit("mode_ordered", subject, body.model_dump()), command)
-    return body
+    done = await call.order(
+        user,
+        command,
+        user.audit("mode_ordered", subject, body.model_dump()),
+        read=services.engine.limits.modes,
+        loosens=lambda held: loosens_mode(held, command),
+        firm_id=None,
+    )
+    if isinstance(done, ApprovalView):
+        return done
+    return ModeAnswer(**body.model_dump(), **done)
 
 
 @router.post("/v1/accounts/{account_id}/what-if", responses=SET)

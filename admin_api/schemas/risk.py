@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, Field
 
+from admin_api.schemas.changes import Changed
 from admin_api.schemas.fields import INTEGER_MAX, Flag, RequestBody
 from admin_api.schemas.limits import DecimalText
 from engine.controls import Control, Level, Mode
@@ -53,7 +54,7 @@ class ControlBody(RequestBody):
     window_s: Seconds | None = Field(default=None, description="86400 is the day in UTC")
 
 
-class ControlView(BaseModel):
+class ControlView(Changed):
     """One limit that holds."""
 
     level: LevelName
@@ -115,6 +116,10 @@ class RulesView(RulesBody):
     symbol: str = Field(examples=["BTC-USD"])
 
 
+class RulesAnswer(RulesView, Changed):
+    """The rules, and whether they are in force."""
+
+
 class ReferencePriceBody(RequestBody):
     """What the instrument is worth while nothing trades. Null: nothing is said any more."""
 
@@ -129,6 +134,10 @@ class ModeBody(RequestBody):
     level: LevelName
     mode: ModeName
     reason: Words
+
+
+class ModeAnswer(ModeBody, Changed):
+    """The mode, and whether it is in force."""
 
 
 class ModeView(ModeBody):
