@@ -30,8 +30,9 @@ def test_operators_see_all_sessions(shared_venue: VenueProcess) -> None:
     assert status == 200
     items = body["items"]
     names = [item["client_comp_id"] for item in items]
-    assert names == [session.client_comp_id for session in SESSIONS]
-    assert all(item["is_held"] and item["is_enabled"] for item in items)
+    # Behind them are those that other tests have added.
+    assert names[: len(SESSIONS)] == [session.client_comp_id for session in SESSIONS]
+    assert all(item["is_held"] and item["is_enabled"] for item in items[: len(SESSIONS)])
     assert items[0] == {
         "session_id": 1,
         "firm_id": 1,

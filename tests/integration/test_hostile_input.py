@@ -353,7 +353,7 @@ HOSTILE_ORDERS = [
     ((60, "yesterday"), "3"),
     ((453, "99"), "3"),  # A group that is not as long as it says.
     ((99999999, "x"), "8"),
-    ((0, "x"), "8"),
+    ((0, "x"), "3"),
 ]
 
 

@@ -1,8 +1,10 @@
 """Risk over REST: limits, rules, modes and what-if hold at once and say why, and so does `wcx`."""
 
 import json
+import shutil
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,9 +46,18 @@ class Trader:
         self._client.cut()
 
 
+@pytest.fixture(scope="module")
+def own_venue(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VenueProcess]:
+    """A venue whose limits, modes and orders disturb no others' tests."""
+    data_dir = Path(shutil.copytree(template, tmp_path_factory.mktemp("risk") / "var"))
+    venue = VenueProcess(data_dir).start()
+    yield venue
+    assert venue.stop() == 0, venue.log_text()
+
+
 @pytest.fixture
-def trader(shared_venue: VenueProcess) -> Iterator[Trader]:
-    trader = Trader(shared_venue)
+def trader(own_venue: VenueProcess) -> Iterator[Trader]:
+    trader = Trader(own_venue)
     assert trader.enter()[1] == ""
     yield trader
     assert trader.enter()[1] == ""
@@ -54,10 +65,10 @@ def trader(shared_venue: VenueProcess) -> Iterator[Trader]:
 
 
 def test_limit_holds_for_the_next_order_and_is_explained(
-    shared_venue: VenueProcess, trader: Trader
+    own_venue: VenueProcess, trader: Trader
 ) -> None:
     """Set, seen, met by an order over FIX, told in the same words everywhere, and taken away."""
-    venue = shared_venue
+    venue = own_venue
     limit = {
         "level": "FIRM",
         "scope": "ACCOUNT",
@@ -99,9 +110,9 @@ def test_limit_holds_for_the_next_order_and_is_explained(
     put(venue, "/v1/risk/controls", {**limit, "value": None})
 
 
-def test_mode_holds_until_it_is_ended(shared_venue: VenueProcess, trader: Trader) -> None:
+def test_mode_holds_until_it_is_ended(own_venue: VenueProcess, trader: Trader) -> None:
     """By whoever has set it, at once."""
-    venue = shared_venue
+    venue = own_venue
     mode = {
         "scope": "ACCOUNT",
         "scope_id": ACCOUNT,
@@ -117,11 +128,9 @@ def test_mode_holds_until_it_is_ended(shared_venue: VenueProcess, trader: Trader
     assert venue.call("GET", "/v1/risk/modes") == (200, {"items": []})
 
 
-def test_rules_of_an_instrument_are_replaced_whole(
-    shared_venue: VenueProcess, trader: Trader
-) -> None:
+def test_rules_of_an_instrument_are_replaced_whole(own_venue: VenueProcess, trader: Trader) -> None:
     """What is read can be written back, and then all is as it was."""
-    venue = shared_venue
+    venue = own_venue
     path = "/v1/instruments/BTC-USD/rules"
     before = venue.call("GET", path)[1]
     price = {"price": "61000.00"}
@@ -134,9 +143,9 @@ def test_rules_of_an_instrument_are_replaced_whole(
     assert venue.call("GET", path) == (200, before)
 
 
-def test_what_does_not_fit_is_said(shared_venue: VenueProcess) -> None:
+def test_what_does_not_fit_is_said(own_venue: VenueProcess) -> None:
     """By field, and nothing is sent to the exchange."""
-    venue = shared_venue
+    venue = own_venue
     limit = {
         "level": "OPERATOR",
         "scope": "ACCOUNT",
@@ -165,9 +174,9 @@ def test_what_does_not_fit_is_said(shared_venue: VenueProcess) -> None:
     )
 
 
-def test_refusal_that_is_not_there_is_an_error(shared_venue: VenueProcess) -> None:
+def test_refusal_that_is_not_there_is_an_error(own_venue: VenueProcess) -> None:
     """And the list of controls is printed without a venue."""
-    env = {"WCX_DATA_DIR": str(shared_venue.data_dir)}
+    env = {"WCX_DATA_DIR": str(own_venue.data_dir)}
     missing = CliRunner().invoke(app, ["risk", "explain", "nobody-1"], env=env)
     assert missing.exit_code == 1
     assert "no refusal of nobody-1" in missing.output

@@ -231,13 +231,14 @@ def test_book_is_told_as_the_engine_has_it(own_venue: VenueProcess, connect: Con
     """Both sides from the best price on, as of the record that changed it last."""
     viewer = People(own_venue).client(Role.VIEWER, BETA)
     alpha, beta = connect(own_venue, "DEMO1"), connect(own_venue, "DEMO2")
+    entered = []
     for client, side, qty, price in (
         (alpha, BUY, "0.1", "10.00"),
         (beta, BUY, "0.2", "10.00"),
         (alpha, BUY, "0.3", "9.00"),
         (alpha, SELL, "0.4", "99000.00"),
     ):
-        enter(client, side, qty, price)
+        entered.append((client, enter(client, side, qty, price), side))
         next_report(client, ExecType.NEW)
     seq = viewer.get(f"/v1/accounts/{DEMO2}/balances")["seq"]
     book = viewer.get("/v1/instruments/BTC-USD/book?levels=1")
@@ -253,6 +254,9 @@ def test_book_is_told_as_the_engine_has_it(own_venue: VenueProcess, connect: Con
         {"price": "9.00", "qty": "0.3000", "order_count": 1}
     ]
     assert viewer.call("GET", "/v1/instruments/NO-SUCH/book").status == 404
+    for client, cl_ord_id, side in entered:
+        cancel(client, cl_ord_id, side)
+        next_report(client, ExecType.CANCELED)
 
 
 def test_balances_are_told_while_the_engine_is_away(own_venue: VenueProcess) -> None:

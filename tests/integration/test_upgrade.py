@@ -32,7 +32,8 @@ PACKAGES = ("admin_api", "config", "engine", "fix_gateway", "risk", "store")
 START_WAIT_S = 60.0
 pytestmark = pytest.mark.timeout(300)  # A process is started for each step.
 # What another version might change: who trades at whose price.
-OLD_RULE, NEW_RULE = "price = resting.price\n", "price = aggressor.price or resting.price\n"
+OLD_RULE = "price = market.opening_price or resting.price\n"
+NEW_RULE = "price = aggressor.price or resting.price\n"
 
 
 @dataclass
