@@ -261,6 +261,14 @@ def printable(text: str | None) -> str | None:
     return "".join(each if " " <= each <= "~" else "?" for each in text)
 
 
+def cancel_answer(client: RawClient) -> tuple[str, str]:
+    """Return the type of the next answer to a cancel, and the order's state in it."""
+    while True:
+        fields = client.receive()
+        if fields[Tag.MSG_TYPE] in ("8", "9"):
+            return fields[Tag.MSG_TYPE], fields[Tag.ORD_STATUS]
+
+
 @pytest.mark.parametrize("begin_string", list(SESSIONS))
 def test_damaged_orders_are_answered_and_do_not_get_in(
     shared_venue: VenueProcess, begin_string: str
@@ -280,6 +288,8 @@ def test_damaged_orders_are_answered_and_do_not_get_in(
         assert fuzzer.accepted
         for report in fuzzer.accepted:
             client.send("F", (11, f"x{report[Tag.ORDER_ID]}"), (37, report[Tag.ORDER_ID]))
-        for _ in fuzzer.accepted:
-            assert client.receive_type("8")[Tag.ORD_STATUS] == "4"
+        # One whose side was damaged may have met another of its own: it is filled, and says so.
+        ends = [cancel_answer(client) for _ in fuzzer.accepted]
+        assert ("8", "4") in ends
+        assert set(ends) <= {("8", "4"), ("9", "2")}
     assert shared_venue.pid_of("gateway-0") == pid
