@@ -259,7 +259,9 @@ class EngineLink(asyncio.Protocol):
         self._records.clear()
 
     def _write(self, kind: FrameKind, message: Hello | Query | Sequence[Command]) -> None:
-        self._transport.write(encode_frame(kind, message))
+        # uvloop raises for a connection that is lost before `connection_lost` has been called.
+        if not self._transport.is_closing():
+            self._transport.write(encode_frame(kind, message))
 
 
 async def ask_status(path: Path, name: str, *, with_state_hash: bool = False) -> Status | None:

@@ -282,6 +282,9 @@ HELLO = encode_frame(FrameKind.HELLO, Hello(1, "door", wants_feed=True))
 class Wire(asyncio.Transport):
     """A connection that takes everything; what comes over it is up to the test."""
 
+    def is_closing(self) -> bool:
+        return False
+
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Nobody reads it."""
 
