@@ -20,12 +20,12 @@ from engine.events import (
     KillCompleted,
     KillSwitchLifted,
     KillSwitchPulled,
-    SessionReset,
     TradingStateChanged,
 )
 from engine.runtime.codec import Record
 from engine.runtime.journal import JournalDamagedError, read_records
 from engine.scope import Scope
+from engine.session_events import SessionReset
 from engine.units import Seq
 from store.audit import AuditEntry, add_followed_entry, get_followed_seq
 from store.postgres import Database, StoreError

@@ -10,16 +10,11 @@ import structlog
 from admin_api.known_limits import KnownLimits
 from admin_api.standing import Standing
 from engine.commands import Command, NewOrder
-from engine.events import (
-    Event,
-    ReferenceEvent,
-    SessionOpened,
-    SessionReleased,
-    SessionReset,
-)
+from engine.events import Event, ReferenceEvent
 from engine.reference import Reference
 from engine.runtime.client import EngineLink, LinkClosedError, Outcome
 from engine.runtime.codec import Balances, Book, Record, Status, WhatIf
+from engine.session_events import SessionOpened, SessionReleased, SessionReset
 from engine.units import AccountId, InstrumentId, Seq, SessionId
 
 RETRY_S: Final = 0.5

@@ -1,16 +1,14 @@
 """The limits that hold, as the engine has told them."""
 
 from engine.controls import Control, InstrumentRules, Level, Limit, Mode, TradingMode
-from engine.events import (
-    AccountThrottleSet,
-    Event,
-    RiskLimitsSet,
-    ScopeLimitsSet,
-)
+from engine.events import Event
 from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
 from engine.risk_events import (
+    AccountThrottleSet,
     InstrumentRulesSet,
     LimitSet,
+    RiskLimitsSet,
+    ScopeLimitsSet,
     TradingModeSet,
 )
 from engine.scope import Scope

@@ -14,7 +14,6 @@ from admin_api.schemas.risk import (
     RulesBody,
     RulesView,
 )
-from engine.commands import SetTradingMode
 from engine.controls import (
     CONTROL_RULES,
     NS_PER_S,
@@ -28,6 +27,7 @@ from engine.controls import (
 )
 from engine.instrument import Asset, Instrument
 from engine.reference import Reference
+from engine.risk_commands import SetTradingMode
 from engine.scope import Scope
 from engine.units import AssetId, InstrumentId, Money, Price, Qty, format_fixed, parse_fixed
 

@@ -1,6 +1,6 @@
 """Every control at once, so wide that no order is refused: what all of them cost."""
 
-from engine.commands import Command, SetInstrumentRules, SetLimit
+from engine.commands import Command
 from engine.controls import (
     CONTROL_RULES,
     DAY_NS,
@@ -12,6 +12,7 @@ from engine.controls import (
     Limit,
     Unit,
 )
+from engine.risk_commands import SetInstrumentRules, SetLimit
 from engine.scope import Scope
 from engine.units import INT_MAX, AssetId, InstrumentId, Money, Price, Qty
 

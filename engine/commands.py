@@ -6,7 +6,7 @@ written before it stay readable; a tag is never used again for another command.
 
 import msgspec
 
-from engine.controls import InstrumentRules, Level, Limit, Mode, Override
+from engine.controls import Level
 from engine.instrument import Account, Asset, InstrumentDefinition
 from engine.ledger_commands import (
     RequestWithdrawal,
@@ -17,7 +17,6 @@ from engine.ledger_commands import (
     SettleWithdrawal,
     TransferFunds,
 )
-from engine.limits import RiskLimits, ScopeLimits
 from engine.order import OrderTerms, OrdType, SelfTradeMode, Side, TimeInForce
 from engine.request_commands import (
     MassCancel,
@@ -26,7 +25,25 @@ from engine.request_commands import (
     ReportOrder,
     RequestCommand,
 )
+from engine.risk_commands import (
+    GrantOverride,
+    SetAccountThrottle,
+    SetInstrumentRules,
+    SetLimit,
+    SetReferencePrice,
+    SetRiskLimits,
+    SetScopeLimits,
+    SetTradingMode,
+)
 from engine.scope import Scope
+from engine.session_commands import (
+    LogOffSession,
+    LogOnSession,
+    OpenSession,
+    ReleaseAllSessions,
+    ReleaseSession,
+    ResetSession,
+)
 from engine.trade_commands import BustTrade, CorrectTrade
 from engine.trading_state import TradingState
 from engine.units import (
@@ -41,65 +58,6 @@ from engine.units import (
     SessionId,
     UserId,
 )
-
-
-class OpenSession(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """Grant a FIX session to the process that asks. Answered by `SessionOpened` or a refusal.
-
-    `generation` is the grant that the asker already holds, 0 for none. `reset` opens a new epoch:
-    MsgSeqNum(34) starts again from 1 in both directions.
-    """
-
-    session_id: SessionId
-    generation: int = 0
-    reset: bool = False
-
-
-class ReleaseSession(msgspec.Struct, frozen=True, array_like=True, tag=2):
-    """End a grant: its owner is gone. Ignored when a later grant is in force."""
-
-    session_id: SessionId
-    generation: int
-
-
-class ResetSession(msgspec.Struct, frozen=True, array_like=True, tag=4):
-    """Open a new epoch of a session and end its grant, whoever holds it: an operator's reset."""
-
-    session_id: SessionId
-
-
-class ReleaseAllSessions(msgspec.Struct, frozen=True, array_like=True, tag=3):
-    """End every grant. The engine's first command after a start: no owner outlived its link."""
-
-
-class LogOnSession(msgspec.Struct, frozen=True, array_like=True, tag=5):
-    """Say that the session's client is logged on, and what its leaving means for open orders.
-
-    Only who holds the grant may; again after each new grant, for a client that has stayed.
-    `cancel_scope` None cancels nothing, SESSION the orders of the session, ACCOUNT all orders of
-    the account. They are cancelled once the client has been away for `grace_ns`. A Logout counts
-    with `cancels_on_logout`, the loss of the link between the session's owner and the engine with
-    `cancels_on_internal_loss`.
-    """
-
-    session_id: SessionId
-    generation: int
-    account_id: AccountId
-    cancel_scope: Scope | None = None
-    grace_ns: int = 0
-    cancels_on_logout: bool = False
-    cancels_on_internal_loss: bool = False
-
-
-class LogOffSession(msgspec.Struct, frozen=True, array_like=True, tag=6):
-    """Say that the session's client has left. `is_graceful`: it has said Logout(5) itself.
-
-    Only who holds the grant may. Ignored for a client that is not known to be there.
-    """
-
-    session_id: SessionId
-    generation: int
-    is_graceful: bool = False
 
 
 class NewOrder(msgspec.Struct, frozen=True, array_like=True, tag=10):
@@ -227,12 +185,6 @@ class OpenAccount(msgspec.Struct, frozen=True, array_like=True, tag=22):
     account: Account
 
 
-class SetRiskLimits(msgspec.Struct, frozen=True, array_like=True, tag=23):
-    """Set the limits of an account in an instrument. Effective at once."""
-
-    limits: RiskLimits
-
-
 class AdjustBalance(msgspec.Struct, frozen=True, array_like=True, tag=24):
     """Move money into the account (`amount` above 0) or out of it.
 
@@ -244,75 +196,6 @@ class AdjustBalance(msgspec.Struct, frozen=True, array_like=True, tag=24):
     asset_id: AssetId
     amount: Money
     reference: str
-
-
-class SetScopeLimits(msgspec.Struct, frozen=True, array_like=True, tag=25):
-    """Set the limits of a firm or a FIX session in an instrument, beside those of the account.
-
-    Effective at once. With both values None there are none any more.
-    """
-
-    limits: ScopeLimits
-
-
-class SetAccountThrottle(msgspec.Struct, frozen=True, array_like=True, tag=26):
-    """Set how many orders an account may enter per second, and at once. Cancels are not counted.
-
-    Both None: as often as it likes, as when it was never set. What has been used stays used.
-    """
-
-    account_id: AccountId
-    rate: int | None = None
-    burst: int | None = None
-
-
-class SetLimit(msgspec.Struct, frozen=True, array_like=True, tag=70):
-    """Set or take away one limit of a firm, an account, a user or a session. Effective at once.
-
-    Refused for a client's that is wider than what others have set for the same: clients tighten.
-    """
-
-    limit: Limit
-    actor: str = ""
-
-
-class SetInstrumentRules(msgspec.Struct, frozen=True, array_like=True, tag=71):
-    """Set what every order in an instrument must keep to. Effective at once."""
-
-    rules: InstrumentRules
-    actor: str = ""
-
-
-class SetReferencePrice(msgspec.Struct, frozen=True, array_like=True, tag=72):
-    """Say what an instrument is worth while nothing trades, None to say nothing any more."""
-
-    instrument_id: InstrumentId
-    price: Price | None
-    actor: str = ""
-
-
-class SetTradingMode(msgspec.Struct, frozen=True, array_like=True, tag=73):
-    """Say what a scope may still do, or that it may do everything again (`Mode.NORMAL`).
-
-    BLOCKED cancels all open orders of the scope too. A mode that a limit has led to is one of the
-    limit's level, and is lifted there.
-    """
-
-    scope: Scope
-    scope_id: int
-    level: Level
-    mode: Mode
-    reason: str
-    actor: str = ""
-
-
-class GrantOverride(msgspec.Struct, frozen=True, array_like=True, tag=74):
-    """Let one order, or the orders of one account, pass a limit for a while.
-
-    Refused unless two different people want it.
-    """
-
-    override: Override
 
 
 class PullKillSwitch(msgspec.Struct, frozen=True, array_like=True, tag=40):
@@ -389,8 +272,6 @@ class SetClOrdIdsMax(msgspec.Struct, frozen=True, array_like=True, tag=92):
 SessionCommand = NewOrder | CancelOrder | ReplaceOrder | RequestCommand
 """What a FIX session may send: numbered by MsgSeqNum(34) and fenced by generation and epoch."""
 
-PresenceCommand = LogOnSession | LogOffSession
-"""What the owner of a FIX session says of its client."""
 
 LedgerCommand = (
     AdjustBalance
@@ -407,16 +288,6 @@ LedgerCommand = (
 KillCommand = PullKillSwitch | LiftKillSwitch
 """What stops trading, and lets it go on."""
 
-LimitCommand = (
-    SetRiskLimits
-    | SetScopeLimits
-    | SetAccountThrottle
-    | SetLimit
-    | SetInstrumentRules
-    | SetReferencePrice
-    | GrantOverride
-)
-"""What sets limits, and what they are measured by."""
 
 Command = (
     OpenSession

@@ -17,7 +17,6 @@ from engine.ledger_events import (
     WithdrawalRequested,
     WithdrawalSettled,
 )
-from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
 from engine.order import OrderView, SelfTradeMode
 from engine.reasons import CancelReason, RejectReason
 from engine.request_events import (
@@ -27,15 +26,25 @@ from engine.request_events import (
     OrderStatusRefused,
 )
 from engine.risk_events import (
+    AccountThrottleSet,
     BreakerChanged,
     CreditUsed,
     InstrumentRulesSet,
     LimitSet,
     OverrideGranted,
     ReferencePriceSet,
+    RiskLimitsSet,
+    ScopeLimitsSet,
     TradingModeSet,
 )
 from engine.scope import Scope
+from engine.session_events import (
+    SessionLoggedOff,
+    SessionLoggedOn,
+    SessionOpened,
+    SessionReleased,
+    SessionReset,
+)
 from engine.trade_events import TradeBusted, TradeCorrected
 from engine.trading_state import TradingState
 from engine.units import (
@@ -51,26 +60,6 @@ from engine.units import (
 )
 
 
-class SessionOpened(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """The session belongs to the process that asked.
-
-    `watermark` is the MsgSeqNum(34) of the last application message that the engine has seen in
-    this epoch, 0 for none.
-    """
-
-    session_id: SessionId
-    generation: int
-    epoch: int
-    watermark: int
-
-
-class SessionReleased(msgspec.Struct, frozen=True, array_like=True, tag=2):
-    """The grant has ended. Commands that still bear its generation are refused."""
-
-    session_id: SessionId
-    generation: int
-
-
 class CommandRefused(msgspec.Struct, frozen=True, array_like=True, tag=3):
     """A command that is not an order was refused, or one from a process that lost its session.
 
@@ -81,34 +70,6 @@ class CommandRefused(msgspec.Struct, frozen=True, array_like=True, tag=3):
     session_id: SessionId = SessionId(0)
     limit: int = 0
     actual: int = 0
-
-
-class SessionReset(msgspec.Struct, frozen=True, array_like=True, tag=4):
-    """An operator has reset the session: its grant has ended, its numbers begin anew."""
-
-    session_id: SessionId
-    generation: int
-    epoch: int
-
-
-class SessionLoggedOn(msgspec.Struct, frozen=True, array_like=True, tag=5):
-    """The session's client is logged on. `cancel_scope` is what its leaving would cancel."""
-
-    session_id: SessionId
-    generation: int
-    cancel_scope: Scope | None = None
-
-
-class SessionLoggedOff(msgspec.Struct, frozen=True, array_like=True, tag=6):
-    """The session's client has left, `is_graceful` when it has said Logout(5).
-
-    `cancels_at_ns` is when its orders are cancelled unless it is back by then, 0 for never.
-    """
-
-    session_id: SessionId
-    generation: int
-    is_graceful: bool
-    cancels_at_ns: int = 0
 
 
 class OrderAccepted(msgspec.Struct, frozen=True, array_like=True, tag=10):
@@ -257,25 +218,6 @@ class AccountOpened(msgspec.Struct, frozen=True, array_like=True, tag=22):
     """An account exists, with nothing on it."""
 
     account: Account
-
-
-class RiskLimitsSet(msgspec.Struct, frozen=True, array_like=True, tag=23):
-    """The limits that hold from now on."""
-
-    limits: RiskLimits
-
-
-class ScopeLimitsSet(msgspec.Struct, frozen=True, array_like=True, tag=25):
-    """The limits of the firm or session that hold from now on."""
-
-    limits: ScopeLimits
-
-
-class AccountThrottleSet(msgspec.Struct, frozen=True, array_like=True, tag=26):
-    """How often the account may enter orders from now on, None for as often as it likes."""
-
-    account_id: AccountId
-    throttle: AccountThrottle | None
 
 
 class SelfTradeModeSet(msgspec.Struct, frozen=True, array_like=True, tag=27):

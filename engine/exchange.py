@@ -6,8 +6,6 @@ for byte. It reads no clock and keeps nothing outside itself.
 
 from typing import Final, assert_never
 
-import msgspec
-
 from engine.book import OrderBook
 from engine.commands import (
     AdvanceTime,
@@ -15,72 +13,60 @@ from engine.commands import (
     Command,
     DefineAsset,
     DefineInstrument,
-    GrantOverride,
     KillCommand,
     LiftKillSwitch,
-    LimitCommand,
-    LogOffSession,
-    LogOnSession,
     NewOrder,
     OpenAccount,
-    OpenSession,
-    PresenceCommand,
     PullKillSwitch,
-    ReleaseAllSessions,
-    ReleaseSession,
     ReplaceOrder,
-    ResetSession,
     SessionCommand,
-    SetAccountThrottle,
     SetClOrdIdsMax,
+    SetSelfTradeMode,
+    SetStorageLow,
+    SetTradingState,
+)
+from engine.controls import TradingMode
+from engine.events import (
+    ClOrdIdsMaxSet,
+    CommandRefused,
+    Event,
+    ReferenceEvent,
+    SelfTradeModeSet,
+    StorageLowSet,
+)
+from engine.gate import Rejection, RiskGate
+from engine.limit_desk import LimitDesk
+from engine.parts import Parts
+from engine.presence import Attendance
+from engine.reasons import CancelReason, RejectReason
+from engine.request_events import BalanceLine
+from engine.risk_commands import (
+    GrantOverride,
+    LimitCommand,
+    SetAccountThrottle,
     SetInstrumentRules,
     SetLimit,
     SetReferencePrice,
     SetRiskLimits,
     SetScopeLimits,
-    SetSelfTradeMode,
-    SetStorageLow,
     SetTradingMode,
-    SetTradingState,
 )
-from engine.controls import TradingMode
-from engine.credit_watch import CreditWatch
-from engine.events import (
-    AccountOpened,
-    AssetDefined,
-    ClOrdIdsMaxSet,
-    CommandRefused,
-    Event,
-    InstrumentDefined,
-    ReferenceEvent,
-    SelfTradeModeSet,
-    SessionOpened,
-    SessionReleased,
-    SessionReset,
-    StorageLowSet,
-)
-from engine.fees import FeeTable
-from engine.gate import Rejection, RiskGate
-from engine.kill_switches import KillSwitches
-from engine.ledger import VENUE_ACCOUNTS, Balance, Ledger
-from engine.limit_desk import LimitDesk
-from engine.order import Order
-from engine.order_finder import OrderFinder
-from engine.ownership import Grant, Ownership
-from engine.presence import Attendance, Presence
-from engine.reasons import CancelReason, RejectReason
-from engine.reference import Reference
-from engine.request_events import BalanceLine
-from engine.requests import Requests
 from engine.rules_in_force import rules_in_force
 from engine.scope import Scope
+from engine.session_commands import (
+    LogOffSession,
+    LogOnSession,
+    OpenSession,
+    PresenceCommand,
+    ReleaseAllSessions,
+    ReleaseSession,
+    ResetSession,
+)
+from engine.session_events import SessionOpened, SessionReleased, SessionReset
 from engine.standing import Standing
-from engine.state import BalanceState, ExchangeState, GrantState, OrderState
-from engine.sweeper import Sweep, Sweeper
-from engine.trade_amendments import TradeAmendments
+from engine.state import ExchangeState
+from engine.sweeper import Sweep
 from engine.trade_commands import BustTrade, CorrectTrade
-from engine.trading import Trading
-from engine.treasury import Treasury
 from engine.units import AccountId, InstrumentId, OrderId, Seq
 
 RULES_VERSION: Final = 1
@@ -91,33 +77,24 @@ class Exchange:
     """The state machine. Belongs to one thread, the sequencer's."""
 
     def __init__(self, gate: RiskGate) -> None:
-        self.reference = Reference()
+        parts = self._parts = Parts(gate)
+        self.reference = parts.reference
         self._gate = gate
-        self._ledger = Ledger()
-        self._fees = FeeTable(self.reference)
-        self._treasury = Treasury(self.reference, self._ledger, self._fees)
-        self._ownership = Ownership()
-        self._presence = Presence()
-        self._kill_switches = KillSwitches()
-        self._trading = Trading(
-            self.reference,
-            self._ledger,
-            self._fees,
-            gate,
-            self._presence,
-            self._kill_switches,
-        )
-        self._finder = OrderFinder(self.reference, self._ownership, self._trading.open_orders)
-        self._trade_amendments = TradeAmendments(self.reference, self._ledger, self._trading)
-        self._sweeper = Sweeper(self._finder, self._trading)
+        self._ledger = parts.ledger
+        self._fees = parts.fees
+        self._treasury = parts.treasury
+        self._ownership = parts.ownership
+        self._presence = parts.presence
+        self._kill_switches = parts.kill_switches
+        self._trading = parts.trading
+        self._trade_amendments = parts.trade_amendments
+        self._sweeper = parts.sweeper
+        self._credit_watch = parts.credit_watch
+        self._requests = parts.requests
         self._standing = Standing(
-            self._finder, gate, self._kill_switches, self._sweeper, self._trading
+            parts.finder, gate, parts.kill_switches, parts.sweeper, parts.trading
         )
-        self._credit_watch = CreditWatch(self._ledger)
-        self._limit_desk = LimitDesk(self.reference, self._finder, gate)
-        self._requests = Requests(
-            self.reference, self._ledger, self._trading, self._finder, self._sweeper
-        )
+        self._limit_desk = LimitDesk(parts.reference, parts.finder, gate)
 
     @classmethod
     def restore(cls, gate: RiskGate, state: ExchangeState) -> "Exchange":
@@ -126,76 +103,8 @@ class Exchange:
         The gate must be a new one: it is given the limits.
         """
         exchange = cls(gate)
-        for asset in state.assets:
-            exchange._learn(AssetDefined(asset))
-        for definition in state.instruments:
-            exchange._learn(InstrumentDefined(definition))
-        for account in state.accounts:
-            exchange._learn(AccountOpened(account))
-        for limits in state.limits:
-            gate.set_limits(limits)
-        exchange._restore_money(state)
-        for grant in state.grants:
-            exchange._ownership.restore(
-                Grant(
-                    grant.session_id, grant.generation, grant.epoch, grant.watermark, grant.is_held
-                )
-            )
-        exchange._trading.memory.closed_max = state.cl_ord_ids_max
-        for amended in state.amended_trades:
-            exchange._trade_amendments.restore(amended)
-        exchange._trading.restore(
-            [item.make_order() for item in state.open_orders],
-            [(item.closed_at_ns, item.make_order()) for item in state.closed_orders],
-            state.former_names,
-            state.trade_id_last,
-        )
-        exchange._trading.set_storage_low(is_low=state.is_storage_low)
-        exchange._restore_controls(state)
-        exchange._restore_gate(state)
+        exchange._parts.restore(state)
         return exchange
-
-    def _restore_money(self, state: ExchangeState) -> None:
-        for line in state.balances:
-            balance = Balance(line.balance, line.held, line.credit)
-            self._ledger.restore(line.account_id, line.asset_id, balance)
-        for credit in state.firm_credits:
-            accounts = self.reference.accounts_of(credit.firm_id)
-            self._ledger.set_firm_credit(credit, [account.account_id for account in accounts])
-        for account_id, reference in state.references:
-            self._ledger.restore_reference(account_id, reference)
-        for withdrawal in state.withdrawals:
-            self._ledger.restore_withdrawal(withdrawal)
-        self._fees.restore(state.fee_schedules, state.fee_tiers)
-
-    def _restore_gate(self, state: ExchangeState) -> None:
-        for line in state.balances:
-            if line.account_id not in VENUE_ACCOUNTS:
-                self._gate.add_balance(line.account_id, line.asset_id, line.balance)
-        for item in state.open_orders:
-            self._gate.add_open_order(item.order)
-        self._gate.restore(state.gate)
-        self._credit_watch.restore()
-
-    def _restore_controls(self, state: ExchangeState) -> None:
-        for limits in state.scope_limits:
-            self._gate.set_scope_limits(limits)
-        for throttle in state.throttles:
-            self._gate.set_throttle(throttle)
-        for attendance in state.attendances:
-            self._presence.restore(msgspec.structs.replace(attendance))
-        for switch in state.kill_switches:
-            self._kill_switches.restore(switch)
-        for default in state.self_trade_defaults:
-            self._trading.self_trade.restore(default)
-        markets = [msgspec.structs.replace(market) for market in state.markets]
-        self._trading.restore_markets(markets, state.reached_stops)
-        for sweep in state.sweeps:
-            self._sweeper.start(msgspec.structs.replace(sweep))
-        for request in state.status_requests:
-            self._requests.status_reports.restore(
-                msgspec.structs.replace(request, order_ids=[*request.order_ids])
-            )
 
     def apply(self, seq: Seq, now_ns: int, command: Command) -> list[Event]:
         """Apply the command at its place and time, and return what happened.
@@ -317,64 +226,7 @@ class Exchange:
 
     def state(self) -> ExchangeState:
         """Return the whole state as data. Takes time in proportion to the orders known."""
-        return ExchangeState(
-            assets=list(self.reference.assets.values()),
-            instruments=[known.definition for known in self.reference.instruments.values()],
-            accounts=list(self.reference.accounts.values()),
-            limits=self._gate.limits(),
-            balances=[
-                BalanceState(account_id, asset_id, *balance.amounts())
-                for account_id, asset_id, balance in self._ledger.balances()
-                if balance.balance or balance.held or balance.credit
-            ],
-            references=self._ledger.references(),
-            grants=[
-                GrantState(
-                    grant.session_id,
-                    grant.generation,
-                    grant.epoch,
-                    grant.watermark,
-                    grant.is_held,
-                )
-                for grant in self._ownership.grants()
-            ],
-            open_orders=[
-                OrderState(
-                    order.view(),
-                    order.held,
-                    order.expires_at_ns,
-                    outlives_connection=order.outlives_connection,
-                    fees=order.fees,
-                    amend_count=order.amend_count,
-                )
-                for order in self._open_orders()
-            ],
-            closed_orders=[
-                OrderState(
-                    order.view(), order.held, order.expires_at_ns, closed_at_ns, fees=order.fees
-                )
-                for closed_at_ns, order in self._trading.memory.closed()
-            ],
-            trade_id_last=self._trading.trade_id_last,
-            is_storage_low=self._trading.is_storage_low,
-            scope_limits=self._gate.scope_limits(),
-            throttles=self._gate.throttles(),
-            attendances=self._presence.attendances(),
-            kill_switches=self._kill_switches.pulled(),
-            sweeps=self._sweeper.sweeps(),
-            self_trade_defaults=self._trading.self_trade.defaults(),
-            former_names=self._trading.memory.former_names(),
-            status_requests=self._requests.status_reports.requests(),
-            fee_schedules=self._fees.schedules(),
-            fee_tiers=self._fees.tiers(),
-            withdrawals=self._ledger.withdrawals(),
-            markets=[msgspec.structs.replace(book.market) for book in self._trading.books.values()],
-            gate=self._gate.state(),
-            amended_trades=self._trade_amendments.amended(),
-            cl_ord_ids_max=self._trading.memory.closed_max,
-            reached_stops=self._trading.reached_stops(),
-            firm_credits=self._ledger.firm_credits(),
-        )
+        return self._parts.state()
 
     def _apply_session_command(self, seq: Seq, now_ns: int, command: SessionCommand) -> list[Event]:
         if command.session_id:
@@ -442,22 +294,8 @@ class Exchange:
             case _:
                 assert_never(command)
         if not isinstance(event, CommandRefused):
-            self._learn(event)
+            self._parts.learn(event)
         return event
-
-    def _learn(self, event: ReferenceEvent) -> None:
-        match event:
-            case InstrumentDefined():
-                self._trading.open_book(event.instrument)
-            case AccountOpened():
-                self._ledger.open_account(event.account.account_id, event.account.firm_id)
-                self._gate.add_account(event.account)
-            case AssetDefined():
-                pass
-        self.reference.learn(event)
-        if isinstance(event, InstrumentDefined):
-            instrument_id = event.instrument.instrument_id
-            self._gate.add_instrument(self.reference.instruments[instrument_id])
 
     def _limit(self, now_ns: int, command: LimitCommand | SetSelfTradeMode) -> Event:
         if isinstance(command, SetSelfTradeMode):
@@ -483,9 +321,6 @@ class Exchange:
             return []
         self._trading.set_storage_low(is_low=command.is_low)
         return [StorageLowSet(command.is_low)]
-
-    def _open_orders(self) -> list[Order]:
-        return [order for book in self._trading.books.values() for order in book.orders()]
 
 
 def _sweep_of(gone: Attendance, seq: Seq) -> Sweep:

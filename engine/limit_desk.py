@@ -2,16 +2,6 @@
 
 from typing import Final, assert_never
 
-from engine.commands import (
-    GrantOverride,
-    LimitCommand,
-    SetAccountThrottle,
-    SetInstrumentRules,
-    SetLimit,
-    SetReferencePrice,
-    SetRiskLimits,
-    SetScopeLimits,
-)
 from engine.controls import (
     CONTROL_RULES,
     EVERY_RESTRICTION,
@@ -22,23 +12,30 @@ from engine.controls import (
     Limit,
     Unit,
 )
-from engine.events import (
-    AccountThrottleSet,
-    CommandRefused,
-    Event,
-    RiskLimitsSet,
-    ScopeLimitsSet,
-)
+from engine.events import CommandRefused, Event
 from engine.gate import RiskGate
 from engine.instrument import BPS
 from engine.order_finder import OrderFinder
 from engine.reasons import RejectReason
 from engine.reference import Reference
+from engine.risk_commands import (
+    GrantOverride,
+    LimitCommand,
+    SetAccountThrottle,
+    SetInstrumentRules,
+    SetLimit,
+    SetReferencePrice,
+    SetRiskLimits,
+    SetScopeLimits,
+)
 from engine.risk_events import (
+    AccountThrottleSet,
     InstrumentRulesSet,
     LimitSet,
     OverrideGranted,
     ReferencePriceSet,
+    RiskLimitsSet,
+    ScopeLimitsSet,
 )
 from engine.scope import Scope
 from engine.units import INT_MAX

@@ -9,16 +9,17 @@ command may be sent again without harm.
 from dataclasses import dataclass
 from typing import assert_never
 
-from engine.commands import (
+from engine.commands import SessionCommand
+from engine.events import CommandRefused, Event
+from engine.reasons import RejectReason
+from engine.session_commands import (
     OpenSession,
     PresenceCommand,
     ReleaseAllSessions,
     ReleaseSession,
     ResetSession,
-    SessionCommand,
 )
-from engine.events import CommandRefused, Event, SessionOpened, SessionReleased, SessionReset
-from engine.reasons import RejectReason
+from engine.session_events import SessionOpened, SessionReleased, SessionReset
 from engine.units import SessionId
 
 

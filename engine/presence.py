@@ -11,9 +11,9 @@ from typing import Final
 import msgspec
 from sortedcontainers import SortedSet
 
-from engine.commands import LogOffSession, LogOnSession
-from engine.events import SessionLoggedOff, SessionLoggedOn
 from engine.scope import Scope
+from engine.session_commands import LogOffSession, LogOnSession
+from engine.session_events import SessionLoggedOff, SessionLoggedOn
 from engine.units import AccountId, SessionId
 
 OWNER_WAIT_NS: Final = 5_000_000_000

@@ -3,6 +3,7 @@
 import msgspec
 
 from engine.controls import BreakerPhase, InstrumentRules, Limit, Override, TradingMode
+from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
 from engine.units import AccountId, AssetId, InstrumentId, Money, Price
 
 
@@ -68,3 +69,22 @@ class CreditUsed(msgspec.Struct, frozen=True, array_like=True, tag=76):
     percent: int
     used: Money
     credit: Money
+
+
+class RiskLimitsSet(msgspec.Struct, frozen=True, array_like=True, tag=23):
+    """The limits that hold from now on."""
+
+    limits: RiskLimits
+
+
+class ScopeLimitsSet(msgspec.Struct, frozen=True, array_like=True, tag=25):
+    """The limits of the firm or session that hold from now on."""
+
+    limits: ScopeLimits
+
+
+class AccountThrottleSet(msgspec.Struct, frozen=True, array_like=True, tag=26):
+    """How often the account may enter orders from now on, None for as often as it likes."""
+
+    account_id: AccountId
+    throttle: AccountThrottle | None

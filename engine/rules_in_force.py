@@ -1,15 +1,16 @@
 """What holds at a moment, as the events that say so: for whoever joins late."""
 
-from engine.events import (
-    AccountThrottleSet,
-    Event,
-    KillSwitchPulled,
-    RiskLimitsSet,
-    ScopeLimitsSet,
-)
+from engine.events import Event, KillSwitchPulled
 from engine.gate import RiskGate
 from engine.kill_switches import KillSwitches
-from engine.risk_events import InstrumentRulesSet, LimitSet, TradingModeSet
+from engine.risk_events import (
+    AccountThrottleSet,
+    InstrumentRulesSet,
+    LimitSet,
+    RiskLimitsSet,
+    ScopeLimitsSet,
+    TradingModeSet,
+)
 
 
 def rules_in_force(gate: RiskGate, kill_switches: KillSwitches) -> list[Event]:

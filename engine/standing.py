@@ -1,28 +1,15 @@
 """Who may trade at all: kill switches and trading modes, and what they cancel."""
 
-from engine.commands import (
-    KillCommand,
-    LiftKillSwitch,
-    PullKillSwitch,
-    SetTradingMode,
-    SetTradingState,
-)
+from engine.commands import KillCommand, LiftKillSwitch, PullKillSwitch, SetTradingState
 from engine.controls import Level, Mode, ModeCause, TradingMode
-from engine.events import (
-    CommandRefused,
-    Event,
-    KillSwitchLifted,
-    KillSwitchPulled,
-)
+from engine.events import CommandRefused, Event, KillSwitchLifted, KillSwitchPulled
 from engine.gate import RiskGate
 from engine.kill_switches import KillSwitches
 from engine.order_finder import OrderFinder
 from engine.phases import EXCHANGE
 from engine.reasons import CancelReason, RejectReason
-from engine.risk_events import (
-    BreakerChanged,
-    TradingModeSet,
-)
+from engine.risk_commands import SetTradingMode
+from engine.risk_events import BreakerChanged, TradingModeSet
 from engine.sweeper import Sweep, Sweeper
 from engine.trading import Trading
 from engine.trading_state import TradingState

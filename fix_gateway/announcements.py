@@ -6,16 +6,12 @@ is kept for clients that come later.
 
 from typing import NamedTuple
 
-from engine.events import (
+from engine.events import Event, KillSwitchLifted, KillSwitchPulled
+from engine.risk_events import (
     AccountThrottleSet,
-    Event,
-    KillSwitchLifted,
-    KillSwitchPulled,
+    LimitSet,
     RiskLimitsSet,
     ScopeLimitsSet,
-)
-from engine.risk_events import (
-    LimitSet,
     TradingModeSet,
 )
 from engine.scope import Scope

@@ -13,18 +13,12 @@ from typing import Any, Final
 import structlog
 
 from engine.commands import SessionCommand
-from engine.events import (
-    CommandRefused,
-    Event,
-    ReferenceEvent,
-    SessionReset,
-    TradingStateChanged,
-    recipients,
-)
+from engine.events import CommandRefused, Event, ReferenceEvent, TradingStateChanged, recipients
 from engine.reference import Reference
 from engine.runtime.client import LinkClosedError
 from engine.runtime.codec import Record, Welcome
 from engine.runtime.feed import Position, SessionEvent, is_copied
+from engine.session_events import SessionReset
 from engine.units import SessionId
 from fix_gateway.announcements import find_announcement
 from fix_gateway.audit_trail import AuditTrail

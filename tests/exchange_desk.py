@@ -12,7 +12,6 @@ from engine.commands import (
     NewOrder,
     OpenAccount,
     ReplaceOrder,
-    SetRiskLimits,
     SetTradingState,
 )
 from engine.depth import DepthReader
@@ -22,6 +21,7 @@ from engine.instrument import Account, Asset, InstrumentDefinition
 from engine.limits import RiskLimits
 from engine.order import OrderTerms, OrderView, OrdStatus, OrdType, Side, TimeInForce
 from engine.request_commands import MassCancel, ReportBalances, ReportOpenOrders, ReportOrder
+from engine.risk_commands import SetRiskLimits
 from engine.scope import Scope
 from engine.state import BalanceState, find_faults
 from engine.trading_state import TradingState

@@ -26,9 +26,9 @@ from admin_api.schemas.limits import (
 from admin_api.schemas.problem import Problem, Responses
 from admin_api.services import Services, ServicesOf
 from admin_api.session_views import get_session
-from engine.commands import SetAccountThrottle, SetRiskLimits, SetScopeLimits
 from engine.instrument import Account, Instrument
 from engine.limits import RiskLimits, ScopeLimits
+from engine.risk_commands import SetAccountThrottle, SetRiskLimits, SetScopeLimits
 from engine.scope import Scope
 from engine.units import AccountId, FirmId, Money, Qty, parse_fixed
 from store.audit import AuditEntry

@@ -43,19 +43,13 @@ from admin_api.schemas.risk import (
     WhatIfView,
 )
 from admin_api.services import Services, ServicesOf
-from engine.commands import (
-    Command,
-    NewOrder,
-    SetInstrumentRules,
-    SetLimit,
-    SetReferencePrice,
-    SetTradingMode,
-)
+from engine.commands import Command, NewOrder
 from engine.controls import InstrumentRules, Level, Mode
 from engine.gate import Rejection
 from engine.instrument import Instrument
 from engine.order import OrdType, Side, TimeInForce
 from engine.refusal import describe
+from engine.risk_commands import SetInstrumentRules, SetLimit, SetReferencePrice, SetTradingMode
 from engine.runtime.client import LinkClosedError
 from engine.scope import Scope
 from engine.units import AccountId, ClOrdId, Price, Qty, SessionId

@@ -20,9 +20,9 @@ from admin_api.schemas.sessions import (
 )
 from admin_api.services import ServicesOf
 from admin_api.session_views import SessionPath, get_session, grant_fields
-from engine.commands import ResetSession
-from engine.events import SessionReset
 from engine.runtime.client import LinkClosedError
+from engine.session_commands import ResetSession
+from engine.session_events import SessionReset
 from store.audit import add_audit_entries
 
 NOT_FOUND: Final[Responses] = {

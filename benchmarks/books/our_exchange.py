@@ -13,7 +13,6 @@ from engine.commands import (
     DefineInstrument,
     NewOrder,
     OpenAccount,
-    SetRiskLimits,
 )
 from engine.events import CommandRefused, Event, OrderCanceled, Trade
 from engine.exchange import Exchange
@@ -21,6 +20,7 @@ from engine.gate import Candidate, Consequence, Rejection, RiskGate
 from engine.instrument import Account, Asset, InstrumentDefinition
 from engine.limits import RiskLimits
 from engine.order import Order, OrdType, Side, TimeInForce
+from engine.risk_commands import SetRiskLimits
 from engine.units import (
     AccountId,
     AssetId,

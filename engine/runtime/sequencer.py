@@ -5,11 +5,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from engine.commands import AdvanceTime, Command, NewOrder, ReleaseAllSessions
+from engine.commands import AdvanceTime, Command, NewOrder
 from engine.events import Event
 from engine.exchange import RULES_VERSION, Exchange
 from engine.gate import Rejection
 from engine.runtime.codec import BATCH_RECORDS_MAX, encode_record
+from engine.session_commands import ReleaseAllSessions
 from engine.units import Seq
 
 # Room in a batch for the passing of time that goes before the commands.

@@ -24,14 +24,11 @@ from engine.commands import (
     Command,
     KillCommand,
     NewOrder,
-    OpenSession,
-    ReleaseAllSessions,
-    ReleaseSession,
     SetClOrdIdsMax,
     SetStorageLow,
     SetTradingState,
 )
-from engine.events import Event, SessionOpened
+from engine.events import Event
 from engine.exchange import RULES_VERSION
 from engine.runtime.codec import (
     COMMAND_FRAME_BYTES_MAX,
@@ -63,6 +60,8 @@ from engine.runtime.metrics import (
 )
 from engine.runtime.replay import hash_state
 from engine.runtime.sequencer import BATCH_COMMANDS_MAX, Sequencer
+from engine.session_commands import OpenSession, ReleaseAllSessions, ReleaseSession
+from engine.session_events import SessionOpened
 from engine.units import AccountId, Seq, SessionId
 
 HELLO_WAIT_S: Final = 5.0

@@ -15,17 +15,8 @@ from typing import Final, Protocol
 import msgspec
 import structlog
 
-from engine.commands import (
-    Command,
-    NewOrder,
-    OpenSession,
-    PresenceCommand,
-    ReleaseSession,
-    ReplaceOrder,
-    ResetSession,
-    SessionCommand,
-)
-from engine.events import CommandRefused, SessionOpened
+from engine.commands import Command, NewOrder, ReplaceOrder, SessionCommand
+from engine.events import CommandRefused
 from engine.runtime import faults
 from engine.runtime.client import EngineLink, LinkClosedError
 from engine.runtime.codec import Record, Welcome
@@ -37,6 +28,8 @@ from engine.runtime.feed import (
     read_session_events,
 )
 from engine.runtime.journal import read_records
+from engine.session_commands import OpenSession, PresenceCommand, ReleaseSession, ResetSession
+from engine.session_events import SessionOpened
 from engine.units import AccountId, SessionId
 
 RETRY_S: Final = 0.2

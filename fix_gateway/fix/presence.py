@@ -8,8 +8,8 @@ from typing import Final
 
 import msgspec
 
-from engine.commands import LogOffSession, LogOnSession
 from engine.scope import Scope
+from engine.session_commands import LogOffSession, LogOnSession
 from fix_gateway.fix.logon import Admission
 from fix_gateway.fix.session_tools import Engine
 from store.sessions import FixSessionRow

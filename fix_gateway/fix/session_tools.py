@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from engine.commands import PresenceCommand, SessionCommand
-from engine.events import CommandRefused, SessionOpened
+from engine.commands import SessionCommand
+from engine.events import CommandRefused
 from engine.reference import Reference
 from engine.runtime.feed import AccountEvent, Position, SessionEvent
+from engine.session_commands import PresenceCommand
+from engine.session_events import SessionOpened
 from engine.units import AccountId, SessionId
 from fix_gateway.fix.acceptor import SessionAcceptor, SessionHandler
 from fix_gateway.fix.answers import AnswerBuilder

@@ -6,9 +6,10 @@ from typing import Final
 
 import structlog
 
-from engine.events import CommandRefused, SessionOpened
+from engine.events import CommandRefused
 from engine.runtime import faults
 from engine.runtime.feed import Position, SessionEvent
+from engine.session_events import SessionOpened
 from fix_gateway.fix.acceptor import SessionAcceptor
 from fix_gateway.fix.fields import SOH, MsgType, Tag, parse_message
 from fix_gateway.fix.intake import Intake, IntakeReplies

@@ -11,18 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from engine.commands import (
-    AdjustBalance,
-    Command,
-    DefineAsset,
-    DefineInstrument,
-    OpenAccount,
-    SetRiskLimits,
-)
+from engine.commands import AdjustBalance, Command, DefineAsset, DefineInstrument, OpenAccount
 from engine.events import AccountOpened, CommandRefused
 from engine.instrument import Account, Asset, InstrumentDefinition
 from engine.limits import RiskLimits
 from engine.reasons import RejectReason
+from engine.risk_commands import SetRiskLimits
 from engine.runtime.client import EngineLink
 from engine.units import AccountId, AssetId, InstrumentId, Money, Price, Qty
 from store.audit import AuditEntry, add_audit_entries

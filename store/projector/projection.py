@@ -9,7 +9,6 @@ from crc32c import crc32c
 
 from engine.events import (
     AccountOpened,
-    AccountThrottleSet,
     AssetDefined,
     BalanceAdjusted,
     CancelRejected,
@@ -29,14 +28,7 @@ from engine.events import (
     OrderStatusReported,
     OrderTriggered,
     ReferenceEvent,
-    RiskLimitsSet,
-    ScopeLimitsSet,
     SelfTradeModeSet,
-    SessionLoggedOff,
-    SessionLoggedOn,
-    SessionOpened,
-    SessionReleased,
-    SessionReset,
     StorageLowSet,
     Trade,
     TradingStateChanged,
@@ -60,15 +52,25 @@ from engine.request_events import (
     OrderStatusRefused,
 )
 from engine.risk_events import (
+    AccountThrottleSet,
     BreakerChanged,
     CreditUsed,
     InstrumentRulesSet,
     LimitSet,
     OverrideGranted,
     ReferencePriceSet,
+    RiskLimitsSet,
+    ScopeLimitsSet,
     TradingModeSet,
 )
 from engine.runtime.codec import Record
+from engine.session_events import (
+    SessionLoggedOff,
+    SessionLoggedOn,
+    SessionOpened,
+    SessionReleased,
+    SessionReset,
+)
 from engine.trade_events import TradeBusted, TradeCorrected
 from engine.units import AccountId, AssetId, Money, format_fixed
 from store.projector.order_rows import (

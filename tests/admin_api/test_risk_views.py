@@ -3,8 +3,8 @@
 from msgspec.structs import replace
 
 from admin_api.risk_views import loosens_limit, loosens_mode
-from engine.commands import SetTradingMode
 from engine.controls import Control, Level, Limit, Mode, ModeCause, TradingMode
+from engine.risk_commands import SetTradingMode
 from engine.scope import Scope
 
 ORDERS = Limit(Level.OPERATOR, Scope.FIRM, 1, Control.OPEN_ORDERS, 10)

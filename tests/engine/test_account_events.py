@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.commands import CancelOrder, Command, OpenSession
+from engine.commands import CancelOrder, Command
 from engine.events import ExecutionEvent
 from engine.exchange import Exchange
 from engine.order import Side, TimeInForce
@@ -31,6 +31,7 @@ from engine.runtime.journal import (
 )
 from engine.runtime.replay import replay
 from engine.runtime.sequencer import Sequencer
+from engine.session_commands import OpenSession
 from engine.units import AccountId, ClOrdId, Seq, SessionId
 from risk.pre_trade import PreTradeGate
 from tests.exchange_desk import (

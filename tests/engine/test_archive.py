@@ -6,13 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.commands import Command, NewOrder, OpenSession
+from engine.commands import Command, NewOrder
 from engine.order import OrdType, Side, TimeInForce
-from engine.runtime.archive import (
-    Movable,
-    move_to_archive,
-    plan_compaction,
-)
+from engine.runtime.archive import Movable, move_to_archive, plan_compaction
 from engine.runtime.codec import Record
 from engine.runtime.feed import (
     BEFORE_ALL,
@@ -32,6 +28,7 @@ from engine.runtime.journal import (
 )
 from engine.runtime.recovery import rebuild, verify
 from engine.runtime.replay import hash_state
+from engine.session_commands import OpenSession
 from engine.units import AccountId, ClOrdId, Price, Qty, Seq, SessionId
 from tests.exchange_desk import ALICE, BOB, BTC_USD
 from tests.venue_files import FilesDesk, die_at_step

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.commands import Command, NewOrder, OpenSession
+from engine.commands import Command, NewOrder
 from engine.events import OrderAccepted, Trade
 from engine.exchange import Exchange
 from engine.order import OrdType, Side, TimeInForce
@@ -13,6 +13,7 @@ from engine.runtime.codec import FrameKind, FrameReader, Hello, encode_frame
 from engine.runtime.feed import BEFORE_ALL, Position, read_session_events
 from engine.runtime.journal import Journal, JournalDamagedError, list_segments, lock_journal
 from engine.runtime.sequencer import Sequencer
+from engine.session_commands import OpenSession
 from engine.units import AccountId, ClOrdId, Price, Qty, Seq, SessionId
 from risk.pre_trade import PreTradeGate
 from tests.exchange_desk import (

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.commands import AdvanceTime, OpenSession
-from engine.events import SessionOpened
+from engine.commands import AdvanceTime
 from engine.runtime.codec import Record, encode_record
 from engine.runtime.journal import (
     SEGMENT_HEADER,
@@ -21,6 +20,8 @@ from engine.runtime.journal import (
     read_records,
     repair_tail,
 )
+from engine.session_commands import OpenSession
+from engine.session_events import SessionOpened
 from engine.units import Seq, SessionId
 
 

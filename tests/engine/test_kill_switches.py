@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from engine.commands import LiftKillSwitch, OpenSession, PullKillSwitch
+from engine.commands import LiftKillSwitch, PullKillSwitch
 from engine.controls import Level
 from engine.events import (
     CommandRefused,
@@ -20,6 +20,7 @@ from engine.explain import explain
 from engine.order import Side
 from engine.reasons import CancelReason, RejectReason
 from engine.scope import Scope
+from engine.session_commands import OpenSession
 from engine.units import ClOrdId, Seq, SessionId, UserId
 from tests.exchange_desk import ALICE, BOB, Desk, new_order, session_order
 

@@ -10,24 +10,21 @@ import uvloop
 from msgspec.structs import replace
 
 from engine.book import DepthLevel
-from engine.commands import AdvanceTime, Command, OpenSession, SetStorageLow
+from engine.commands import AdvanceTime, Command, SetStorageLow
 from engine.depth import DepthReader
-from engine.events import (
-    CommandRefused,
-    RiskLimitsSet,
-    SessionOpened,
-    SessionReleased,
-    TradingStateChanged,
-)
+from engine.events import CommandRefused, TradingStateChanged
 from engine.exchange import Exchange
 from engine.order import OrderTerms, OrdType, Side
 from engine.reasons import RejectReason
+from engine.risk_events import RiskLimitsSet
 from engine.runtime.client import EngineLink, LinkClosedError, Outcome
 from engine.runtime.codec import Book, FrameKind, Hello, Record, Welcome, WhatIf, encode_frame
 from engine.runtime.journal import Journal, lock_journal
 from engine.runtime.metrics import EngineMetrics
 from engine.runtime.sequencer import Sequencer
 from engine.runtime.server import LinkServer
+from engine.session_commands import OpenSession
+from engine.session_events import SessionOpened, SessionReleased
 from engine.trading_state import MarketState, TradingState
 from engine.units import InstrumentId, Price, Qty, Seq, SessionId
 from risk.pre_trade import PreTradeGate

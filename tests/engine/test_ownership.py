@@ -2,24 +2,12 @@
 
 import pytest
 
-from engine.commands import (
-    CancelOrder,
-    NewOrder,
-    OpenSession,
-    ReleaseAllSessions,
-    ReleaseSession,
-    ResetSession,
-)
-from engine.events import (
-    CancelRejected,
-    CommandRefused,
-    OrderAccepted,
-    SessionOpened,
-    SessionReleased,
-    SessionReset,
-)
+from engine.commands import CancelOrder, NewOrder
+from engine.events import CancelRejected, CommandRefused, OrderAccepted
 from engine.order import OrdType, Side, TimeInForce
 from engine.reasons import RejectReason
+from engine.session_commands import OpenSession, ReleaseAllSessions, ReleaseSession, ResetSession
+from engine.session_events import SessionOpened, SessionReleased, SessionReset
 from engine.units import ClOrdId, Price, Qty, SessionId
 from tests.exchange_desk import ALICE, BTC_USD, Desk
 

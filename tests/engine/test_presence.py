@@ -2,24 +2,13 @@
 
 import pytest
 
-from engine.commands import (
-    AdvanceTime,
-    LogOffSession,
-    LogOnSession,
-    OpenSession,
-    ReleaseAllSessions,
-    ReleaseSession,
-    ResetSession,
-)
+from engine.commands import AdvanceTime
 from engine.events import (
     CommandRefused,
     Event,
     OrderAccepted,
     OrderCanceled,
     OrderRejected,
-    SessionLoggedOff,
-    SessionLoggedOn,
-    SessionOpened,
     recipients,
 )
 from engine.exchange import Exchange
@@ -28,6 +17,15 @@ from engine.order import Side
 from engine.presence import OWNER_WAIT_NS
 from engine.reasons import CancelReason, RejectReason
 from engine.scope import Scope
+from engine.session_commands import (
+    LogOffSession,
+    LogOnSession,
+    OpenSession,
+    ReleaseAllSessions,
+    ReleaseSession,
+    ResetSession,
+)
+from engine.session_events import SessionLoggedOff, SessionLoggedOn, SessionOpened
 from engine.sweeper import CANCELED_MAX
 from engine.units import Money, SessionId
 from risk.pre_trade import PreTradeGate

@@ -2,12 +2,13 @@
 
 import pytest
 
-from engine.commands import DefineAsset, DefineInstrument, OpenAccount, SetRiskLimits
+from engine.commands import DefineAsset, DefineInstrument, OpenAccount
 from engine.events import AccountOpened, AssetDefined, CommandRefused, InstrumentDefined
 from engine.instrument import Account, Asset, InstrumentDefinition
 from engine.limits import RiskLimits
 from engine.reasons import RejectReason
 from engine.reference import Reference
+from engine.risk_commands import SetRiskLimits
 from engine.units import AccountId, AssetId, FirmId, InstrumentId, Money, Price, Qty
 from tests.exchange_desk import ALICE, BTC, BTC_USD, USD, Desk
 

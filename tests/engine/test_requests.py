@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.commands import OpenAccount, OpenSession, ReleaseAllSessions, SetStorageLow
+from engine.commands import OpenAccount, SetStorageLow
 from engine.events import (
     CommandRefused,
     Event,
@@ -29,6 +29,7 @@ from engine.request_events import (
 )
 from engine.requests import AFFECTED_MAX
 from engine.scope import Scope
+from engine.session_commands import OpenSession, ReleaseAllSessions
 from engine.status_reports import REPORTED_MAX, StatusReports
 from engine.sweeper import CANCELED_MAX
 from engine.units import AccountId, ClOrdId, FirmId, InstrumentId, Money, OrderId, SessionId

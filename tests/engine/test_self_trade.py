@@ -3,12 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from engine.commands import (
-    AdjustBalance,
-    OpenAccount,
-    SetRiskLimits,
-    SetSelfTradeMode,
-)
+from engine.commands import AdjustBalance, OpenAccount, SetSelfTradeMode
 from engine.events import (
     CancelRejected,
     CommandRefused,
@@ -26,6 +21,7 @@ from engine.instrument import Account
 from engine.limits import RiskLimits
 from engine.order import OrderTerms, SelfTradeMode, Side, TimeInForce
 from engine.reasons import CancelReason, RejectReason
+from engine.risk_commands import SetRiskLimits
 from engine.scope import Scope
 from engine.units import AccountId, FirmId, Money, Qty
 from tests.exchange_desk import ALICE, BOB, BTC, BTC_USD, NOTIONAL_FACTOR, USD, Desk, new_order

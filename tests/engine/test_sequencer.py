@@ -5,15 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.commands import (
-    AdvanceTime,
-    Command,
-    LogOnSession,
-    OpenSession,
-    ReleaseAllSessions,
-    SetStorageLow,
-)
-from engine.events import SessionOpened, StorageLowSet
+from engine.commands import AdvanceTime, Command, SetStorageLow
+from engine.events import StorageLowSet
 from engine.exchange import Exchange
 from engine.order import Side, TimeInForce
 from engine.presence import OWNER_WAIT_NS
@@ -22,6 +15,8 @@ from engine.runtime.journal import Journal, inspect_tail, lock_journal, read_rec
 from engine.runtime.replay import ReplayDiffersError, hash_state, replay
 from engine.runtime.sequencer import Sequencer
 from engine.scope import Scope
+from engine.session_commands import LogOnSession, OpenSession, ReleaseAllSessions
+from engine.session_events import SessionOpened
 from engine.units import Seq, SessionId
 from risk.pre_trade import PreTradeGate
 from tests.exchange_desk import (

@@ -8,7 +8,7 @@ import uvloop
 from pydantic import ValidationError
 
 from config.settings import JournalSettings
-from engine.commands import OpenSession, SetStorageLow
+from engine.commands import SetStorageLow
 from engine.events import (
     BalanceAdjusted,
     CommandRefused,
@@ -17,7 +17,6 @@ from engine.events import (
     OrderExpired,
     OrderRejected,
     OrderStatusReported,
-    SessionOpened,
     StorageLowSet,
 )
 from engine.order import OrdStatus, Side, TimeInForce
@@ -25,6 +24,8 @@ from engine.reasons import CancelReason, RejectReason
 from engine.runtime.journal import SEGMENT_BYTES_MAX, Journal, lock_journal
 from engine.runtime.metrics import EngineMetrics
 from engine.runtime.storage import StorageWatch, measure_free_bytes
+from engine.session_commands import OpenSession
+from engine.session_events import SessionOpened
 from engine.units import Money, OrderId, Qty, Seq, SessionId
 from tests.exchange_desk import (
     ALICE,

@@ -3,20 +3,14 @@
 import pytest
 from msgspec.structs import replace
 
-from engine.commands import (
-    Command,
-    LogOffSession,
-    LogOnSession,
-    NewOrder,
-    OpenSession,
-    PullKillSwitch,
-)
+from engine.commands import Command, NewOrder, PullKillSwitch
 from engine.events import OrderCanceled, OrderTriggered
 from engine.exchange import Exchange
 from engine.order import OrderTerms, OrdType, Side
 from engine.reasons import CancelReason
 from engine.request_commands import MassCancel
 from engine.scope import Scope
+from engine.session_commands import LogOffSession, LogOnSession, OpenSession
 from engine.units import AccountId, ClOrdId, Price, Qty, SessionId
 from risk.pre_trade import PreTradeGate
 from tests.exchange_desk import ALICE, BOB, BTC, USD, WatchedDesk, session_order

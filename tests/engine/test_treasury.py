@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.commands import AdjustBalance, Command, OpenAccount, SetRiskLimits
+from engine.commands import AdjustBalance, Command, OpenAccount
 from engine.events import CommandRefused, Event, OrderAccepted, OrderRejected
 from engine.exchange import Exchange
 from engine.instrument import Account
@@ -23,6 +23,7 @@ from engine.ledger_events import (
 )
 from engine.limits import RiskLimits
 from engine.reasons import RejectReason
+from engine.risk_commands import SetRiskLimits
 from engine.risk_events import CreditUsed
 from engine.treasury import CREDIT_TOTAL_MAX
 from engine.units import INT_MAX, AccountId, AssetId, FirmId, Money, Qty

@@ -2,16 +2,9 @@
 
 import pytest
 
-from engine.events import (
-    AccountThrottleSet,
-    Event,
-    KillCompleted,
-    KillSwitchLifted,
-    KillSwitchPulled,
-    RiskLimitsSet,
-    ScopeLimitsSet,
-)
+from engine.events import Event, KillCompleted, KillSwitchLifted, KillSwitchPulled
 from engine.limits import RiskLimits, ScopeLimits
+from engine.risk_events import AccountThrottleSet, RiskLimitsSet, ScopeLimitsSet
 from engine.scope import Scope
 from engine.units import AccountId, FirmId, InstrumentId, Money, Qty, SessionId
 from fix_gateway.announcements import Announcement, find_announcement

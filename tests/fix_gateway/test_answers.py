@@ -2,7 +2,6 @@
 
 import pytest
 
-from engine.commands import OpenSession
 from engine.events import OrderStatusReported
 from engine.exchange import Exchange
 from engine.order import Side
@@ -17,6 +16,7 @@ from engine.request_commands import (
 from engine.request_events import MassCancelCompleted
 from engine.runtime.feed import Position, SessionEvent
 from engine.scope import Scope
+from engine.session_commands import OpenSession
 from engine.units import AccountId, ClOrdId, FirmId, InstrumentId, OrderId, SessionId
 from fix_gateway.fix.answers import AnswerBuilder
 from fix_gateway.fix.dialect import find_dialect

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import uvloop
 
-from engine.commands import CancelOrder, OpenSession
-from engine.events import CancelRejected, CommandRefused, SessionOpened
+from engine.commands import CancelOrder
+from engine.events import CancelRejected, CommandRefused
 from engine.exchange import Exchange
 from engine.runtime.client import EngineLink, LinkClosedError
 from engine.runtime.codec import Record, Welcome
@@ -15,6 +15,8 @@ from engine.runtime.journal import Journal, lock_journal
 from engine.runtime.metrics import EngineMetrics
 from engine.runtime.sequencer import Sequencer
 from engine.runtime.server import LinkServer
+from engine.session_commands import OpenSession
+from engine.session_events import SessionOpened
 from engine.units import ClOrdId, Seq, SessionId
 from fix_gateway.fix.engine_link import GatewayLink
 from risk.pre_trade import PreTradeGate

@@ -5,22 +5,14 @@ from typing import Final
 
 import pytest
 
-from engine.commands import (
-    AdvanceTime,
-    CancelOrder,
-    Command,
-    LogOffSession,
-    LogOnSession,
-    NewOrder,
-    OpenSession,
-    ReplaceOrder,
-)
+from engine.commands import AdvanceTime, CancelOrder, Command, NewOrder, ReplaceOrder
 from engine.events import OrderEvent
 from engine.exchange import Exchange
 from engine.order import OrdType, Side, TimeInForce
 from engine.request_commands import MassCancel, ReportOrder
 from engine.runtime.feed import Position, SessionEvent
 from engine.scope import Scope
+from engine.session_commands import LogOffSession, LogOnSession, OpenSession
 from engine.units import AccountId, ClOrdId, OrderId, Price, Qty, Seq, SessionId
 from fix_gateway.fix.answers import AnswerBuilder
 from fix_gateway.fix.dialect import find_dialect

@@ -4,8 +4,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from engine.events import SessionReleased
 from engine.runtime.feed import BEFORE_ALL, Position, SessionEvent
+from engine.session_events import SessionReleased
 from engine.units import SessionId
 from fix_gateway.fix.outbox import Outbox
 

@@ -5,10 +5,12 @@ from collections.abc import Set as AbstractSet
 
 import pytest
 
-from engine.commands import LogOffSession, LogOnSession, PresenceCommand, SessionCommand
-from engine.events import CommandRefused, SessionOpened
+from engine.commands import SessionCommand
+from engine.events import CommandRefused
 from engine.runtime.feed import AccountEvent, Position, SessionEvent
 from engine.scope import Scope
+from engine.session_commands import LogOffSession, LogOnSession, PresenceCommand
+from engine.session_events import SessionOpened
 from engine.units import AccountId, SessionId
 from fix_gateway.fix.logon import Admission
 from fix_gateway.fix.presence import Presence, make_logon

@@ -10,17 +10,12 @@ import pytest
 
 from admin_api import audit_follower
 from admin_api.audit_follower import AuditFollower, find_entry
-from engine.commands import OpenSession, ResetSession
-from engine.events import (
-    Event,
-    KillCompleted,
-    KillSwitchLifted,
-    KillSwitchPulled,
-    SessionReset,
-)
+from engine.events import Event, KillCompleted, KillSwitchLifted, KillSwitchPulled
 from engine.runtime.codec import Record
 from engine.runtime.journal import read_records
 from engine.scope import Scope
+from engine.session_commands import OpenSession, ResetSession
+from engine.session_events import SessionReset
 from engine.units import Seq, SessionId
 from store.audit import AuditEntry, AuditRow, add_audit_entries, list_audit_rows
 from store.migrate import migrate

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.events import OrderAccepted, SessionReleased
+from engine.events import OrderAccepted
 from engine.runtime.faults import FaultOrder, give_order
 from engine.runtime.journal import inspect_tail, read_records
+from engine.session_events import SessionReleased
 from fix_gateway.fix.fields import ExecType, Tag
 from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.conftest import ConnectClient

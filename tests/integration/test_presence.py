@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from psycopg import connect as connect_to_database
 
-from engine.events import SessionLoggedOff
 from engine.runtime.journal import inspect_tail, read_records
+from engine.session_events import SessionLoggedOff
 from fix_gateway.fix.fields import ExecType, Fields, MsgType, Tag
 from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.raw_client import RawClient

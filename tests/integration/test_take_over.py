@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from engine.commands import NewOrder, OpenSession
-from engine.events import CommandRefused, OrderAccepted, SessionOpened
+from engine.commands import NewOrder
+from engine.events import CommandRefused, OrderAccepted
 from engine.order import OrdType, Side, TimeInForce
 from engine.reasons import RejectReason
 from engine.runtime.client import EngineLink, Outcome
+from engine.session_commands import OpenSession
+from engine.session_events import SessionOpened
 from engine.units import AccountId, ClOrdId, InstrumentId, Price, Qty, SessionId
 from fix_gateway.fix.fields import ExecType, Fields, MsgType, Tag
 from fix_gateway.tools.chaos.venue import VenueProcess

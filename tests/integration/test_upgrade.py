@@ -16,12 +16,14 @@ from typing import Any
 
 import pytest
 
-from engine.commands import Command, OpenSession
-from engine.events import Event, SessionOpened, Trade
+from engine.commands import Command
+from engine.events import Event, Trade
 from engine.order import Side
 from engine.runtime.client import EngineLink, LinkClosedError
 from engine.runtime.journal import inspect_tail, read_records
 from engine.runtime.snapshot import list_snapshots
+from engine.session_commands import OpenSession
+from engine.session_events import SessionOpened
 from engine.units import SessionId
 from fix_gateway.tools.chaos.venue import WCX
 from tests.exchange_desk import ALICE, BOB, new_order

@@ -22,11 +22,7 @@ from engine.commands import (
     Command,
     LiftKillSwitch,
     SetClOrdIdsMax,
-    SetInstrumentRules,
-    SetLimit,
-    SetRiskLimits,
     SetStorageLow,
-    SetTradingMode,
     SetTradingState,
 )
 from engine.controls import InstrumentRules, Level, Mode
@@ -35,6 +31,7 @@ from engine.exchange import Exchange
 from engine.ledger import postings_of
 from engine.limits import RiskLimits
 from engine.order_memory import CLOSED_AGE_MAX_NS
+from engine.risk_commands import SetInstrumentRules, SetLimit, SetRiskLimits, SetTradingMode
 from engine.runtime.journal import Journal, lock_journal, read_records
 from engine.runtime.replay import hash_state, replay
 from engine.runtime.sequencer import Sequencer

@@ -2,14 +2,7 @@
 
 import random
 
-from engine.commands import (
-    Command,
-    GrantOverride,
-    SetInstrumentRules,
-    SetLimit,
-    SetReferencePrice,
-    SetTradingMode,
-)
+from engine.commands import Command
 from engine.controls import (
     CONTROL_RULES,
     DAY_NS,
@@ -23,6 +16,13 @@ from engine.controls import (
     Unit,
 )
 from engine.reasons import RejectReason
+from engine.risk_commands import (
+    GrantOverride,
+    SetInstrumentRules,
+    SetLimit,
+    SetReferencePrice,
+    SetTradingMode,
+)
 from engine.scope import Scope
 from engine.units import AccountId, AssetId, InstrumentId, Money, Price, Qty
 

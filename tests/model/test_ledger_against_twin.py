@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from engine.commands import AdjustBalance, OpenAccount, SetRiskLimits
+from engine.commands import AdjustBalance, OpenAccount
 from engine.events import (
     BalanceAdjusted,
     CommandRefused,
@@ -43,6 +43,7 @@ from engine.ledger_events import (
 from engine.limits import RiskLimits
 from engine.order import Side, TimeInForce
 from engine.reasons import RejectReason
+from engine.risk_commands import SetRiskLimits
 from engine.runtime.codec import Record, encode_events
 from engine.runtime.feed import find_trade
 from engine.state import find_faults

@@ -15,20 +15,11 @@ from engine.commands import (
     DefineAsset,
     DefineInstrument,
     LiftKillSwitch,
-    LogOffSession,
-    LogOnSession,
     NewOrder,
     OpenAccount,
-    OpenSession,
     PullKillSwitch,
-    ReleaseAllSessions,
-    ReleaseSession,
     ReplaceOrder,
-    ResetSession,
-    SetAccountThrottle,
     SetClOrdIdsMax,
-    SetRiskLimits,
-    SetScopeLimits,
     SetSelfTradeMode,
     SetStorageLow,
     SetTradingState,
@@ -51,9 +42,18 @@ from engine.limits import RiskLimits, ScopeLimits
 from engine.order import OrderTerms, SelfTradeMode, Side, TimeInForce, TriggerDirection
 from engine.order_memory import CLOSED_AGE_MAX_NS
 from engine.request_commands import MassCancel, ReportBalances, ReportOpenOrders, ReportOrder
+from engine.risk_commands import SetAccountThrottle, SetRiskLimits, SetScopeLimits
 from engine.runtime.codec import encode_events
 from engine.runtime.replay import hash_state
 from engine.scope import Scope
+from engine.session_commands import (
+    LogOffSession,
+    LogOnSession,
+    OpenSession,
+    ReleaseAllSessions,
+    ReleaseSession,
+    ResetSession,
+)
 from engine.state import ExchangeState, find_faults
 from engine.trade_commands import BookedTrade, BustTrade, CorrectTrade, TradeSide
 from engine.trading_state import TradingState

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from engine.commands import SetInstrumentRules, SetReferencePrice, SetTradingState
+from engine.commands import SetTradingState
 from engine.controls import NS_PER_S, BreakerPhase, BreakerRules, InstrumentRules
 from engine.events import (
     Event,
@@ -14,9 +14,8 @@ from engine.events import (
 )
 from engine.order import TimeInForce
 from engine.reasons import CancelReason, RejectReason
-from engine.risk_events import (
-    BreakerChanged,
-)
+from engine.risk_commands import SetInstrumentRules, SetReferencePrice
+from engine.risk_events import BreakerChanged
 from engine.trading_state import TradingState
 from engine.units import Price
 from tests.exchange_desk import ALICE, BOB, BTC_USD, Desk

@@ -6,16 +6,7 @@ from dataclasses import dataclass, field
 import msgspec
 import pytest
 
-from engine.commands import (
-    Command,
-    NewOrder,
-    SetAccountThrottle,
-    SetInstrumentRules,
-    SetLimit,
-    SetReferencePrice,
-    SetRiskLimits,
-    SetTradingMode,
-)
+from engine.commands import Command, NewOrder
 from engine.controls import (
     DAY_NS,
     NS_PER_S,
@@ -31,6 +22,14 @@ from engine.explain import explain
 from engine.limits import RiskLimits
 from engine.order import OrderTerms, OrdType, Side
 from engine.reasons import RejectReason
+from engine.risk_commands import (
+    SetAccountThrottle,
+    SetInstrumentRules,
+    SetLimit,
+    SetReferencePrice,
+    SetRiskLimits,
+    SetTradingMode,
+)
 from engine.runtime.replay import hash_state
 from engine.scope import Scope
 from engine.units import Money, Price, Qty, UserId

@@ -6,14 +6,7 @@ from itertools import product
 import msgspec
 import pytest
 
-from engine.commands import (
-    AdjustBalance,
-    GrantOverride,
-    SetInstrumentRules,
-    SetLimit,
-    SetRiskLimits,
-    SetTradingMode,
-)
+from engine.commands import AdjustBalance
 from engine.controls import (
     NS_PER_S,
     Control,
@@ -36,11 +29,14 @@ from engine.events import (
 )
 from engine.limits import RiskLimits
 from engine.reasons import CancelReason, RejectReason
-from engine.risk_events import (
-    LimitSet,
-    OverrideGranted,
-    TradingModeSet,
+from engine.risk_commands import (
+    GrantOverride,
+    SetInstrumentRules,
+    SetLimit,
+    SetRiskLimits,
+    SetTradingMode,
 )
+from engine.risk_events import LimitSet, OverrideGranted, TradingModeSet
 from engine.scope import Scope
 from engine.units import AssetId, InstrumentId, Money, Qty
 from risk.modes import ALLOWED, REASONS, TRIPPED, Act

@@ -3,21 +3,15 @@
 import msgspec
 import pytest
 
-from engine.commands import OpenSession, SetAccountThrottle, SetRiskLimits, SetScopeLimits
-from engine.events import (
-    AccountThrottleSet,
-    CommandRefused,
-    Event,
-    OrderAccepted,
-    OrderCanceled,
-    OrderRejected,
-    ScopeLimitsSet,
-)
+from engine.events import CommandRefused, Event, OrderAccepted, OrderCanceled, OrderRejected
 from engine.explain import explain
 from engine.limits import RiskLimits, ScopeLimits
 from engine.order import Side
 from engine.reasons import RejectReason
+from engine.risk_commands import SetAccountThrottle, SetRiskLimits, SetScopeLimits
+from engine.risk_events import AccountThrottleSet, ScopeLimitsSet
 from engine.scope import Scope
+from engine.session_commands import OpenSession
 from engine.units import AccountId, Money, Price, Qty, SessionId
 from risk.precedence import CHECKS, TRADER_CHECKS
 from tests.exchange_desk import (

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.events import SessionOpened
 from engine.exchange import Exchange
 from engine.runtime.client import EngineLink
 from engine.runtime.journal import Disk, Journal, inspect_tail, read_records
@@ -16,6 +15,7 @@ from engine.runtime.metrics import EngineMetrics
 from engine.runtime.replay import Replay, replay
 from engine.runtime.sequencer import AppendsBatches, Sequencer
 from engine.runtime.server import LinkServer
+from engine.session_events import SessionOpened
 from engine.units import Seq, SessionId
 from fix_gateway.fix.engine_link import GatewayLink
 from risk.pre_trade import PreTradeGate

@@ -11,10 +11,11 @@ from random import Random
 from typing import Final
 
 from engine.commands import SessionCommand
-from engine.events import CommandRefused, OrderEvent, SessionOpened, recipients
+from engine.events import CommandRefused, OrderEvent, recipients
 from engine.runtime.client import LinkClosedError
 from engine.runtime.codec import Record, Welcome
 from engine.runtime.feed import BEFORE_ALL, Position, SessionEvent
+from engine.session_events import SessionOpened
 from engine.units import SessionId
 from fix_gateway.fix.engine_link import GatewayLink
 from fix_gateway.fix.logon import Admission

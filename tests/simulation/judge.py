@@ -5,18 +5,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-from engine.commands import (
-    AdjustBalance,
-    AdvanceTime,
-    CancelOrder,
-    Command,
-    LogOffSession,
-    LogOnSession,
-    NewOrder,
-    OpenSession,
-    ReleaseAllSessions,
-    ReleaseSession,
-)
+from engine.commands import AdjustBalance, AdvanceTime, CancelOrder, Command, NewOrder
 from engine.events import (
     BalanceAdjusted,
     CancelRejected,
@@ -26,7 +15,6 @@ from engine.events import (
     OrderCanceled,
     OrderExpired,
     OrderRejected,
-    SessionOpened,
     recipients,
 )
 from engine.exchange import Exchange
@@ -44,6 +32,14 @@ from engine.runtime.codec import (
 from engine.runtime.feed import Position
 from engine.runtime.journal import inspect_tail, read_records
 from engine.runtime.replay import Replay, hash_state, replay
+from engine.session_commands import (
+    LogOffSession,
+    LogOnSession,
+    OpenSession,
+    ReleaseAllSessions,
+    ReleaseSession,
+)
+from engine.session_events import SessionOpened
 from engine.state import find_faults
 from engine.units import Seq, SessionId
 from risk.pre_trade import PreTradeGate

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from engine.commands import LogOffSession, LogOnSession
 from engine.scope import Scope
+from engine.session_commands import LogOffSession, LogOnSession
 
 OWNER_WAIT_NS = 5_000_000_000
 
