@@ -29,7 +29,7 @@ from fix_gateway.fix.fields import (
     join_fields,
     printable,
 )
-from fix_gateway.fix.translate import Refusal
+from fix_gateway.fix.request_parts import Refusal
 from fix_gateway.fix.translate_requests import BY_ALL, BY_SESSION, BY_SYMBOL
 
 YES, NO = "Y", "N"

@@ -30,7 +30,7 @@ from fix_gateway.fix.fields import (
     join_fields,
     printable,
 )
-from fix_gateway.fix.translate import Refusal
+from fix_gateway.fix.request_parts import Refusal
 
 YES, NO = "Y", "N"
 TO_CANCEL_REQUEST: Final = "1"

@@ -25,9 +25,9 @@ from fix_gateway.fix.fields import (
     parse_message,
 )
 from fix_gateway.fix.refusals import RefusalLog
+from fix_gateway.fix.request_parts import Refusal, SessionContext
 from fix_gateway.fix.session_tools import SessionTools
 from fix_gateway.fix.throttle import CANCEL_TYPES, SessionThrottle
-from fix_gateway.fix.translate import Refusal, SessionContext
 from fix_gateway.fix.translate_requests import REQUEST_TYPES
 from store.sessions import FixSessionRow
 

@@ -15,16 +15,14 @@ from fix_gateway.fix.fields import SOH, MsgType, Tag, parse_message
 from fix_gateway.fix.intake import Intake, IntakeReplies
 from fix_gateway.fix.listening import Listening
 from fix_gateway.fix.logon import Admission
-from fix_gateway.fix.message_store import SessionIdentity, SessionStore, store_directory
-from fix_gateway.fix.position import NO_EPOCH, PositionFile
+from fix_gateway.fix.message_store import SessionIdentity, store_directory
 from fix_gateway.fix.presence import Presence
-from fix_gateway.fix.refusals import RefusalLog
 from fix_gateway.fix.resend import Resendee, Resender, build_refusal, parse_resend_request
+from fix_gateway.fix.session_files import FAR, SessionFiles
 from fix_gateway.fix.session_tools import Outlet, SessionTools
 from fix_gateway.fix.throttle import SessionThrottle
 from store.sessions import FixSessionRow
 
-FAR: Final = 1 << 62
 BYTES_BEHIND_GAP_MAX: Final = 4 << 20
 HEARTBEAT: Final = f"{SOH}35={MsgType.HEARTBEAT}{SOH}"
 LOGOUT: Final = f"{SOH}35={MsgType.LOGOUT}{SOH}"
@@ -47,17 +45,15 @@ class FixSession:
         )
         self._log = log.bind(session=row.client_comp_id)
         directory = store_directory(tools.store_dir, row.begin_string, row.client_comp_id)
-        self._store = SessionStore(directory, self._identity, tools.worker)
-        self._position = PositionFile(directory / "position", row.session_id)
-        self._refusals = RefusalLog(directory / "refusals")
+        self._files = SessionFiles(directory, row, self._identity, tools.worker)
         self.throttle = SessionThrottle(row, tools.throttle, tools.metrics, time.monotonic_ns())
         self.listening = Listening(row, tools.listeners)
         self._event_resender = tools.make_event_resender(row, self, self.listening)
         replies = IntakeReplies(self._reply, self._event_resender.start, self.log_out)
-        self._intake = Intake(tools, row.begin_string, self._refusals, self.throttle, replies)
-        self._delivery = tools.make_delivery(row, self._position, self.listening)
+        self._intake = Intake(tools, row.begin_string, self._files.refusals, self.throttle, replies)
+        self._delivery = tools.make_delivery(row, self._files.position, self.listening)
         self._resender = Resender(
-            self._store, self._identity, tools.resend_pace, tools.metrics, self._end_resend
+            self._files.store, self._identity, tools.resend_pace, tools.metrics, self._end_resend
         )
         self._presence = Presence(row, tools.engine)
         self._acceptor: SessionAcceptor | None = None
@@ -111,7 +107,7 @@ class FixSession:
     @property
     def proven(self) -> Position:
         """The last event that the client has proven to have received."""
-        return self._position.marks.proven
+        return self._files.marks.proven
 
     def change(self, row: FixSessionRow) -> None:
         """Let the settings of the row hold from now on, also for a client that is logged on."""
@@ -157,35 +153,19 @@ class FixSession:
             self._log.warning("session_was_held_elsewhere", watermark=opened.watermark)
             self.evict()
             self._acceptor.refresh()
-        marks = self._position.marks
-        if self._position.is_new and opened.generation > 1:
-            # Our own memory of what was sent is lost: whatever there is may have been sent before.
-            marks.poss_resend = Position(last_seq, FAR)
-        elif self._position.is_new:
-            # Whom it listens to, it hears from now on.
-            marks.sent = marks.proven = Position(last_seq, FAR)
-        if self._acceptor is None and not self._store.has_survived:
-            self._skip_ahead(opened, last_seq)
-        if marks.epoch != opened.epoch:
-            if not self._position.is_new:
-                self._log.warning("store_wiped", store_epoch=marks.epoch, epoch=opened.epoch)
-            if marks.epoch != NO_EPOCH:
-                marks.start_epoch()
-            faults.reach("adoption.before_wipe")
-            self._forget_numbers()
-            faults.reach("adoption.after_wipe")
-            marks.epoch = opened.epoch
-            self._position.save()
+        self._files.settle(
+            opened, last_seq, is_first=self._acceptor is None, wipe=self._forget_numbers
+        )
         if self._acceptor is None:
             self._acceptor = self._tools.obtain_acceptor(
-                self.row.session_id, self._identity, self._store, self
+                self.row.session_id, self._identity, self._files.store, self
             )
             self._delivery.connect(Outlet(self._acceptor, self._may_send, self.drain))
         self._note_grant(opened, self._acceptor)
         self._acceptor.expect(opened.watermark + 1)
         faults.reach("adoption.adopted")
         self._delivery.rewind()
-        self._position.is_new = False
+        self._files.position.is_new = False
         self._granted.set()
         self._presence.tell(self._generation)
 
@@ -207,30 +187,15 @@ class FixSession:
             return "the session is not served here any more"
         self._note_grant(event, self._acceptor)
         faults.reach("epoch.before_mark")
-        self._position.marks.start_epoch()
-        self._position.save()
+        self._files.start_epoch()
         faults.reach("epoch.before_store_reset")
         self._delivery.rewind()
         return None
 
-    def _skip_ahead(self, opened: SessionOpened, last_seq: int) -> None:
-        """The machine has stopped: what was sent last may be missing from our files.
-
-        The client finds a gap, asks, is told that nothing of it is to be had, and gets the reports
-        again with PossResend(97)=Y.
-        """
-        marks = self._position.marks
-        number = self._store.skip_ahead(marks.sender_msg_seq_num)
-        self._log.warning("store_may_be_torn", next_sender_msg_seq_num=number)
-        marks.start_epoch()
-        marks.epoch = opened.epoch
-        marks.poss_resend = Position(last_seq, FAR)
-        self._position.save()
-
     def _note_grant(self, opened: SessionOpened, acceptor: SessionAcceptor) -> None:
         self._generation, self._epoch = opened.generation, opened.epoch
         self._intake.entered_msg_seq_num = opened.watermark
-        self._refusals.load(
+        self._files.refusals.load(
             opened.epoch,
             watermark=opened.watermark,
             next_sender_msg_seq_num=acceptor.next_sender_msg_seq_num,
@@ -238,7 +203,7 @@ class FixSession:
 
     def _forget_numbers(self) -> None:
         if self._acceptor is None:
-            self._store.wipe()
+            self._files.store.wipe()
         else:
             self.evict()
             self._acceptor.reset()
@@ -294,7 +259,7 @@ class FixSession:
         self._client = client
         self._admission = admission
         self._bytes_behind_gap = 0
-        if self._position.marks.epoch == NO_EPOCH:
+        if self._files.is_being_reset:
             # QuickFIX does so too when it reads 141=Y; but that may have been an earlier Logon,
             # whose connection was given up meanwhile.
             self._acceptor.reset()
@@ -307,12 +272,10 @@ class FixSession:
             written = self._acceptor.feed(admission.logon)
         finally:
             self._is_authenticated = False
-        marks = self._position.marks
-        if marks.epoch == NO_EPOCH:
+        if self._files.is_being_reset:
             # The store has been reset. Only now may the client see the first number of it.
             faults.reach("epoch.after_store_reset")
-            marks.epoch = self._epoch
-            self._position.save()
+            self._files.name_epoch(self._epoch)
             faults.reach("epoch.after_mark")
         self._hand_on(written)
 
@@ -458,7 +421,7 @@ class FixSession:
         """Answer or refuse a message here: write down that it is done with, then say so."""
         assert self._acceptor is not None
         last = self._acceptor.next_sender_msg_seq_num + len(replies) - 1
-        self._refusals.add(msg_seq_num, reply_msg_seq_num=last)
+        self._files.refusals.add(msg_seq_num, reply_msg_seq_num=last)
         for reply in replies:
             self._acceptor.send(reply)
         faults.reach("refusal.after_reply")
@@ -493,6 +456,4 @@ class FixSession:
             self._acceptor.disconnect()
             self._tools.kept_acceptors[self._identity] = self._acceptor
         self._delivery.close()
-        self._position.close()
-        self._refusals.close()
-        self._store.release(is_in_order=self._acceptor is not None)
+        self._files.close(is_in_order=self._acceptor is not None)

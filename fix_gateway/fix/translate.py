@@ -5,30 +5,26 @@ never ignored. Everything else that the standard allows is tolerated.
 """
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 from engine.commands import CancelOrder, NewOrder, ReplaceOrder, SessionCommand
-from engine.explain import explain
 from engine.instrument import Instrument
-from engine.order import OrdType, Side, TimeInForce
+from engine.order import OrdType, TimeInForce
 from engine.reasons import RejectReason
 from engine.reference import Reference
-from engine.units import (
-    AccountId,
-    ClOrdId,
-    FirmId,
-    InstrumentId,
-    OrderId,
-    Price,
-    Qty,
-    SessionId,
-    is_cl_ord_id,
-)
+from engine.units import ClOrdId, InstrumentId, Price, Qty, is_cl_ord_id
 from fix_gateway.fix.fields import Fields, MsgType, Tag, parse_utc_timestamp, printable
 from fix_gateway.fix.order_terms import parse_terms, parse_time_bounds
+from fix_gateway.fix.request_parts import (
+    SIDES,
+    Refusal,
+    SessionContext,
+    find_account,
+    parse_order_id,
+    refuse,
+)
 from fix_gateway.fix.request_rules import load_request_rules
 
-SIDES: Final = {"1": Side.BUY, "2": Side.SELL}
 ORD_TYPES: Final = {
     "1": OrdType.MARKET,
     "2": OrdType.LIMIT,
@@ -44,30 +40,11 @@ TIMES_IN_FORCE: Final = {
 }
 # FIX 4.4 vol. 6, TimeInForce(59): "Absence of this field is interpreted as DAY."
 DEFAULT_TIME_IN_FORCE: Final = "0"
-ORDER_ID_DIGITS_MAX: Final = 18
 YES: Final = "Y"
 GOOD_TILL_CANCEL: Final = "1"
 SHOWN_TAGS: Final = frozenset({Tag.MAX_FLOOR, Tag.DISPLAY_QTY})
 ALL_OR_NONE: Final = "G"
 NOT_RESENT: Final = 0
-
-
-class Refusal(NamedTuple):
-    """An order or cancel refused at the door. `text` is Text(58), with the code in front."""
-
-    reason: RejectReason
-    text: str
-
-
-class SessionContext(NamedTuple):
-    """Who speaks: the session and what it may act for by default."""
-
-    session_id: SessionId
-    firm_id: FirmId
-    account_id: AccountId
-    generation: int
-    epoch: int
-    is_drop_copy: bool = False
 
 
 class Translator:
@@ -108,16 +85,16 @@ class Translator:
     def _translate_new_order(
         self, fields: Fields, context: SessionContext, now_ns: int
     ) -> NewOrder | Refusal:
-        account_id = self._find_account(fields, context)
+        account_id = find_account(fields, context, self._reference)
         if account_id is None:
-            return _refuse(RejectReason.ACCOUNT_UNKNOWN)
+            return refuse(RejectReason.ACCOUNT_UNKNOWN)
         instrument = self._reference.instruments_by_symbol.get(fields[Tag.SYMBOL])
         if instrument is None:
-            return _refuse(
+            return refuse(
                 RejectReason.SYMBOL_UNKNOWN, f"no instrument {printable(fields[Tag.SYMBOL])}"
             )
         if not is_cl_ord_id(fields[Tag.CL_ORD_ID]):
-            return _refuse(RejectReason.CLORDID_INVALID)
+            return refuse(RejectReason.CLORDID_INVALID)
         sent_ns = _orig_sending_time_ns(fields, now_ns)
         refusal = (
             self._staleness(sent_ns, now_ns) or self._unsupported(fields) or _outliving(fields)
@@ -132,16 +109,12 @@ class Translator:
             return price
         terms = parse_terms(fields, instrument)
         if isinstance(terms, str):
-            return _refuse(RejectReason.UNSUPPORTED, terms)
+            return refuse(RejectReason.UNSUPPORTED, terms)
         bounds = parse_time_bounds(fields)
         if isinstance(bounds, str):
-            return _refuse(RejectReason.UNSUPPORTED, bounds)
+            return refuse(RejectReason.UNSUPPORTED, bounds)
         return NewOrder(
-            session_id=context.session_id,
-            generation=context.generation,
-            epoch=context.epoch,
-            msg_seq_num=int(fields[Tag.MSG_SEQ_NUM]),
-            account_id=account_id,
+            *context.envelope(fields, account_id),
             instrument_id=instrument.instrument_id,
             cl_ord_id=ClOrdId(fields[Tag.CL_ORD_ID]),
             side=SIDES[fields[Tag.SIDE]],
@@ -168,18 +141,18 @@ class Translator:
         self, fields: Fields, context: SessionContext, now_ns: int
     ) -> CancelOrder | Refusal:
         """Return which order a request is about, as the request to cancel it."""
-        account_id = self._find_account(fields, context)
+        account_id = find_account(fields, context, self._reference)
         if account_id is None:
-            return _refuse(RejectReason.ACCOUNT_UNKNOWN)
+            return refuse(RejectReason.ACCOUNT_UNKNOWN)
         if not is_cl_ord_id(fields[Tag.CL_ORD_ID]):
-            return _refuse(RejectReason.CLORDID_INVALID)
+            return refuse(RejectReason.CLORDID_INVALID)
         orig_cl_ord_id = fields.get(Tag.ORIG_CL_ORD_ID, "")
-        order_id = _parse_order_id(fields.get(Tag.ORDER_ID))
+        order_id = parse_order_id(fields.get(Tag.ORDER_ID))
         instrument_id = InstrumentId(0)
         if Tag.SYMBOL in fields:
             instrument = self._reference.instruments_by_symbol.get(fields[Tag.SYMBOL])
             if instrument is None:
-                return _refuse(RejectReason.UNKNOWN_ORDER)
+                return refuse(RejectReason.UNKNOWN_ORDER)
             instrument_id = instrument.instrument_id
         side = SIDES.get(fields.get(Tag.SIDE, ""))
         names_no_order = (
@@ -188,13 +161,9 @@ class Translator:
             or (Tag.SIDE in fields and side is None)
         )
         if names_no_order or order_id is None:
-            return _refuse(RejectReason.UNKNOWN_ORDER)
+            return refuse(RejectReason.UNKNOWN_ORDER)
         return CancelOrder(
-            session_id=context.session_id,
-            generation=context.generation,
-            epoch=context.epoch,
-            msg_seq_num=int(fields[Tag.MSG_SEQ_NUM]),
-            account_id=account_id,
+            *context.envelope(fields, account_id),
             cl_ord_id=ClOrdId(fields[Tag.CL_ORD_ID]),
             orig_cl_ord_id=ClOrdId(orig_cl_ord_id),
             order_id=order_id,
@@ -212,7 +181,7 @@ class Translator:
             return named
         instrument = self._reference.instruments_by_symbol.get(fields.get(Tag.SYMBOL, ""))
         if instrument is None:
-            return _refuse(RejectReason.UNKNOWN_ORDER)
+            return refuse(RejectReason.UNKNOWN_ORDER)
         sent_ns = _orig_sending_time_ns(fields, now_ns)
         refusal = self._staleness(sent_ns, now_ns) or self._unsupported(fields)
         if refusal is not None:
@@ -225,17 +194,13 @@ class Translator:
             return price
         terms = parse_terms(fields, instrument)
         if isinstance(terms, str):
-            return _refuse(RejectReason.UNSUPPORTED, terms)
+            return refuse(RejectReason.UNSUPPORTED, terms)
         bounds = parse_time_bounds(fields)
         if isinstance(bounds, str):
-            return _refuse(RejectReason.UNSUPPORTED, bounds)
+            return refuse(RejectReason.UNSUPPORTED, bounds)
         shows = terms is not None and not SHOWN_TAGS.isdisjoint(fields)
         return ReplaceOrder(
-            session_id=named.session_id,
-            generation=named.generation,
-            epoch=named.epoch,
-            msg_seq_num=named.msg_seq_num,
-            account_id=named.account_id,
+            *context.envelope(fields, named.account_id),
             cl_ord_id=named.cl_ord_id,
             orig_cl_ord_id=named.orig_cl_ord_id,
             order_qty=qty,
@@ -259,36 +224,24 @@ class Translator:
     def _unsupported(self, fields: Fields) -> Refusal | None:
         """Refuse what would be lost if the message were taken without it."""
         if ALL_OR_NONE in fields.get(Tag.EXEC_INST, "").split():
-            return _refuse(RejectReason.ALL_OR_NONE_UNSUPPORTED)
+            return refuse(RejectReason.ALL_OR_NONE_UNSUPPORTED)
         words = self._rules[fields[Tag.MSG_TYPE]].find_unsupported(fields)
-        return None if words is None else _refuse(RejectReason.UNSUPPORTED, words)
-
-    def _find_account(self, fields: Fields, context: SessionContext) -> AccountId | None:
-        """Return the account that the message names, of the session's own firm."""
-        account_text = fields.get(Tag.ACCOUNT)
-        if account_text is None:
-            return context.account_id
-        account = self._reference.accounts_by_name.get((context.firm_id, account_text))
-        return None if account is None else account.account_id
+        return None if words is None else refuse(RejectReason.UNSUPPORTED, words)
 
     def _staleness(self, sent_ns: int | None, now_ns: int) -> Refusal | None:
         """Refuse an order that was resent so late that the market may have moved on."""
         if sent_ns == NOT_RESENT:
             return None
         if sent_ns is None:
-            return _refuse(RejectReason.STALE, "a resent order needs OrigSendingTime(122)")
+            return refuse(RejectReason.STALE, "a resent order needs OrigSendingTime(122)")
         age_ns = now_ns - sent_ns
         if age_ns <= self._resend_order_age_max_ns:
             return None
-        return _refuse(
+        return refuse(
             RejectReason.STALE,
             f"resent {age_ns / 1e9:.3f} s after it was first sent, at most "
             f"{self._resend_order_age_max_ns / 1e9:.3f} s are allowed",
         )
-
-
-def _refuse(reason: RejectReason, words: str | None = None) -> Refusal:
-    return Refusal(reason, explain(reason) if words is None else f"{reason.name}: {words}")
 
 
 def _orig_sending_time_ns(fields: Fields, now_ns: int) -> int | None:
@@ -313,7 +266,7 @@ def _outliving(fields: Fields) -> Refusal | None:
         return None
     if fields.get(Tag.TIME_IN_FORCE) == GOOD_TILL_CANCEL:
         return None
-    return _refuse(
+    return refuse(
         RejectReason.UNSUPPORTED,
         "CancelOrdersOnDisconnect(8013) of an order must be N, and the order GTC",
     )
@@ -322,10 +275,10 @@ def _outliving(fields: Fields) -> Refusal | None:
 def _parse_qty(fields: Fields, instrument: Instrument) -> Qty | Refusal:
     text = fields.get(Tag.ORDER_QTY)
     if text is None:
-        return _refuse(RejectReason.ORDER_QTY_INVALID, "OrderQty(38) is missing")
+        return refuse(RejectReason.ORDER_QTY_INVALID, "OrderQty(38) is missing")
     qty = instrument.parse_qty(text)
     if qty is None:
-        return _refuse(
+        return refuse(
             RejectReason.LOT_SIZE,
             f"order qty {printable(text)} is not a multiple of the lot "
             f"{instrument.format_qty(instrument.definition.lot_size)}",
@@ -339,18 +292,9 @@ def _parse_price(fields: Fields, instrument: Instrument) -> Price | Refusal | No
         return None
     price = instrument.parse_price(text)
     if price is None:
-        return _refuse(
+        return refuse(
             RejectReason.TICK_SIZE,
             f"price {printable(text)} is not a positive multiple of the tick "
             f"{instrument.format_price(instrument.definition.tick_size)}",
         )
     return price
-
-
-def _parse_order_id(text: str | None) -> OrderId | None:
-    """Return OrderID(37), 0 when it is not given, None for what is no OrderID of ours."""
-    if text is None:
-        return OrderId(0)
-    if not (text.isascii() and text.isdigit() and len(text) <= ORDER_ID_DIGITS_MAX):
-        return None
-    return OrderId(int(text)) or None

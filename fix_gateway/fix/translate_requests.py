@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from engine.explain import explain
 from engine.order import Side
 from engine.reasons import RejectReason
 from engine.reference import Reference
@@ -15,16 +14,22 @@ from engine.request_commands import (
     RequestCommand,
 )
 from engine.scope import Scope
-from engine.units import AccountId, ClOrdId, InstrumentId, OrderId, is_cl_ord_id
+from engine.units import AccountId, ClOrdId, InstrumentId, is_cl_ord_id
 from fix_gateway.fix.fields import Fields, MsgType, Tag, printable
-from fix_gateway.fix.translate import SIDES, Refusal, SessionContext
+from fix_gateway.fix.request_parts import (
+    SIDES,
+    Refusal,
+    SessionContext,
+    find_account,
+    parse_order_id,
+    refuse,
+)
 
 # MassCancelRequestType(530) and MassStatusReqType(585).
 BY_SYMBOL, BY_SESSION, BY_ALL = "1", "6", "7"
 POSITIONS: Final = "0"
 SNAPSHOT: Final = "0"
 REQUEST_ID_LENGTH_MAX: Final = 64
-ORDER_ID_DIGITS_MAX: Final = 18
 ANY_INSTRUMENT: Final = InstrumentId(0)
 REQUEST_TYPES: Final = frozenset(
     {
@@ -67,29 +72,21 @@ class RequestTranslator:
         self, fields: Fields, context: SessionContext, now_ns: int
     ) -> RequestCommand | Refusal:
         """Return the command that a message of `REQUEST_TYPES` asks for, or why it is refused."""
-        account_id = context.account_id
-        name = fields.get(Tag.ACCOUNT)
-        if name is not None:
-            account = self._reference.accounts_by_name.get((context.firm_id, name))
-            if account is None:
-                return _refuse(RejectReason.ACCOUNT_UNKNOWN)
-            account_id = account.account_id
+        account_id = find_account(fields, context, self._reference)
+        if account_id is None:
+            return refuse(RejectReason.ACCOUNT_UNKNOWN)
         return self._translations[fields[Tag.MSG_TYPE]](fields, _Asker(context, account_id, now_ns))
 
     def _translate_mass_cancel(self, fields: Fields, asker: _Asker) -> MassCancel | Refusal:
         cl_ord_id = fields[Tag.CL_ORD_ID]
         if not is_cl_ord_id(cl_ord_id):
-            return _refuse(RejectReason.CLORDID_INVALID)
+            return refuse(RejectReason.CLORDID_INVALID)
         kind = fields[Tag.MASS_CANCEL_REQUEST_TYPE]
         meant = self._find_meant(fields, kind, "MassCancelRequestType(530)", asker)
         if isinstance(meant, Refusal):
             return meant
         return MassCancel(
-            session_id=asker.context.session_id,
-            generation=asker.context.generation,
-            epoch=asker.context.epoch,
-            msg_seq_num=int(fields[Tag.MSG_SEQ_NUM]),
-            account_id=asker.account_id,
+            *asker.context.envelope(fields, asker.account_id),
             received_at_ns=asker.now_ns,
             cl_ord_id=ClOrdId(cl_ord_id),
             scope=meant.scope,
@@ -104,22 +101,18 @@ class RequestTranslator:
             return _refuse_id("OrdStatusReqID(790)")
         cl_ord_id, order_id_text = fields.get(Tag.CL_ORD_ID, ""), fields.get(Tag.ORDER_ID, "")
         if not cl_ord_id and not order_id_text:
-            return _refuse(RejectReason.UNKNOWN_ORDER, "name it by ClOrdID(11) or OrderID(37)")
-        order_id = _parse_order_id(order_id_text)
+            return refuse(RejectReason.UNKNOWN_ORDER, "name it by ClOrdID(11) or OrderID(37)")
+        order_id = parse_order_id(order_id_text)
         instrument_id = self._find_instrument(fields)
         side = _find_side(fields)
         fits_nothing = order_id is None or instrument_id is None or isinstance(side, Refusal)
         if fits_nothing or (cl_ord_id and not is_cl_ord_id(cl_ord_id)):
-            return _refuse(RejectReason.UNKNOWN_ORDER)
+            return refuse(RejectReason.UNKNOWN_ORDER)
         assert order_id is not None
         assert instrument_id is not None
         assert not isinstance(side, Refusal)
         return ReportOrder(
-            session_id=asker.context.session_id,
-            generation=asker.context.generation,
-            epoch=asker.context.epoch,
-            msg_seq_num=int(fields[Tag.MSG_SEQ_NUM]),
-            account_id=asker.account_id,
+            *asker.context.envelope(fields, asker.account_id),
             received_at_ns=asker.now_ns,
             cl_ord_id=ClOrdId(cl_ord_id),
             order_id=order_id,
@@ -139,11 +132,7 @@ class RequestTranslator:
         if asker.context.is_drop_copy and kind == BY_ALL and Tag.ACCOUNT not in fields:
             meant = meant._replace(scope=Scope.FIRM, scope_id=asker.context.firm_id)
         return ReportOpenOrders(
-            session_id=asker.context.session_id,
-            generation=asker.context.generation,
-            epoch=asker.context.epoch,
-            msg_seq_num=int(fields[Tag.MSG_SEQ_NUM]),
-            account_id=asker.account_id,
+            *asker.context.envelope(fields, asker.account_id),
             received_at_ns=asker.now_ns,
             request_id=request_id,
             scope=meant.scope,
@@ -157,15 +146,11 @@ class RequestTranslator:
         if not _is_request_id(request_id):
             return _refuse_id("PosReqID(710)")
         if fields[Tag.POS_REQ_TYPE] != POSITIONS:
-            return _refuse(RejectReason.UNSUPPORTED, "PosReqType(724) must be 0")
+            return refuse(RejectReason.UNSUPPORTED, "PosReqType(724) must be 0")
         if fields.get(Tag.SUBSCRIPTION_REQUEST_TYPE, SNAPSHOT) != SNAPSHOT:
-            return _refuse(RejectReason.UNSUPPORTED, "SubscriptionRequestType(263) must be 0")
+            return refuse(RejectReason.UNSUPPORTED, "SubscriptionRequestType(263) must be 0")
         return ReportBalances(
-            session_id=asker.context.session_id,
-            generation=asker.context.generation,
-            epoch=asker.context.epoch,
-            msg_seq_num=int(fields[Tag.MSG_SEQ_NUM]),
-            account_id=asker.account_id,
+            *asker.context.envelope(fields, asker.account_id),
             received_at_ns=asker.now_ns,
             request_id=request_id,
         )
@@ -180,7 +165,7 @@ class RequestTranslator:
         instrument_id = self._find_instrument(fields)
         if instrument_id is None:
             symbol = printable(fields[Tag.SYMBOL])
-            return _refuse(RejectReason.SYMBOL_UNKNOWN, f"no instrument {symbol}")
+            return refuse(RejectReason.SYMBOL_UNKNOWN, f"no instrument {symbol}")
         side = _find_side(fields)
         if isinstance(side, Refusal):
             return side
@@ -188,11 +173,11 @@ class RequestTranslator:
             return _Meant(Scope.SESSION, asker.context.session_id, instrument_id, side)
         if kind not in (BY_SYMBOL, BY_ALL):
             text = f"{kind_name} must be {BY_SYMBOL}, {BY_SESSION} or {BY_ALL}"
-            return _refuse(RejectReason.UNSUPPORTED, text)
+            return refuse(RejectReason.UNSUPPORTED, text)
         if (kind == BY_SYMBOL) != (instrument_id != ANY_INSTRUMENT):
             # One who says "all" and names an instrument means one of the two: it is not guessed.
             need = "needs" if kind == BY_SYMBOL else "takes no"
-            return _refuse(RejectReason.UNSUPPORTED, f"{kind_name}={kind} {need} Symbol(55)")
+            return refuse(RejectReason.UNSUPPORTED, f"{kind_name}={kind} {need} Symbol(55)")
         return _Meant(Scope.ACCOUNT, asker.account_id, instrument_id, side)
 
     def _find_instrument(self, fields: Fields) -> InstrumentId | None:
@@ -204,13 +189,9 @@ class RequestTranslator:
         return None if instrument is None else instrument.instrument_id
 
 
-def _refuse(reason: RejectReason, words: str | None = None) -> Refusal:
-    return Refusal(reason, explain(reason) if words is None else f"{reason.name}: {words}")
-
-
 def _refuse_id(name: str) -> Refusal:
     text = f"{name} must be 1 to {REQUEST_ID_LENGTH_MAX} printable ASCII characters"
-    return _refuse(RejectReason.UNSUPPORTED, text)
+    return refuse(RejectReason.UNSUPPORTED, text)
 
 
 def _is_request_id(text: str) -> bool:
@@ -221,13 +202,4 @@ def _find_side(fields: Fields) -> Side | Refusal | None:
     text = fields.get(Tag.SIDE)
     if text is None or text in SIDES:
         return None if text is None else SIDES[text]
-    return _refuse(RejectReason.UNSUPPORTED, f"Side(54) {printable(text)} is not supported")
-
-
-def _parse_order_id(text: str) -> OrderId | None:
-    """Return OrderID(37), 0 when it is not given, None for what is no OrderID of ours."""
-    if not text:
-        return OrderId(0)
-    if not (text.isascii() and text.isdigit() and len(text) <= ORDER_ID_DIGITS_MAX):
-        return None
-    return OrderId(int(text)) or None
+    return refuse(RejectReason.UNSUPPORTED, f"Side(54) {printable(text)} is not supported")

@@ -23,7 +23,7 @@ from fix_gateway.fix.dialect import find_dialect
 from fix_gateway.fix.event_messages import EventMessages
 from fix_gateway.fix.execution_report import ReportBuilder
 from fix_gateway.fix.fields import SOH, Fields, parse_message
-from fix_gateway.fix.translate import Refusal, SessionContext
+from fix_gateway.fix.request_parts import Refusal, SessionContext
 from fix_gateway.fix.translate_requests import RequestTranslator
 from tests.exchange_desk import ALICE, BTC_USD, START_NS, Desk
 

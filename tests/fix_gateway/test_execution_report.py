@@ -41,7 +41,7 @@ from fix_gateway.fix.dictionary import BEGIN_STRINGS
 from fix_gateway.fix.execution_report import ReportBuilder
 from fix_gateway.fix.fields import SOH, BusinessRejectReason, Fields, Tag, parse_message
 from fix_gateway.fix.framing import build_frame
-from fix_gateway.fix.translate import Refusal
+from fix_gateway.fix.request_parts import Refusal
 from tests.exchange_desk import ALICE, BTC_USD, USD, Desk
 from tests.legal_messages import check_message
 

@@ -17,15 +17,9 @@ from fix_gateway.fix.dictionary import (
 from fix_gateway.fix.dictionary_doc import DOCUMENT, build_document, example_frame
 from fix_gateway.fix.fields import MsgType, Tag, parse_message
 from fix_gateway.fix.order_terms import SELF_TRADE_INSTRUCTIONS, SELF_TRADE_TYPES
+from fix_gateway.fix.request_parts import SIDES, Refusal, SessionContext
 from fix_gateway.fix.request_rules import load_request_rules
-from fix_gateway.fix.translate import (
-    ORD_TYPES,
-    SIDES,
-    TIMES_IN_FORCE,
-    Refusal,
-    SessionContext,
-    Translator,
-)
+from fix_gateway.fix.translate import ORD_TYPES, TIMES_IN_FORCE, Translator
 from tests.exchange_desk import Desk
 from tests.legal_messages import check_message
 
