@@ -330,6 +330,12 @@ class Gateway:
                 session.revoke()
         self._regulate()
 
+    def on_unsendable(self, command: SessionCommand) -> None:
+        """A command was not sent for a fault of our own: its client is told so."""
+        session = self._roster.sessions.get(command.session_id)
+        if session is not None:
+            session.refuse_unsendable(command)
+
     # Its own work.
 
     async def _open(self, session: FixSession) -> None:

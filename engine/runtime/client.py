@@ -125,7 +125,7 @@ class EngineLink(asyncio.Protocol):
 
         Raises LinkClosedError or TimeoutError.
         """
-        self._write(FrameKind.HELLO, Hello(LINK_PROTOCOL, name, wants_feed))
+        self._write(encode_frame(FrameKind.HELLO, Hello(LINK_PROTOCOL, name, wants_feed)))
         try:
             await asyncio.wait_for(self._welcomed, CONNECT_WAIT_S)
         except TimeoutError:
@@ -140,11 +140,16 @@ class EngineLink(asyncio.Protocol):
         return len(self._unanswered)
 
     def send(self, commands: Sequence[Command]) -> None:
-        """Send commands as one frame. Their effects come back over the feed."""
+        """Send commands as one frame. Their effects come back over the feed.
+
+        Raises OverflowError, TypeError or ValueError, and sends none, when one of them holds what
+        no frame can.
+        """
         assert not self._is_closed
+        frame = encode_frame(FrameKind.COMMANDS, commands)
         for command in commands:
             self._unanswered.append(_Unanswered(command, None))
-        self._write(FrameKind.COMMANDS, commands)
+        self._write(frame)
 
     async def submit(self, command: Command) -> Outcome:
         """Send one command and return what became of it, once that is durable.
@@ -154,10 +159,11 @@ class EngineLink(asyncio.Protocol):
         """
         if self._is_closed:
             raise LinkClosedError("the link to the engine is down")
+        frame = encode_frame(FrameKind.COMMANDS, [command])
         waiter: asyncio.Future[Outcome] = self._loop.create_future()
         self._unanswered.append(_Unanswered(command, waiter))
         self._waiter_count += 1
-        self._write(FrameKind.COMMANDS, [command])
+        self._write(frame)
         return await asyncio.wait_for(waiter, ANSWER_WAIT_S)
 
     async def status(self, *, with_state_hash: bool = False) -> Status:
@@ -244,7 +250,7 @@ class EngineLink(asyncio.Protocol):
             raise LinkClosedError("the link to the engine is down")
         asker: asyncio.Future[Any] = self._loop.create_future()
         self._askers.append(asker)
-        self._write(kind, query)
+        self._write(encode_frame(kind, query))
         return await asyncio.wait_for(asker, ANSWER_WAIT_S)
 
     def _settle(self, seqs: list[Seq]) -> None:
@@ -258,10 +264,10 @@ class EngineLink(asyncio.Protocol):
                 waiter.set_result(Outcome(seq, record.events(), record.now_ns))
         self._records.clear()
 
-    def _write(self, kind: FrameKind, message: Hello | Query | Sequence[Command]) -> None:
+    def _write(self, frame: bytes) -> None:
         # uvloop raises for a connection that is lost before `connection_lost` has been called.
         if not self._transport.is_closing():
-            self._transport.write(encode_frame(kind, message))
+            self._transport.write(frame)
 
 
 async def ask_status(path: Path, name: str, *, with_state_hash: bool = False) -> Status | None:

@@ -35,7 +35,10 @@ from engine.units import AccountId, SessionId
 RETRY_S: Final = 0.2
 ANSWER_WAIT_MAX_S: Final = 5.0
 IN_DOUBT_MAX: Final = 10_000
+# At a kilobyte each, which none comes near, they fit the frame that the engine takes at most.
+COMMANDS_PER_FRAME: Final = 1000
 RECORDS_PER_SLICE: Final = 2000
+UNSENDABLE: Final = (OverflowError, TypeError, ValueError)
 
 log = structlog.get_logger("fix.engine_link")
 
@@ -54,6 +57,9 @@ class LinkOwner(Protocol):
 
     def on_available(self, *, is_available: bool) -> None:
         """The engine takes commands, or does not any more."""
+
+    def on_unsendable(self, command: SessionCommand) -> None:
+        """The command holds what no frame can, and was not sent: a fault of our own."""
 
 
 class GatewayLink:
@@ -121,7 +127,7 @@ class GatewayLink:
             return
         if self._link.unanswered_count == 0:
             self._progress_at_s = self._clock_s()
-        self._link.send(batch)
+        self._send(self._link, batch)
         faults.reach("gateway.after_commands")
 
     async def open_session(
@@ -279,7 +285,25 @@ class GatewayLink:
         self._in_doubt = others
         if again:
             log.warning("commands_sent_again", session_id=opened.session_id, count=len(again))
-            link.send([_renewed(command, opened.generation) for command in again])
+            self._send(link, [_renewed(command, opened.generation) for command in again])
+
+    def _send(self, link: EngineLink, commands: Sequence[SessionCommand | PresenceCommand]) -> None:
+        for start in range(0, len(commands), COMMANDS_PER_FRAME):
+            part = commands[start : start + COMMANDS_PER_FRAME]
+            try:
+                link.send(part)
+            except UNSENDABLE:
+                for command in part:
+                    self._send_alone(link, command)
+
+    def _send_alone(self, link: EngineLink, command: SessionCommand | PresenceCommand) -> None:
+        """Send what can be sent of a frame that could not: one bad command spoils no other."""
+        try:
+            link.send([command])
+        except UNSENDABLE:
+            log.exception("command_not_sendable", command=type(command).__name__)
+            if isinstance(command, SessionCommand):
+                self._owner.on_unsendable(command)
 
     def _set_available(self, *, is_available: bool) -> None:
         if is_available != self._is_available:

@@ -12,8 +12,9 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from engine.commands import SessionCommand
+from engine.commands import CancelOrder, NewOrder, ReplaceOrder, SessionCommand
 from engine.reasons import RejectReason
+from engine.request_commands import MassCancel, ReportBalances, ReportOpenOrders, ReportOrder
 from fix_gateway.fix.dialect import FIX_5_0_SP2
 from fix_gateway.fix.dictionary import load_version
 from fix_gateway.fix.fields import (
@@ -41,6 +42,15 @@ ORDER_TYPES: Final = frozenset(
         MsgType.ORDER_CANCEL_REPLACE_REQUEST,
     }
 )
+MSG_TYPES: Final[dict[type, str]] = {
+    NewOrder: MsgType.NEW_ORDER_SINGLE,
+    CancelOrder: MsgType.ORDER_CANCEL_REQUEST,
+    ReplaceOrder: MsgType.ORDER_CANCEL_REPLACE_REQUEST,
+    MassCancel: MsgType.ORDER_MASS_CANCEL_REQUEST,
+    ReportOrder: MsgType.ORDER_STATUS_REQUEST,
+    ReportOpenOrders: MsgType.ORDER_MASS_STATUS_REQUEST,
+    ReportBalances: MsgType.REQUEST_FOR_POSITIONS,
+}
 QUESTION_TYPES: Final = frozenset(
     {
         MsgType.ORDER_STATUS_REQUEST, MsgType.ORDER_MASS_STATUS_REQUEST,
@@ -173,6 +183,17 @@ class Intake:
     def give_up(self, text: str) -> None:
         """Refuse a message on which our own code failed: the client must not wait for ever."""
         self._refuse_business(parse_message(text), BusinessRejectReason.OTHER, INTERNAL_ERROR)
+
+    def refuse_unsendable(self, command: SessionCommand) -> None:
+        """Refuse a message that became a command which cannot be sent, likewise."""
+        fields: Fields = {
+            Tag.MSG_SEQ_NUM: str(command.msg_seq_num),
+            Tag.MSG_TYPE: MSG_TYPES[type(command)],
+        }
+        cl_ord_id = getattr(command, "cl_ord_id", "")
+        if cl_ord_id:
+            fields[Tag.CL_ORD_ID] = cl_ord_id
+        self._refuse_business(fields, BusinessRejectReason.OTHER, INTERNAL_ERROR)
 
     def _is_rejected(self, fields: Fields, text: str) -> bool:
         """Reject what breaks the rules of its type in a way that QuickFIX does not look at."""

@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from engine.commands import SessionCommand
 from engine.events import CommandRefused
 from engine.runtime import faults
 from engine.runtime.feed import Position, SessionEvent
@@ -416,6 +417,12 @@ class FixSession:
     def on_unprocessed_message(self, text: str) -> None:
         """Our own code failed on a message."""
         self._intake.give_up(text)
+
+    def refuse_unsendable(self, command: SessionCommand) -> None:
+        """The command that a message became cannot be sent to the engine: say so."""
+        if self._is_logged_on and command.epoch == self._epoch:
+            self._intake.refuse_unsendable(command)
+            self.drain()
 
     def _reply(self, msg_seq_num: int, replies: list[str]) -> None:
         """Answer or refuse a message here: write down that it is done with, then say so."""

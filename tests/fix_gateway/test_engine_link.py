@@ -4,20 +4,27 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import msgspec
 import uvloop
 
-from engine.commands import CancelOrder
+from engine.commands import CancelOrder, SessionCommand
 from engine.events import CancelRejected, CommandRefused
 from engine.exchange import Exchange
 from engine.runtime.client import EngineLink, LinkClosedError
-from engine.runtime.codec import Record, Welcome
+from engine.runtime.codec import (
+    COMMAND_FRAME_BYTES_MAX,
+    FrameKind,
+    Record,
+    Welcome,
+    encode_frame,
+)
 from engine.runtime.journal import Journal, lock_journal
 from engine.runtime.metrics import EngineMetrics
 from engine.runtime.sequencer import Sequencer
 from engine.runtime.server import LinkServer
 from engine.session_commands import OpenSession
 from engine.session_events import SessionOpened
-from engine.units import ClOrdId, Seq, SessionId
+from engine.units import ClOrdId, OrderId, Seq, SessionId
 from fix_gateway.fix.engine_link import GatewayLink
 from risk.pre_trade import PreTradeGate
 from tests.exchange_desk import ALICE, START_NS
@@ -52,6 +59,7 @@ class Gateway:
         self.linked: list[bool] = []
         self.grant: SessionOpened | CommandRefused | None = None
         self.rejected: list[str] = []
+        self.unsendable: list[int] = []
         self.changed = asyncio.Event()
 
     def make_server(self) -> LinkServer:
@@ -89,6 +97,9 @@ class Gateway:
 
     def on_batch_end(self) -> None:
         self.changed.set()
+
+    def on_unsendable(self, command: SessionCommand) -> None:
+        self.unsendable.append(command.msg_seq_num)
 
     def on_available(self, *, is_available: bool) -> None:
         if not is_available:
@@ -169,5 +180,59 @@ def test_first_link_counts_once_it_is_complete(tmp_path: Path) -> None:
         await gateway.restart_server()
         await gateway.until(lambda: len(gateway.linked) == 3)
         assert gateway.linked[-1] is False
+
+    with_a_gateway(tmp_path, scenario)
+
+
+def test_command_that_no_frame_can_hold_is_refused_alone(tmp_path: Path) -> None:
+    """The others of its frame arrive in their order, and the link goes on."""
+
+    async def scenario(gateway: Gateway) -> None:
+        await gateway.until(lambda: gateway.link.is_available)
+        assert isinstance(gateway.grant, SessionOpened)
+        good = [request(number, generation=gateway.grant.generation) for number in (1, 3, 5)]
+        surrogate = msgspec.structs.replace(good[0], msg_seq_num=2, cl_ord_id=ClOrdId("\udcff"))
+        too_big = msgspec.structs.replace(good[0], msg_seq_num=4, received_at_ns=1 << 64)
+        for command in (good[0], surrogate, good[1], too_big, good[2]):
+            gateway.link.enter(command)
+        gateway.link.flush()
+        assert gateway.unsendable == [2, 4]
+        await gateway.until(lambda: len(gateway.rejected) == 3)
+        assert gateway.rejected == ["c1", "c3", "c5"]
+        assert gateway.link.depth == 0
+
+    with_a_gateway(tmp_path, scenario)
+
+
+def test_any_number_of_commands_in_doubt_arrives(tmp_path: Path) -> None:
+    """They are more than fit a frame."""
+    count = 10_000
+    names = [f"c{number:035}" for number in range(count)]
+    commands = [
+        CancelOrder(
+            session_id=SESSION,
+            generation=1,
+            epoch=1,
+            msg_seq_num=number,
+            account_id=ALICE,
+            cl_ord_id=ClOrdId(name),
+            orig_cl_ord_id=ClOrdId("u" * 36),
+            order_id=OrderId(10**17),
+            received_at_ns=START_NS,
+        )
+        for number, name in enumerate(names, start=1)
+    ]
+    assert len(encode_frame(FrameKind.COMMANDS, commands)) > COMMAND_FRAME_BYTES_MAX
+
+    async def scenario(gateway: Gateway) -> None:
+        await gateway.until(lambda: gateway.link.is_available)
+        gateway.server.stop()
+        for command in commands:
+            gateway.link.enter(command)
+        gateway.link.flush()
+        await gateway.restart_server()
+        await gateway.until(lambda: len(gateway.rejected) == count)
+        assert gateway.rejected == names
+        assert gateway.link.depth == 0
 
     with_a_gateway(tmp_path, scenario)

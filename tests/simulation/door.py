@@ -164,6 +164,10 @@ class DoorProcess:
         for session in touched.values():
             session.deliver()
 
+    def on_unsendable(self, command: SessionCommand) -> None:
+        """No client here says what cannot be sent."""
+        raise AssertionError(command)
+
     def on_available(self, *, is_available: bool) -> None:
         """Without the engine no grant holds."""
         if not is_available:
