@@ -32,7 +32,8 @@ async def is_ready(services: ServicesOf, response: Response) -> Readiness:
 
     `storage` is `low` while new orders are refused because the journal's disk is nearly full. That
     is no 503: cancels and this API are needed then more than ever. Nor is it one when `projector`
-    is `away` or `behind`: searches tell up to which record they are true.
+    is `away` or `behind`: searches tell up to which record they are true. While `redis` is away
+    nobody logs in, and all else goes on.
     """
     checks = {"database": "ok", "engine": "ok", "gateway": "ok"}
     projected_seq = None
@@ -50,6 +51,7 @@ async def is_ready(services: ServicesOf, response: Response) -> Readiness:
     if status is not None:
         checks["storage"] = "low" if status.is_storage_low else "ok"
         checks["projector"] = _judge_projector(status, projected_seq)
+    checks["redis"] = "ok" if await services.logins.is_lockout_shared() else "away"
     if not is_everything_there:
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
     return Readiness(status="ready" if is_everything_there else "not ready", checks=checks)

@@ -21,6 +21,7 @@ class Readiness(BaseModel):
                 "gateway": "ok",
                 "storage": "ok",
                 "projector": "ok",
+                "redis": "ok",
             }
         ]
     )

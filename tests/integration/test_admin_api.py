@@ -14,7 +14,7 @@ def test_health_readiness_and_metrics_are_open(shared_venue: VenueProcess) -> No
     # The projector is not waited for, neither by the venue nor by whoever asks.
     shared_venue.wait_for(lambda: '"projector":"ok"' in shared_venue.get("/readyz")[1])
     status, body = shared_venue.get("/readyz")
-    parts = ("database", "engine", "gateway", "storage", "projector")
+    parts = ("database", "engine", "gateway", "storage", "projector", "redis")
     assert (status, json.loads(body)) == (
         200,
         {"status": "ready", "checks": dict.fromkeys(parts, "ok")},
