@@ -9,10 +9,13 @@ from fastapi import FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from admin_api.body_limit import BodyLimit
 from admin_api.errors import install_error_handlers, problem
 from admin_api.idempotency import install_replays
+from admin_api.openapi import install_document
 from admin_api.request_frame import RequestFrame
 from admin_api.routers import (
     accounts,
@@ -79,6 +82,7 @@ def make_app(services: Services, *, cors_origins: Sequence[str] = ()) -> FastAPI
     app.state.services = services
     install_error_handlers(app)
     install_replays(app)
+    install_document(app)
     for module in ROUTERS:
         app.include_router(module.router)
     # The last one is the outermost.
@@ -93,6 +97,19 @@ def make_app(services: Services, *, cors_origins: Sequence[str] = ()) -> FastAPI
         )
     app.add_middleware(RequestFrame, services=services)
 
+    @app.exception_handler(HTTPStatus.METHOD_NOT_ALLOWED)
+    async def on_other_method(request: Request, error: HTTPException) -> JSONResponse:
+        # Each endpoint knows its own method alone, also where several have one path.
+        methods = {
+            method
+            for module in ROUTERS
+            for route in module.router.routes
+            if route.matches(request.scope)[0] is not Match.NONE
+            for method in getattr(route, "methods", ())
+        }
+        headers = {"Allow": ", ".join(sorted(methods))} if methods else dict(error.headers or {})
+        return problem(HTTPStatus.METHOD_NOT_ALLOWED, error.detail, headers)
+
     @app.exception_handler(SearchTooLongError)
     async def on_long_search(_request: Request, _error: Exception) -> JSONResponse:
         detail = "the search takes too long: name an account, an order or a shorter time"
@@ -101,8 +118,7 @@ def make_app(services: Services, *, cors_origins: Sequence[str] = ()) -> FastAPI
     @app.exception_handler(StoreError)
     async def on_store_error(_request: Request, error: Exception) -> JSONResponse:
         log.warning("store_away", error=str(error))
-        headers = {"Retry-After": "1"}
         detail = "the database is away"
-        return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers, code="store_away")
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, code="store_away")
 
     return app

@@ -13,7 +13,7 @@ from typing import Final
 
 from admin_api.auth.permissions import Permission
 from admin_api.auth.user import User
-from admin_api.errors import ApiError
+from admin_api.errors import ApiError, unavailable
 from risk.rate_limiter import RateLimiter
 from store.budgets import Budget, Budgets
 
@@ -53,12 +53,7 @@ class CallBudgets:
             return _headers_or_refusal(budget)
         counted = await self._budgets.take(name, rate=rates.login_rate, burst=rates.login_burst)
         if counted is None:
-            raise ApiError(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "Redis is away: nobody could count guesses",
-                code="budget_unknown",
-                headers={"Retry-After": "1"},
-            )
+            raise unavailable("Redis is away: nobody could count guesses", code="budget_unknown")
         return _headers_or_refusal(counted)
 
     async def take_call(self, user: User, permission: Permission) -> dict[str, str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import Response
 
-from admin_api.errors import ApiError, conflict, engine_away
+from admin_api.errors import conflict, engine_away, invalid, not_found
 from admin_api.services import Services
 from engine.commands import Command
 from engine.events import CommandRefused, Event
@@ -50,7 +50,7 @@ def get_instrument(services: Services, symbol: str) -> Instrument:
     """Return the instrument. Raises the 404 that says that there is none."""
     instrument = services.engine.reference.instruments_by_symbol.get(symbol)
     if instrument is None:
-        raise ApiError(HTTPStatus.NOT_FOUND, f"the exchange has no instrument {symbol}")
+        raise not_found(f"the exchange has no instrument {symbol}")
     return instrument
 
 
@@ -58,6 +58,5 @@ def parse_number(field: str, text: str, decimals: int) -> int:
     """Return what decimal text names, exactly. Raises 422, `field` being whose it is."""
     value = parse_fixed(text, decimals)
     if value is None:
-        detail = f"body.{field}: {text!r} is no decimal number of at most {decimals} decimals"
-        raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
+        raise invalid(f"{field}: {text!r} is no decimal number of at most {decimals} decimals")
     return value

@@ -72,9 +72,12 @@ def invalid(detail: str) -> ApiError:
 
 def engine_away(detail: str = "the engine is away") -> ApiError:
     """Return the answer to what only the engine can do."""
-    return ApiError(
-        HTTPStatus.SERVICE_UNAVAILABLE, detail, code="engine_away", headers={"Retry-After": "1"}
-    )
+    return unavailable(detail, code="engine_away")
+
+
+def unavailable(detail: str, *, code: str) -> ApiError:
+    """Return the answer to what can be done once a part of the venue is back."""
+    return ApiError(HTTPStatus.SERVICE_UNAVAILABLE, detail, code=code)
 
 
 def problem(
@@ -84,7 +87,13 @@ def problem(
     *,
     code: str | None = None,
 ) -> JSONResponse:
-    """Return the answer to a request that could not be served."""
+    """Return the answer to a request that could not be served.
+
+    Who was told that a part is away may ask again after a second, if nothing else is said.
+    """
+    headers = dict(headers or {})
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.setdefault("Retry-After", "1")
     content = {
         "type": "about:blank",
         "title": status.phrase,
@@ -106,9 +115,8 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(VerifierBusyError)
     async def on_busy(_request: Request, _error: Exception) -> JSONResponse:
-        headers = {"Retry-After": "1"}
         detail = "too many passwords are looked at: try again"
-        return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers, code="busy")
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, code="busy")
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid_request(_request: Request, error: RequestValidationError) -> JSONResponse:

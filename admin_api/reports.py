@@ -5,7 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from admin_api.schemas.reports import ExecutionReportPage, ExecutionReportView
+from admin_api.paging import encode_cursor
+from admin_api.schemas.pages import Page
+from admin_api.schemas.reports import ExecutionReportView
 from engine.events import ExecutionEvent
 from engine.reference import Reference
 from engine.report import Report, make_report
@@ -40,7 +42,7 @@ class ReportReader:
         *,
         until_seq: Seq,
         limit: int,
-    ) -> ExecutionReportPage:
+    ) -> Page[ExecutionReportView]:
         """Return what was reported of the account's orders after `after`, at most `limit` reports.
 
         `until_seq` must be durable. Raises ReaderBusyError when too many wait already,
@@ -50,7 +52,7 @@ class ReportReader:
             raise ReaderBusyError
         self._waiting_count += 1
 
-        def read() -> ExecutionReportPage:
+        def read() -> Page[ExecutionReportView]:
             page = read_account_events(
                 self._journal_dir,
                 account_id,
@@ -59,7 +61,7 @@ class ReportReader:
                 events_max=limit,
                 records_max=RECORDS_PER_PAGE_MAX,
             )
-            return ExecutionReportPage(
+            return Page(
                 items=[
                     _view(
                         make_report(item.event, item.position.exec_id, reference),
@@ -67,8 +69,7 @@ class ReportReader:
                     )
                     for item in page.events
                 ],
-                next_after_exec_id=page.reached.exec_id,
-                has_more=page.has_more,
+                next_cursor=encode_cursor(*page.reached) if page.has_more else None,
             )
 
         try:

@@ -11,7 +11,7 @@ from admin_api.auth.api_keys import PREFIX
 from admin_api.auth.permissions import DANGEROUS, Permission
 from admin_api.auth.tokens import now_s
 from admin_api.auth.user import User
-from admin_api.errors import ApiError
+from admin_api.errors import ApiError, unavailable
 from admin_api.services import Services, get_services
 
 bearer = HTTPBearer(
@@ -57,11 +57,9 @@ async def _identify(services: Services, shown: HTTPAuthorizationCredentials | No
         raise _unauthenticated("an access token is needed: POST /v1/login gives one")
     # Without it nobody could say that the token was not stolen and revoked.
     if not services.revocations.is_current:
-        raise ApiError(
-            HTTPStatus.SERVICE_UNAVAILABLE,
+        raise unavailable(
             "neither the database nor Redis says which tokens are revoked",
             code="revocations_unknown",
-            headers={"Retry-After": "1"},
         )
     text = shown.credentials
     if text.startswith(PREFIX):

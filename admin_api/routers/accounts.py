@@ -11,9 +11,10 @@ from admin_api.auth.permissions import Permission
 from admin_api.auth.user import User
 from admin_api.engine_answers import settle
 from admin_api.errors import invalid
-from admin_api.paging import Cursor, Limit, Page, decode_cursor, make_page
+from admin_api.paging import PagingOf
 from admin_api.schemas.accounts import AccountView, NewAccountBody
 from admin_api.schemas.fields import INTEGER_MAX
+from admin_api.schemas.pages import Page
 from admin_api.schemas.problem import Problem, Responses
 from admin_api.services import Services, ServicesOf
 from engine.commands import OpenAccount
@@ -41,14 +42,14 @@ router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
 
 @router.get("")
 async def list_all_accounts(
-    services: ServicesOf, user: Reader, cursor: Cursor = None, limit: Limit = 100
+    services: ServicesOf, user: Reader, paging: PagingOf
 ) -> Page[AccountView]:
     """Return accounts by identity; to people of a firm, the firm's."""
     async with services.database.transaction() as connection:
         rows = await list_accounts(
-            connection, firm_id=user.firm_id, after_id=decode_cursor(cursor, 0), limit=limit + 1
+            connection, firm_id=user.firm_id, after_id=paging.begin(0), limit=paging.row_count
         )
-    return make_page(rows, limit, lambda row: _view(services, row), lambda row: row.account_id)
+    return paging.page(rows, lambda row: _view(services, row), lambda row: row.account_id)
 
 
 @router.post(

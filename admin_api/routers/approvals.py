@@ -10,8 +10,9 @@ from admin_api.auth.permissions import Permission
 from admin_api.auth.user import User
 from admin_api.changes import view_approval
 from admin_api.errors import conflict, forbidden, not_found
-from admin_api.paging import Cursor, Limit, Page, decode_cursor, make_page
+from admin_api.paging import PagingOf
 from admin_api.schemas.changes import ApprovalView, ChangeView, DecisionBody
+from admin_api.schemas.pages import Page
 from admin_api.schemas.problem import says
 from admin_api.services import ServicesOf
 from store.approvals import ApprovalRow, decide, find_approval, list_approvals
@@ -38,8 +39,7 @@ router = APIRouter(tags=["approvals"])
 async def list_all_approvals(
     services: ServicesOf,
     _user: Reader,
-    cursor: Cursor = None,
-    limit: Limit = 100,
+    paging: PagingOf,
     pending: Annotated[bool, Query(description="Only those that can still be decided")] = False,  # noqa: FBT002 - A query's parameter.
 ) -> Page[ApprovalView]:
     """Return what was proposed, the newest first."""
@@ -47,10 +47,10 @@ async def list_all_approvals(
         rows = await list_approvals(
             connection,
             is_pending=pending,
-            before_id=decode_cursor(cursor, BIGINT_MAX),
-            limit=limit + 1,
+            before_id=paging.begin(BIGINT_MAX),
+            limit=paging.row_count,
         )
-    return make_page(rows, limit, view_approval, lambda row: row.approval_id)
+    return paging.page(rows, view_approval, lambda row: row.approval_id)
 
 
 @router.post("/v1/approvals/{approval_id}/approve", responses=DECIDED)

@@ -8,13 +8,14 @@ from fastapi import APIRouter, Query
 from admin_api.auth.gate import allow
 from admin_api.auth.permissions import Permission
 from admin_api.auth.user import User
-from admin_api.schemas.audit import AuditPage, AuditView
+from admin_api.paging import PagingOf
+from admin_api.schemas.audit import AuditView
+from admin_api.schemas.pages import Page
 from admin_api.services import ServicesOf
-from store.audit import list_audit_rows
+from store.audit import AuditRow, list_audit_rows
+from store.searches import BEFORE_NONE
 
-LIMIT_MAX: Final = 1000
 PLAIN: Final = r"^[ -~]+$"
-BIGINT_MAX: Final = 2**63 - 1
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
 
@@ -23,23 +24,25 @@ router = APIRouter(prefix="/v1/audit", tags=["audit"])
 async def list_audit_log(
     services: ServicesOf,
     _user: Annotated[User, allow(Permission.AUDIT_READ)],
-    before_id: Annotated[
-        int | None,
-        Query(ge=1, le=BIGINT_MAX, description="`next_before_id` of the page before"),
-    ] = None,
+    paging: PagingOf,
     subject: Annotated[
         str | None, Query(pattern=PLAIN, max_length=128, examples=["session:5"])
     ] = None,
     actor: Annotated[
         str | None, Query(pattern=PLAIN, max_length=128, examples=["operator:admin"])
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="Entries per page")] = 100,
-) -> AuditPage:
+) -> Page[AuditView]:
     """Return who did what, the newest first."""
     async with services.database.transaction() as connection:
         rows = await list_audit_rows(
-            connection, before_id=before_id, subject=subject, actor=actor, limit=limit + 1
+            connection,
+            before_id=paging.begin(BEFORE_NONE),
+            subject=subject,
+            actor=actor,
+            limit=paging.row_count,
         )
-    items = [AuditView(**{**asdict(row), "hash": row.hash.hex()}) for row in rows[:limit]]
-    has_more = len(rows) > limit
-    return AuditPage(items=items, next_before_id=items[-1].audit_id if has_more else None)
+    return paging.page(rows, _view, lambda row: row.audit_id)
+
+
+def _view(row: AuditRow) -> AuditView:
+    return AuditView(**{**asdict(row), "hash": row.hash.hex()})

@@ -22,7 +22,7 @@ from admin_api.auth.gate import allow
 from admin_api.auth.permissions import Permission
 from admin_api.auth.user import User
 from admin_api.errors import conflict, invalid, not_found
-from admin_api.paging import Cursor, Limit, Page, decode_cursor, make_page
+from admin_api.paging import PagingOf
 from admin_api.schemas.credentials import (
     CredentialChanged,
     CredentialMade,
@@ -30,6 +30,7 @@ from admin_api.schemas.credentials import (
     NewCredentialBody,
     RotationBody,
 )
+from admin_api.schemas.pages import Page
 from admin_api.schemas.problem import Problem, Responses
 from admin_api.services import Services, ServicesOf
 from admin_api.session_views import SessionPath, get_session, told_fields
@@ -75,20 +76,16 @@ class Secret:
 
 @router.get("", responses=NOT_FOUND)
 async def list_session_credentials(
-    services: ServicesOf,
-    user: Reader,
-    session_id: SessionPath,
-    cursor: Cursor = None,
-    limit: Limit = 100,
+    services: ServicesOf, user: Reader, session_id: SessionPath, paging: PagingOf
 ) -> Page[CredentialView]:
     """Return all credentials that the session ever had, without secrets."""
-    after_id = decode_cursor(cursor, 0)
+    after_id = paging.begin(0)
     async with services.database.transaction() as connection:
         row = await get_session(connection, session_id, user)
         found = await list_credentials(connection, row.session_id)
     rows = [row for row in found if row.credential_id > after_id]
-    return make_page(
-        rows, limit, lambda row: CredentialView(**_fields(row)), lambda row: row.credential_id
+    return paging.page(
+        rows, lambda row: CredentialView(**_fields(row)), lambda row: row.credential_id
     )
 
 

@@ -10,8 +10,9 @@ from admin_api.auth.gate import allow
 from admin_api.auth.permissions import Permission
 from admin_api.auth.user import User
 from admin_api.idempotency import OnceOf
-from admin_api.paging import Cursor, Limit, Page, decode_cursor, make_page
+from admin_api.paging import PagingOf
 from admin_api.schemas.accounts import FirmView, NewFirmBody
+from admin_api.schemas.pages import Page
 from admin_api.services import ServicesOf
 from store.audit import add_audit_entries
 from store.firms import ensure_firm, find_firm_named, list_firms
@@ -23,15 +24,13 @@ router = APIRouter(prefix="/v1/firms", tags=["firms"])
 
 
 @router.get("")
-async def list_all_firms(
-    services: ServicesOf, user: Reader, cursor: Cursor = None, limit: Limit = 100
-) -> Page[FirmView]:
+async def list_all_firms(services: ServicesOf, user: Reader, paging: PagingOf) -> Page[FirmView]:
     """Return firms by identity; to people of a firm, theirs."""
     async with services.database.transaction() as connection:
         rows = await list_firms(
-            connection, firm_id=user.firm_id, after_id=decode_cursor(cursor, 0), limit=limit + 1
+            connection, firm_id=user.firm_id, after_id=paging.begin(0), limit=paging.row_count
         )
-    return make_page(rows, limit, lambda row: FirmView(**asdict(row)), lambda row: row.firm_id)
+    return paging.page(rows, lambda row: FirmView(**asdict(row)), lambda row: row.firm_id)
 
 
 @router.post(

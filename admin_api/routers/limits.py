@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Response
 from admin_api.auth.gate import allow
 from admin_api.auth.permissions import Permission
 from admin_api.auth.user import User
+from admin_api.engine_answers import get_instrument
 from admin_api.errors import engine_away, invalid, not_found
 from admin_api.etags import etag_of
 from admin_api.limit_changes import LimitCall, is_looser
@@ -86,7 +87,7 @@ async def set_account_limits(
     services = call.services
     await _check_engine(services)
     account = _check_account(services, user, account_id)
-    instrument = _get_instrument(services, symbol)
+    instrument = get_instrument(services, symbol)
     limits = RiskLimits(
         AccountId(account_id),
         instrument.instrument_id,
@@ -235,13 +236,6 @@ async def _check_session(services: Services, user: User, session_id: int) -> Non
         await get_session(connection, session_id, user)
 
 
-def _get_instrument(services: Services, symbol: str) -> Instrument:
-    instrument = services.engine.reference.instruments_by_symbol.get(symbol)
-    if instrument is None:
-        raise not_found(f"the exchange has no instrument {symbol}")
-    return instrument
-
-
 async def _order_scope_limits(
     call: LimitCall, user: User, entry: AuditEntry, limits: ScopeLimits
 ) -> ScopeLimitsView | ApprovalView:
@@ -306,7 +300,7 @@ def _inexact(field: str, text: str, decimals: int) -> HTTPException:
 def _parse_scope_limits(
     services: Services, scope: Scope, scope_id: int, symbol: str, body: ScopeLimitsBody
 ) -> ScopeLimits:
-    instrument = _get_instrument(services, symbol)
+    instrument = get_instrument(services, symbol)
     qty, notional = body.order_qty_max, body.notional_max
     return ScopeLimits(
         scope,

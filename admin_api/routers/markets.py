@@ -31,6 +31,7 @@ from admin_api.schemas.markets import (
     StateBody,
     StateDone,
 )
+from admin_api.schemas.pages import Page
 from admin_api.schemas.problem import says
 from admin_api.services import Services, ServicesOf
 from engine.commands import DefineAsset, DefineInstrument, SetTradingState
@@ -63,13 +64,16 @@ router = APIRouter(tags=["markets"])
 
 
 @router.get("/v1/assets", responses=READ)
-async def list_assets(services: ServicesOf, _user: Reader) -> list[AssetView]:
+async def list_assets(services: ServicesOf, _user: Reader) -> Page[AssetView]:
     """Return all assets."""
     await _check_engine(services)
-    return [
-        AssetView(asset_id=asset.asset_id, symbol=asset.symbol, decimals=asset.decimals)
-        for asset in services.engine.reference.assets.values()
-    ]
+    assets = services.engine.reference.assets.values()
+    return Page(
+        items=[
+            AssetView(asset_id=asset.asset_id, symbol=asset.symbol, decimals=asset.decimals)
+            for asset in assets
+        ]
+    )
 
 
 @router.post(
@@ -94,13 +98,13 @@ async def define_asset(
 
 
 @router.get("/v1/instruments", responses=READ)
-async def list_instruments(services: ServicesOf, _user: Reader) -> list[InstrumentView]:
+async def list_instruments(services: ServicesOf, _user: Reader) -> Page[InstrumentView]:
     """Return all instruments with the states of their markets."""
     await _check_engine(services)
-    return [
-        InstrumentView(**_fields(services, known.definition))
-        for known in services.engine.reference.instruments.values()
-    ]
+    instruments = services.engine.reference.instruments.values()
+    return Page(
+        items=[InstrumentView(**_fields(services, known.definition)) for known in instruments]
+    )
 
 
 @router.post(

@@ -11,15 +11,15 @@ from admin_api.auth.gate import allow
 from admin_api.auth.permissions import Permission
 from admin_api.auth.user import User
 from admin_api.errors import not_found
-from admin_api.paging import Cursor, Limit, decode_cursor, decode_place, make_page
+from admin_api.paging import PagingOf
 from admin_api.schemas.fields import INTEGER_MAX
+from admin_api.schemas.pages import SearchPage
 from admin_api.schemas.problem import Problem, Responses
 from admin_api.schemas.reports import ExecutionReportView
 from admin_api.schemas.searches import (
     OrderEventView,
     OrderStory,
     OrderSummary,
-    SearchPage,
     TradeParty,
     TradeView,
 )
@@ -66,6 +66,7 @@ router = APIRouter(prefix="/v1", tags=["orders"])
 async def search_orders(  # noqa: PLR0913 - A search has as many parts.
     services: ServicesOf,
     user: Reader,
+    paging: PagingOf,
     *,
     account_id: AccountQuery = None,
     cl_ord_id: ClOrdIdQuery = None,
@@ -74,8 +75,6 @@ async def search_orders(  # noqa: PLR0913 - A search has as many parts.
     is_open: bool | None = None,
     since: SinceQuery = None,
     until: UntilQuery = None,
-    cursor: Cursor = None,
-    limit: Limit = 100,
 ) -> SearchPage[OrderSummary]:
     """Return orders, refused ones too, the newest first.
 
@@ -92,36 +91,32 @@ async def search_orders(  # noqa: PLR0913 - A search has as many parts.
         since=since,
         until=until,
     )
-    before_id = decode_cursor(cursor, BEFORE_NONE)
+    before_id = paging.begin(BEFORE_NONE)
     async with snapshot(services.database) as at:
-        rows = await list_orders(at, search, before_id=before_id, limit=limit + 1)
-    page = make_page(rows, limit, _view_order, lambda row: row.order_id)
-    return SearchPage(**dict(page), seq=at.seq)
+        rows = await list_orders(at, search, before_id=before_id, limit=paging.row_count)
+    return paging.found(at, rows, _view_order, lambda row: row.order_id)
 
 
 @router.get("/orders/{order_id}", responses=NOT_FOUND)
 async def tell_order(
-    services: ServicesOf,
-    user: Reader,
-    order_id: OrderPath,
-    cursor: Cursor = None,
-    limit: Limit = 100,
+    services: ServicesOf, user: Reader, order_id: OrderPath, paging: PagingOf
 ) -> OrderStory:
     """Return an order and its story: every event in order, with the data behind each refusal."""
-    after = decode_place(cursor, (0, 0))
+    after = paging.begin_at(0, 0)
     async with snapshot(services.database) as at:
         order = await find_order(at, OrderId(order_id), firm_id=user.firm_id)
         if order is None:
             raise not_found(f"no order {order_id}")
-        rows = await list_order_events(at, order_id, after=after, limit=limit + 1)
-    page = make_page(rows, limit, _view_event, lambda row: (row.seq, row.event_index))
-    return OrderStory(**dict(page), seq=at.seq, order=_view_order(order))
+        rows = await list_order_events(at, order_id, after=after, limit=paging.row_count)
+    page = paging.found(at, rows, _view_event, lambda row: (row.seq, row.event_index))
+    return OrderStory(**dict(page), order=_view_order(order))
 
 
 @router.get("/executions")
 async def search_executions(  # noqa: PLR0913 - A search has as many parts.
     services: ServicesOf,
     user: Reader,
+    paging: PagingOf,
     *,
     account_id: AccountQuery = None,
     order_id: OrderQuery = None,
@@ -130,8 +125,6 @@ async def search_executions(  # noqa: PLR0913 - A search has as many parts.
     exec_type: CodeQuery = None,
     since: SinceQuery = None,
     until: UntilQuery = None,
-    cursor: Cursor = None,
-    limit: Limit = 100,
 ) -> SearchPage[ExecutionReportView]:
     """Return what was told by ExecutionReport(8), the newest first; fills alone by `exec_type=F`.
 
@@ -147,25 +140,23 @@ async def search_executions(  # noqa: PLR0913 - A search has as many parts.
         since=since,
         until=until,
     )
-    before = decode_place(cursor, (BEFORE_NONE, 0))
+    before = paging.begin_at(BEFORE_NONE, 0)
     async with snapshot(services.database) as at:
-        rows = await list_executions(at, search, before=before, limit=limit + 1)
-    page = make_page(rows, limit, _view_execution, lambda row: (row.seq, row.event_index))
-    return SearchPage(**dict(page), seq=at.seq)
+        rows = await list_executions(at, search, before=before, limit=paging.row_count)
+    return paging.found(at, rows, _view_execution, lambda row: (row.seq, row.event_index))
 
 
 @router.get("/trades")
 async def search_trades(  # noqa: PLR0913 - A search has as many parts.
     services: ServicesOf,
     user: Reader,
+    paging: PagingOf,
     *,
     account_id: AccountQuery = None,
     order_id: OrderQuery = None,
     symbol: SymbolQuery = None,
     since: SinceQuery = None,
     until: UntilQuery = None,
-    cursor: Cursor = None,
-    limit: Limit = 100,
 ) -> SearchPage[TradeView]:
     """Return matches, the newest first; to people of a firm, those in which the firm is a side."""
     search = Search(
@@ -176,11 +167,10 @@ async def search_trades(  # noqa: PLR0913 - A search has as many parts.
         since=since,
         until=until,
     )
-    before_id = decode_cursor(cursor, BEFORE_NONE)
+    before_id = paging.begin(BEFORE_NONE)
     async with snapshot(services.database) as at:
-        rows = await list_trades(at, search, before_id=before_id, limit=limit + 1)
-    page = make_page(rows, limit, _view_trade, lambda row: row.trade_id)
-    return SearchPage(**dict(page), seq=at.seq)
+        rows = await list_trades(at, search, before_id=before_id, limit=paging.row_count)
+    return paging.found(at, rows, _view_trade, lambda row: row.trade_id)
 
 
 def _view_order(row: OrderFound) -> OrderSummary:

@@ -4,20 +4,23 @@ from http import HTTPStatus
 from typing import Annotated, Final
 
 import structlog
-from fastapi import APIRouter, HTTPException, Path, Query
+from fastapi import APIRouter, Path, Query
 
 from admin_api.auth.gate import allow
 from admin_api.auth.permissions import Permission
 from admin_api.auth.user import User
+from admin_api.errors import ApiError, engine_away, not_found, unavailable
+from admin_api.paging import PagingOf
 from admin_api.reports import ReaderBusyError
+from admin_api.schemas.fields import INTEGER_MAX
+from admin_api.schemas.pages import Page
 from admin_api.schemas.problem import Problem
-from admin_api.schemas.reports import ExecutionReportPage
+from admin_api.schemas.reports import ExecutionReportView
 from admin_api.services import Services, ServicesOf
 from engine.runtime.feed import BEFORE_ALL, Position, parse_exec_id
 from engine.runtime.journal import JournalDamagedError, RecordsGoneError
 from engine.units import AccountId, Seq
 
-LIMIT_MAX: Final = 1000
 SHOWN_MAX: Final = 64
 
 log = structlog.get_logger("admin")
@@ -42,55 +45,51 @@ router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
 async def list_reports(
     services: ServicesOf,
     user: Annotated[User, allow(Permission.ORDERS_READ)],
-    account_id: Annotated[int, Path(description="The account's identity")],
+    account_id: Annotated[int, Path(ge=1, le=INTEGER_MAX, description="The account's identity")],
+    paging: PagingOf,
     after_exec_id: Annotated[
         str | None,
         Query(
-            description="The last ExecID(17) that you have, or `next_after_exec_id` of the page "
-            "before; absent: from the beginning",
+            description="The last ExecID(17) that you have; absent: from the beginning. "
+            "With a `cursor` it counts for nothing",
             examples=["1042.0"],
         ),
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="Reports per page")] = 100,
-) -> ExecutionReportPage:
+) -> Page[ExecutionReportView]:
     """Return every ExecutionReport(8) of the account's orders after an ExecID, in order.
 
     Of all sessions of the account, as FIX clients are sent them, with the same ExecID(17). Only
     what is durable. Orders that were refused at the FIX door (ExecIDs with a D) never reached the
-    exchange and are not here. Ask with `next_after_exec_id` again until `has_more` is false; a
-    page may have few reports, or none, before that.
+    exchange and are not here. A page may have few reports, or none, though others follow. After the
+    last page the last ExecID is where to begin the next time.
     """
-    after = _parse_after(after_exec_id)
+    after = Position(*paging.begin_at(*_parse_after(after_exec_id)))
     is_engine_there = await services.engine.status() is not None
     durable_seq = services.engine.durable_seq
     if durable_seq is None:
-        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "the engine is away")
+        raise engine_away()
     account = services.engine.reference.accounts.get(AccountId(account_id))
     if account is None or not user.sees_firm(account.firm_id):
-        raise HTTPException(HTTPStatus.NOT_FOUND, f"no account {account_id}")
+        raise not_found(f"no account {account_id}")
     if after.seq > durable_seq:
         raise _beyond_the_end(after, durable_seq, is_engine_there=is_engine_there)
-    return await _read(services, AccountId(account_id), after, durable_seq, limit)
+    return await _read(services, AccountId(account_id), after, durable_seq, paging.limit)
 
 
 async def _read(
     services: Services, account_id: AccountId, after: Position, durable_seq: Seq, limit: int
-) -> ExecutionReportPage:
+) -> Page[ExecutionReportView]:
     try:
         return await services.reports.read(
             account_id, after, services.engine.reference, until_seq=durable_seq, limit=limit
         )
     except ReaderBusyError:
-        raise HTTPException(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "too many pages are being read: try again",
-            headers={"Retry-After": "1"},
-        ) from None
+        raise unavailable("too many pages are being read: try again", code="busy") from None
     except RecordsGoneError as error:
-        raise HTTPException(HTTPStatus.GONE, str(error)) from None
+        raise ApiError(HTTPStatus.GONE, str(error)) from None
     except JournalDamagedError as error:
         log.exception("journal_not_readable")
-        raise HTTPException(HTTPStatus.INTERNAL_SERVER_ERROR, str(error)) from None
+        raise ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, str(error)) from None
 
 
 def _parse_after(after_exec_id: str | None) -> Position:
@@ -104,17 +103,15 @@ def _parse_after(after_exec_id: str | None) -> Position:
         detail = f"{shown} is of an order refused at the FIX door: name the last ExecID without D"
     else:
         detail = f"{shown} is not an ExecID, such as '1042.0'"
-    raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
+    raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
 
 
-def _beyond_the_end(after: Position, durable_seq: Seq, *, is_engine_there: bool) -> HTTPException:
+def _beyond_the_end(after: Position, durable_seq: Seq, *, is_engine_there: bool) -> ApiError:
     if is_engine_there:
-        return HTTPException(
-            HTTPStatus.NOT_FOUND,
-            f"ExecID {after.exec_id} is beyond the end: the last durable record is {durable_seq}",
+        return not_found(
+            f"ExecID {after.exec_id} is beyond the end: the last durable record is {durable_seq}"
         )
     # It may have been told to a FIX client in the moment in which the engine went.
-    return HTTPException(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        f"the engine is away, and ExecID {after.exec_id} is not known yet to be durable",
+    return engine_away(
+        f"the engine is away, and ExecID {after.exec_id} is not known yet to be durable"
     )

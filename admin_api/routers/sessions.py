@@ -12,7 +12,8 @@ from admin_api.auth.user import User
 from admin_api.errors import conflict, invalid
 from admin_api.etags import IfMatch, check_if_match, etag_of
 from admin_api.idempotency import OnceOf
-from admin_api.paging import Cursor, Limit, Page, decode_cursor, make_page
+from admin_api.paging import PagingOf
+from admin_api.schemas.pages import Page
 from admin_api.schemas.problem import Problem, Responses
 from admin_api.schemas.sessions import (
     FixSessionChange,
@@ -51,15 +52,15 @@ router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
 @router.get("")
 async def list_fix_sessions(
-    services: ServicesOf, user: Reader, cursor: Cursor = None, limit: Limit = 100
+    services: ServicesOf, user: Reader, paging: PagingOf
 ) -> Page[FixSessionView]:
     """Return FIX sessions with their present owners; to people of a firm, the firm's."""
     async with services.database.transaction() as connection:
         rows = await page_sessions(
-            connection, firm_id=user.firm_id, after_id=decode_cursor(cursor, 0), limit=limit + 1
+            connection, firm_id=user.firm_id, after_id=paging.begin(0), limit=paging.row_count
         )
-    return make_page(
-        rows, limit, lambda row: view_session(row, services.engine), lambda row: row.session_id
+    return paging.page(
+        rows, lambda row: view_session(row, services.engine), lambda row: row.session_id
     )
 
 

@@ -10,10 +10,11 @@ from admin_api.auth.gate import allow
 from admin_api.auth.permissions import Permission
 from admin_api.auth.user import User
 from admin_api.errors import not_found
-from admin_api.paging import Cursor, Limit, decode_place, make_page
+from admin_api.paging import PagingOf
 from admin_api.schemas.fields import INTEGER_MAX
+from admin_api.schemas.pages import SearchPage
 from admin_api.schemas.problem import Problem, Responses
-from admin_api.schemas.searches import BalancesView, BalanceView, LedgerEntryView, SearchPage
+from admin_api.schemas.searches import BalancesView, BalanceView, LedgerEntryView
 from admin_api.services import Services, ServicesOf
 from engine.reference import Reference
 from engine.request_events import BalanceLine
@@ -69,21 +70,19 @@ async def show_ledger(
     services: ServicesOf,
     user: Reader,
     account_id: AccountPath,
+    paging: PagingOf,
     asset: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9._-]{1,16}$", examples=["USD"])] = None,
-    cursor: Cursor = None,
-    limit: Limit = 100,
 ) -> SearchPage[LedgerEntryView]:
     """Return what came and went on the account, the newest first, with the balance after each."""
-    before = decode_place(cursor, (BEFORE_NONE, 0, 0))
+    before = paging.begin_at(BEFORE_NONE, 0, 0)
     async with snapshot(services.database) as at:
         _check_is_seen(user, account_id, await find_account_firm(at, account_id))
         rows = await list_ledger_entries(
-            at, AccountId(account_id), asset=asset, before=before, limit=limit + 1
+            at, AccountId(account_id), asset=asset, before=before, limit=paging.row_count
         )
-    page = make_page(
-        rows, limit, _view_entry, lambda row: (row.seq, row.event_index, row.posting_index)
+    return paging.found(
+        at, rows, _view_entry, lambda row: (row.seq, row.event_index, row.posting_index)
     )
-    return SearchPage(**dict(page), seq=at.seq)
 
 
 async def _find_live(services: Services, user: User, account_id: AccountId) -> BalancesView | None:

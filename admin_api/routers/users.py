@@ -14,8 +14,9 @@ from admin_api.auth.user import User
 from admin_api.errors import conflict, forbidden, invalid, not_found
 from admin_api.etags import IfMatch, check_if_match, etag_of
 from admin_api.idempotency import OnceOf
-from admin_api.paging import Cursor, Limit, Page, decode_cursor, make_page
+from admin_api.paging import PagingOf
 from admin_api.schemas.fields import INTEGER_MAX
+from admin_api.schemas.pages import Page
 from admin_api.schemas.problem import says
 from admin_api.schemas.users import (
     InvitationBody,
@@ -66,15 +67,13 @@ router = APIRouter(tags=["users"])
 
 
 @router.get("/v1/users")
-async def list_all_users(
-    services: ServicesOf, user: Reader, cursor: Cursor = None, limit: Limit = 100
-) -> Page[UserView]:
+async def list_all_users(services: ServicesOf, user: Reader, paging: PagingOf) -> Page[UserView]:
     """Return users by identity; to people of a firm, those of the firm."""
     async with services.database.transaction() as connection:
         rows = await list_users(
-            connection, firm_id=user.firm_id, after_id=decode_cursor(cursor, 0), limit=limit + 1
+            connection, firm_id=user.firm_id, after_id=paging.begin(0), limit=paging.row_count
         )
-    return make_page(rows, limit, _view, lambda row: row.user_id)
+    return paging.page(rows, _view, lambda row: row.user_id)
 
 
 @router.post(

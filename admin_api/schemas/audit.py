@@ -21,12 +21,3 @@ class AuditView(BaseModel):
     after: dict[str, Any] | None = Field(description="The same, as it stands")
     engine_seq: int | None = Field(description="The journal's record that tells of it")
     hash: str = Field(description="SHA-256 of this entry and, through the one before it, of all")
-
-
-class AuditPage(BaseModel):
-    """Entries, the newest first."""
-
-    items: list[AuditView]
-    next_before_id: int | None = Field(
-        description="Send this as `before_id` to read on; null at the end"
-    )

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Final
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from admin_api.schemas.changes import Changed
 from admin_api.schemas.fields import RequestBody
+from admin_api.schemas.pages import Page
 
 THROTTLE_MAX: Final = 1_000_000
 
@@ -44,10 +45,8 @@ class ScopeLimitsView(Changed):
     notional_max: str | None = Field(examples=["5000000.00000000"])
 
 
-class ScopeLimitsPage(BaseModel):
+class ScopeLimitsPage(Page[ScopeLimitsView]):
     """The limits of a firm or FIX session: none in an instrument that is not named here."""
-
-    items: list[ScopeLimitsView]
 
 
 class AccountThrottleBody(RequestBody):
@@ -65,7 +64,5 @@ class AccountThrottleView(Changed):
     order_burst: int | None
 
 
-class RiskLimitsPage(BaseModel):
+class RiskLimitsPage(Page[RiskLimitsView]):
     """The account's limits. In an instrument that is not named here it may not trade."""
-
-    items: list[RiskLimitsView]

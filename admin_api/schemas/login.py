@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from admin_api.schemas.fields import Code, RequestBody
+from admin_api.schemas.pages import Page
 
 
 class LoginBody(RequestBody):
@@ -53,7 +54,5 @@ class OpenLoginView(BaseModel):
     is_this: bool = Field(description="Whether it is the one that asks")
 
 
-class OpenLoginsView(BaseModel):
+class OpenLoginsView(Page[OpenLoginView]):
     """A user's logins that go on, the newest first: at most 20."""
-
-    items: list[OpenLoginView]

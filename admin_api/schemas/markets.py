@@ -6,6 +6,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from admin_api.schemas.changes import Changed
 from admin_api.schemas.fields import INTEGER_MAX, RequestBody
+from admin_api.schemas.pages import Page
 
 DecimalText = Annotated[str, Field(min_length=1, max_length=40, examples=["0.01"])]
 SymbolText = Annotated[str, Field(pattern=r"^[A-Z0-9]{1,16}$", examples=["BTC"])]
@@ -108,10 +109,8 @@ class FeesView(Changed):
     taker_ppm: int
 
 
-class FeesPage(BaseModel):
+class FeesPage(Page[FeesView]):
     """All fees in force. Tiers that are not named are charged as tier 0, without that nothing."""
-
-    items: list[FeesView]
 
 
 class FeeTierBody(RequestBody):
@@ -147,10 +146,8 @@ class KillView(BaseModel):
     level: Literal["operator", "firm", "client"] = Field(description="Whose switch it is")
 
 
-class KillSwitchesView(BaseModel):
+class KillSwitchesView(Page[KillView]):
     """The kill switches that are pulled."""
-
-    items: list[KillView]
 
 
 class KillDone(KillView):

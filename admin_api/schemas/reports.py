@@ -69,13 +69,3 @@ class ExecutionReportView(BaseModel):
     transact_time: str = Field(
         description="TransactTime(60) in UTC", examples=["2026-11-23T09:30:00.123456Z"]
     )
-
-
-class ExecutionReportPage(BaseModel):
-    """Reports of an account, in the order in which they happened."""
-
-    items: list[ExecutionReportView]
-    next_after_exec_id: str = Field(
-        description="Send this as `after_exec_id` to read on", examples=["1042.1"]
-    )
-    has_more: bool = Field(description="Whether more may be there already")

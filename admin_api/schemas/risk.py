@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 from admin_api.schemas.changes import Changed
 from admin_api.schemas.fields import INTEGER_MAX, Flag, RequestBody
 from admin_api.schemas.limits import DecimalText
+from admin_api.schemas.pages import Page
 from engine.controls import Control, Level, Mode
 from engine.order import OrdType, Side, TimeInForce
 from engine.scope import Scope
@@ -67,10 +68,8 @@ class ControlView(Changed):
     window_s: int | None
 
 
-class ControlsPage(BaseModel):
+class ControlsPage(Page[ControlView]):
     """All limits of somebody."""
-
-    items: list[ControlView]
 
 
 class BreakerBody(RequestBody):
@@ -147,10 +146,8 @@ class ModeView(ModeBody):
     actor: str
 
 
-class ModesPage(BaseModel):
+class ModesPage(Page[ModeView]):
     """All modes but NORMAL."""
-
-    items: list[ModeView]
 
 
 class WhatIfBody(RequestBody):

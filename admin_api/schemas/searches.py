@@ -1,20 +1,12 @@
 """Orders, executions, trades and statements, as searches find them."""
 
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
 from pydantic import BaseModel, Field
 
-from admin_api.paging import Page
-
-T = TypeVar("T")
+from admin_api.schemas.pages import SearchPage
 
 TIME: Final = "2026-11-23T09:30:00.123456Z"
-
-
-class SearchPage(Page[T], Generic[T]):
-    """Some of what was found, and up to which moment it is true."""
-
-    seq: int = Field(description="The journal's record up to which this is true", examples=[1042])
 
 
 class OrderSummary(BaseModel):

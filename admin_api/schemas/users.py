@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from admin_api.auth.permissions import Permission
 from admin_api.schemas.fields import Code, Identity, RequestBody, Username
+from admin_api.schemas.pages import Page
 from store.users import Role, UserStatus
 
 DAY_S: Final = 24 * 3600
@@ -136,7 +137,5 @@ class ApiKeyMade(ApiKeyView):
     key: str | None
 
 
-class ApiKeysView(BaseModel):
+class ApiKeysView(Page[ApiKeyView]):
     """A user's live keys, the oldest first: at most 20."""
-
-    items: list[ApiKeyView]

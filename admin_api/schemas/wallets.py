@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from admin_api.schemas.fields import Identity, RequestBody
+from admin_api.schemas.pages import Page
 
 DecimalText = Annotated[str, Field(min_length=1, max_length=40, examples=["1000.50"])]
 AssetSymbol = Annotated[str, Field(max_length=32, examples=["USD"])]
@@ -52,10 +53,8 @@ class WithdrawalView(BaseModel):
     reference: str
 
 
-class WithdrawalsView(BaseModel):
+class WithdrawalsView(Page[WithdrawalView]):
     """Withdrawals under way, the oldest first."""
-
-    items: list[WithdrawalView]
 
 
 class SettlementBody(RequestBody):

@@ -64,16 +64,16 @@ def pages(
     venue: VenueProcess, account_id: int, *, after: str | None = None, limit: int
 ) -> Iterator[dict[str, Any]]:
     """Yield the reports, asking on until there is no more."""
+    start = "" if after is None else f"&after_exec_id={after}"
     while True:
-        start = "" if after is None else f"&after_exec_id={after}"
         status, page = ask(venue, account_id, f"?limit={limit}{start}")
         assert status == 200, page
         assert len(page["items"]) <= limit
         yield from page["items"]
-        if not page["has_more"]:
+        if page["next_cursor"] is None:
             return
-        assert page["next_after_exec_id"] != after
-        after = page["next_after_exec_id"]
+        assert page["next_cursor"] not in start
+        start = f"&cursor={page['next_cursor']}"
 
 
 def as_rest_has_it(fields: Fields) -> dict[str, Any]:

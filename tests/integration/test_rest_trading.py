@@ -312,7 +312,7 @@ def test_instruments_are_defined_and_their_markets_steered(
     )
     state = {"state": "halted", "reason": "news"}
     assert admin.order("PUT", "/v1/instruments/ADA-USD/state", state)["state"] == "halted"
-    listed = {one["symbol"]: one["state"] for one in trader.get("/v1/instruments")}
+    listed = {one["symbol"]: one["state"] for one in trader.get_all("/v1/instruments")}
     assert listed["ADA-USD"] == "halted"
     fees = {"tier": 1, "maker_ppm": -50, "taker_ppm": 400}
     assert admin.order("PUT", "/v1/instruments/ADA-USD/fees", fees)["engine_seq"] > 0
