@@ -13,7 +13,7 @@ PEERS := liquibook==2.0.1 akhil4n-orderbook==0.1.1 pyorderbook==0.4.9 lightmatch
 PEERS_INSTALLED := $(foreach peer,$(PEERS),.bench/$(firstword $(subst ==, ,$(peer)))/.installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-outside test-source simulate chaos replay-proof check format bench bench-peers lock clean
+.PHONY: help run demo test test-outside test-source simulate chaos replay-proof check format bench bench-check bench-peers lock clean
 
 help:  ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ format: $(INSTALLED)  ## Format the code and mend what the linter can mend itsel
 
 bench: $(INSTALLED) $(PEERS_INSTALLED)  ## Measure, beside baselines in the same run; BENCH=--help says what there is.
 	$(BIN)/python -m benchmarks $(BENCH)
+
+bench-check: $(INSTALLED) $(PEERS_INSTALLED)  ## Fail if a stored ratio has lost more than a quarter.
+	$(BIN)/python -m benchmarks --check
 
 bench-peers: $(PEERS_INSTALLED)  ## Install the order books that `make bench` compares with.
 

@@ -117,6 +117,12 @@ def rate(runs: Sequence[Run]) -> float:
     return statistics.median(run["message_count"] * NS_PER_S / run["cpu_ns"] for run in runs)
 
 
+def worst_rates(runs: Runs) -> dict[str, float]:
+    """Return messages per second of each engine in the worst scenario of workload A."""
+    scenarios = [samples for name, samples in runs.items() if name.startswith("A ")]
+    return {engine: min(rate(each[engine]) for each in scenarios) for engine in scenarios[0]}
+
+
 def spread(runs: Sequence[Run]) -> float:
     """Return how far the runs lie apart: the range of their times in parts of the median."""
     times = [run["cpu_ns"] for run in runs]

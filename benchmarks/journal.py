@@ -3,7 +3,8 @@
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -33,21 +34,26 @@ def commands_of(messages: Sequence[Message]) -> list[Command]:
 
 def measure_journal(commands: Sequence[Command], durability: Durability) -> float:
     """Return commands per second with a journal, in batches of 100."""
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        os.close(lock_journal(directory))
-        journal = Journal(directory, next_seq=Seq(1), durability=durability)
-        sequencer = Sequencer(
-            Exchange(PreTradeGate()),
-            journal,
-            last_seq=Seq(0),
-            last_ns=0,
-            clock_ns=time.time_ns,
-        )
-        sequencer.commit(set_up_commands())
+    with tempfile.TemporaryDirectory() as name, sequencing(Path(name), durability) as sequencer:
+        commit_all(sequencer, set_up_commands())
         started_s = time.perf_counter()
-        for start in range(0, len(commands), BATCH):
-            sequencer.commit(commands[start : start + BATCH])
+        commit_all(sequencer, commands)
         elapsed_s = time.perf_counter() - started_s
-        journal.close()
     return len(commands) / elapsed_s
+
+
+@contextmanager
+def sequencing(directory: Path, durability: Durability) -> Iterator[Sequencer]:
+    """Begin a journal in the directory, with an exchange and its risk gate in front of it."""
+    os.close(lock_journal(directory))
+    journal = Journal(directory, next_seq=Seq(1), durability=durability)
+    yield Sequencer(
+        Exchange(PreTradeGate()), journal, last_seq=Seq(0), last_ns=0, clock_ns=time.time_ns
+    )
+    journal.close()
+
+
+def commit_all(sequencer: Sequencer, commands: Sequence[Command]) -> None:
+    """Commit the commands in batches of 100."""
+    for start in range(0, len(commands), BATCH):
+        sequencer.commit(commands[start : start + BATCH])

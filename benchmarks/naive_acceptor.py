@@ -1,7 +1,8 @@
 """The baseline: a QuickFIX acceptor as every tutorial writes it.
 
 `start()`, `getField`, `setField`, a FileStore; it answers each order at once with one report. No
-matching, no risk, no journal. Run as `python -m benchmarks.naive_acceptor PORT DIRECTORY`.
+matching, no risk, no journal. Run as `python -m benchmarks.naive_acceptor PORT DIRECTORY NAME...`,
+the names of its clients.
 """
 
 import sys
@@ -63,7 +64,7 @@ class Application(quickfix.Application):  # type: ignore[misc]  # Untyped bindin
 
 def main() -> None:
     """Serve until the standard input ends."""
-    port, directory = sys.argv[1:]
+    port, directory, *clients = sys.argv[1:]
     values = {
         "ConnectionType": "acceptor",
         "SocketAcceptPort": port,
@@ -74,12 +75,12 @@ def main() -> None:
         "AllowUnknownMsgFields": "Y",
         "SocketNodelay": "Y",
     }
-    session_id = quickfix.SessionID("FIX.4.4", "WCX", "BENCH")
     dictionary = quickfix.Dictionary()
     for key, value in values.items():
         dictionary.setString(key, value)
     settings = quickfix.SessionSettings()
-    settings.set(session_id, dictionary)
+    for client in clients:
+        settings.set(quickfix.SessionID("FIX.4.4", "WCX", client), dictionary)
     application = Application()
     stores = quickfix.FileStoreFactory(settings)
     acceptor = quickfix.SocketAcceptor(application, stores, settings)

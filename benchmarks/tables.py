@@ -1,8 +1,7 @@
 """What `make bench` prints."""
 
-import statistics
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from benchmarks.engine_alone import (
     OUR_BOOK,
@@ -14,6 +13,7 @@ from benchmarks.engine_alone import (
     spread,
     version_of,
 )
+from benchmarks.many_sessions import CROWDED, IDLE, Figures
 
 US_PER_S: Final = 1_000_000
 NOTES: Final = {
@@ -85,40 +85,92 @@ def print_memory(runs: Runs) -> None:
         print(f"  {engine:<28}{peak / 1024:>12,.0f}")
 
 
-def print_depth(runs: Runs) -> None:
-    """Print what a message costs by how many orders rest."""
+def print_depth(runs: Runs) -> dict[str, dict[str, float]]:
+    """Print what a message costs by how many orders rest. Returns the microseconds."""
     print("resting orders: microseconds and calls for each message, 100 orders on each level")
     print(f"  {'':<16}" + "".join(f"{name:>20}{'calls':>8}" for name in OURS[:2]))
+    costs: dict[str, dict[str, float]] = {engine: {} for engine in OURS[:2]}
     for name, samples in runs.items():
-        row = "".join(
-            f"{US_PER_S / rate(samples[engine]):>20.2f}"
-            f"{samples[engine][0]['call_count'] / samples[engine][0]['counted_count']:>8.1f}"
-            for engine in OURS[:2]
-        )
+        row = ""
+        for engine in OURS[:2]:
+            costs[engine][name] = US_PER_S / rate(samples[engine])
+            calls = samples[engine][0]["call_count"] / samples[engine][0]["counted_count"]
+            row += f"{costs[engine][name]:>20.2f}{calls:>8.1f}"
         print(f"  {int(name):>16,}{row}")
+    return costs
 
 
-def print_journal(rates: Mapping[str, Sequence[float]], command_count: int) -> None:
+def print_growth(costs: Mapping[str, Mapping[str, float]]) -> None:
+    """Print what a message costs when accounts or history have grown."""
+    print("our exchange and risk, the same messages (microseconds and calls for each)")
+    for name, cost in costs.items():
+        print(f"  {name:<28}{cost['cpu_us']:>12.2f}{cost['calls']:>12.1f}")
+
+
+def print_journal(rates: Mapping[str, float], command_count: int) -> None:
     """Print commands per second with the journal."""
     names = {"os": "flushed by the system", "fsync": "fdatasync per 100 commands"}
     print(f"exchange with risk and journal, {command_count:,} commands of A normal (commands/s)")
-    for durability, samples in rates.items():
-        print(f"  {names[durability]:<36}{statistics.median(samples):>12,.0f}")
+    for durability, per_s in rates.items():
+        print(f"  {names[durability]:<36}{per_s:>12,.0f}")
 
 
-def print_round_trips(
-    pings: Mapping[str, list[float]], floods: Mapping[str, Sequence[float]], rounds: int
-) -> None:
-    """Print latency and rate over FIX."""
-    print(f"over FIX, one session, {rounds} rounds in turn; the venue journals with fdatasync")
-    print(f"  {'':<18}{'p50 us':>10}{'p99 us':>10}{'max us':>10}{'orders/s, 50 in flight':>26}")
-    for name, taken in pings.items():
-        taken.sort()
-        p50, p99 = taken[len(taken) // 2], taken[len(taken) * 99 // 100]
+def print_recovery(figures: Mapping[str, float]) -> None:
+    """Print how fast an engine is back."""
+    replayed, orders = figures["replayed"], figures["snapshot_orders"]
+    print("an engine's start")
+    print(
+        f"  {f'{replayed:,.0f} commands replayed':<36}{figures['replay_per_s']:>12,.0f}  a second"
+    )
+    print(
+        f"  {f'{orders:,.0f} resting orders loaded':<36}{figures['snapshot_s']:>12,.2f}  s, "
+        f"{figures['snapshot_memory_mib']:,.0f} MiB"
+    )
+
+
+def print_full_path(summary: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print rate, processor time and latency over FIX."""
+    print("over FIX, one session; the venue with all controls, fdatasync, projector, PostgreSQL")
+    print(
+        f"  {'at saturation':<26}{'mix':<16}{'orders/s':>10}{'CPU us/order':>14}{'generator':>11}"
+    )
+    for name, figures in summary.items():
+        for mix, flood in figures["mixes"].items():
+            parts = ", ".join(f"{part} {cost:.0f}" for part, cost in flood["cpu_us"].items())
+            total = sum(flood["cpu_us"].values())
+            print(f"  {name:<26}{mix:<16}{flood['orders_per_s']:>10,.0f}{total:>14.0f}"
+                  f"{flood['own_cpu_us']:>11.1f}  {parts}")  # fmt: skip
+    heads = next(iter(summary.values()))["ping_us"]
+    print(f"  {'latency, us':<26}{'':<16}" + "".join(f"{head:>10}" for head in heads))
+    for name, figures in summary.items():
+        rows = {"ping-pong": figures["ping_us"]}
+        rows |= {f"{rate} orders/s": taken for rate, taken in figures["open_loop_us"].items()}
+        for title, taken in rows.items():
+            values = "".join(f"{value:>10,.0f}" for value in taken.values())
+            print(f"  {name:<26}{title:<16}{values}")
+    for name, figures in summary.items():
+        parts = ", ".join(f"{part} {size:.0f}" for part, size in figures["memory_mib"].items())
         print(
-            f"  {name:<18}{p50 * US_PER_S:>10.0f}{p99 * US_PER_S:>10.0f}"
-            f"{taken[-1] * US_PER_S:>10.0f}{statistics.median(floods[name]):>26,.0f}"
+            f"  {name:<26}{'memory, MiB':<16}{sum(figures['memory_mib'].values()):>10,.0f}  {parts}"
         )
+
+
+def print_sessions(figures: Figures) -> None:
+    """Print what a crowd of idle sessions costs."""
+    rows = {
+        "memory, MiB": (figures["memory_mib"], figures["memory_idle_mib"], 0),
+        "parts of a core": (figures["cpu_share"], figures["cpu_idle_share"], 3),
+    }
+    print(
+        f"{figures['session_count']} sessions logged on and heartbeating, beside a venue with one"
+    )
+    for title, (crowded, idle, digits) in rows.items():
+        for name, costs in ((CROWDED, crowded), (IDLE, idle)):
+            parts = ", ".join(f"{part} {cost:.{digits}f}" for part, cost in costs.items())
+            print(f"  {title:<20}{name:<12}{sum(costs.values()):>10.{digits}f}  {parts}")
+    for title, latencies in (("p50, us", figures["p50_us"]), ("p99, us", figures["p99_us"])):
+        for name, value in latencies.items():
+            print(f"  {title:<20}{name:<12}{value:>10,.0f}")
 
 
 def _worst(runs: Runs, scenarios: Sequence[str], engine: str) -> float:

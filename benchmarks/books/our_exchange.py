@@ -38,7 +38,7 @@ from risk.pre_trade import PreTradeGate
 ACCOUNTS: Final = 1000
 USD, COIN = AssetId(1), AssetId(2)
 COIN_USD = InstrumentId(1)
-DEPOSIT = Money(9 * 10**15)  # Of each asset in each account: a thousand of them fit 64 bits.
+DEPOSIT = Money(9 * 10**14)  # Of each asset in each account: ten thousand of them fit 64 bits.
 SESSION = SessionId(0)
 MESSAGE_NS: Final = 500
 
@@ -62,23 +62,26 @@ class OpenGate(PreTradeGate):
 
 
 class OurExchange:
-    """One instrument and a thousand rich accounts. The commands are made before the clock runs."""
+    """One instrument and rich accounts. The commands are made before the clock runs."""
 
-    def __init__(self, gate: RiskGate, *, has_all_controls: bool = False) -> None:
+    def __init__(
+        self, gate: RiskGate, *, has_all_controls: bool = False, account_count: int = ACCOUNTS
+    ) -> None:
         self._exchange = Exchange(gate)
+        self._account_count = account_count
         self._seq = 0
         self._new: list[NewOrder] = []
         self._cancel: list[CancelOrder] = []
         self._trades: list[list[Event]] = []
-        for command in set_up_commands():
+        for command in set_up_commands(account_count):
             self._apply(command)
         if has_all_controls:
-            for command in control_commands(ACCOUNTS, COIN_USD, COIN, USD):
+            for command in control_commands(account_count, COIN_USD, COIN, USD):
                 assert not isinstance(self._apply(command)[0], CommandRefused)
 
     def prepare(self, messages: Sequence[Message]) -> None:
         """Make the commands, as they come off the wire decoded."""
-        self._new = new_orders(messages)
+        self._new = new_orders(messages, self._account_count)
         self._cancel = [cancel_of(order) for order in self._new]
 
     def enter(self, order_id: int, is_buy: bool, qty: int, price: int, is_ioc: bool) -> None:
@@ -90,6 +93,15 @@ class OurExchange:
     def cancel(self, order_id: int) -> bool:
         """Apply a cancel of the order."""
         return type(self._apply(self._cancel[order_id - 1])[0]) is OrderCanceled
+
+    def live_through(self, order_count: int) -> None:
+        """Enter so many orders and cancel each of them, the accounts in turn."""
+        messages: list[Message] = [
+            (NEW, number, 0, True, 1, 1, False) for number in range(1, order_count + 1)
+        ]
+        for order in new_orders(messages, self._account_count, prefix="past"):
+            self._apply(order)
+            self._apply(cancel_of(order))
 
     def fills(self) -> list[Fill]:
         """Return all fills so far, put together from the two events of each match."""
@@ -115,8 +127,8 @@ class OurExchange:
         return self._exchange.apply(Seq(seq), seq * MESSAGE_NS, command)
 
 
-def set_up_commands() -> list[Command]:
-    """Return what makes an exchange with one instrument and a thousand rich accounts."""
+def set_up_commands(account_count: int = ACCOUNTS) -> list[Command]:
+    """Return what makes an exchange with one instrument and so many rich accounts."""
     commands: list[Command] = [
         DefineAsset(Asset(USD, "USD", 2)),
         DefineAsset(Asset(COIN, "COIN", 0)),
@@ -124,7 +136,7 @@ def set_up_commands() -> list[Command]:
             InstrumentDefinition(COIN_USD, "COIN-USD", COIN, USD, 2, 0, Price(1), Qty(1))
         ),
     ]
-    for number in range(1, ACCOUNTS + 1):
+    for number in range(1, account_count + 1):
         account_id = AccountId(number)
         commands += [
             OpenAccount(Account(account_id, FirmId(number), f"A{number}")),
@@ -142,7 +154,9 @@ def cancel_of(order: NewOrder) -> CancelOrder:
     )
 
 
-def new_orders(messages: Sequence[Message]) -> list[NewOrder]:
+def new_orders(
+    messages: Sequence[Message], account_count: int = ACCOUNTS, prefix: str = "o"
+) -> list[NewOrder]:
     """Return the command of every order that the messages enter, by order id less one.
 
     Accounts take turns; an order that replaces another belongs to the same account.
@@ -154,11 +168,11 @@ def new_orders(messages: Sequence[Message]) -> list[NewOrder]:
             continue
         if order_id <= len(orders):  # A replacement that is sent twice.
             continue
-        account = accounts[orig_id] if kind == MODIFY else order_id % ACCOUNTS + 1
+        account = accounts[orig_id] if kind == MODIFY else order_id % account_count + 1
         accounts[order_id] = account
         orders.append(
             NewOrder(
-                SESSION, 0, 0, 0, AccountId(account), COIN_USD, ClOrdId(f"o{order_id}"),
+                SESSION, 0, 0, 0, AccountId(account), COIN_USD, ClOrdId(f"{prefix}{order_id}"),
                 Side.BUY if is_buy else Side.SELL, OrdType.LIMIT,
                 TimeInForce.IOC if is_ioc else TimeInForce.GTC, Qty(qty), Price(price),
             )

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -101,7 +102,7 @@ def instruments() -> list[InstrumentDefinition]:
     ]
 
 
-async def seed_database(url: str) -> list[Account]:
+async def seed_database(url: str, sessions: Sequence[DemoSession] = SESSIONS) -> list[Account]:
     """Put firms, accounts, sessions and their credentials into PostgreSQL; return the accounts."""
     database = Database(url)
     await database.open()
@@ -109,7 +110,7 @@ async def seed_database(url: str) -> list[Account]:
     try:
         password_hash = ""
         async with database.transaction() as connection:
-            for session in SESSIONS:
+            for session in sessions:
                 firm_id = await ensure_firm(connection, session.firm)
                 account_id = await ensure_account(connection, firm_id, session.client_comp_id)
                 accounts.append(Account(account_id, firm_id, session.client_comp_id))
