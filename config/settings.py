@@ -196,7 +196,9 @@ class MarketDataSettings(Section):
 
     Depth is published at each of the speeds `depth_intervals_ms`. A snapshot holds at most
     `snapshot_levels_max` levels a side. The embedded broker listens on `mqtt_port` of the loopback
-    address, 0 for a free one.
+    address, 0 for a free one. With `fix_enabled` a gateway process of its own serves the FIX
+    sessions that are for market data, on the hosts of `[fix]` and ports of its own; what changes
+    within `fix_interval_ms` is told together.
     """
 
     enabled: bool = True
@@ -207,6 +209,11 @@ class MarketDataSettings(Section):
     ] = [20, 100, 1000]
     snapshot_interval_s: Annotated[float, Field(ge=0.1, le=60)] = 1.0
     snapshot_levels_max: Annotated[int, Field(ge=1, le=50_000)] = 1000
+    fix_enabled: bool = True
+    fix_port: Port = 9877
+    fix_tls_port: Port = 9879
+    fix_interval_ms: Annotated[int, Field(ge=10, le=60_000)] = 50
+    fix_metrics_port: Port = 9105
 
 
 class EmbeddedSettings(Section):

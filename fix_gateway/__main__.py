@@ -12,7 +12,7 @@ from config.lifecycle import notify_ready, serve_metrics, stop_on_signals
 from config.logs import set_up_logs
 from config.settings import Settings
 from engine.runtime import faults
-from fix_gateway.app import Gateway, GatewayConfig
+from fix_gateway.app import Gateway, GatewayConfig, MarketDataConfig
 from fix_gateway.authentication import LogonWindow
 from fix_gateway.fix.edge import EdgeLimits
 from fix_gateway.fix.entrance import EntranceLimits
@@ -33,17 +33,28 @@ def main() -> int:
     parser.add_argument(
         "--worker", type=int, default=0, help="which of [fix] workers processes, from 0"
     )
-    worker = parser.parse_args().worker
+    parser.add_argument(
+        "--market-data", action="store_true", help="have the market data sessions, and no others"
+    )
+    arguments = parser.parse_args()
     os.umask(0o077)  # QuickFIX creates its store's files as the mask allows.
     settings = Settings()
-    if not 0 <= worker < settings.fix.workers:
-        parser.error(f"there are {settings.fix.workers} workers, counted from 0")
+    worker = Worker(
+        settings.fix.workers if arguments.market_data else arguments.worker,
+        settings.fix.workers,
+        has_market_data=settings.market_data.fix_enabled,
+    )
+    if not 0 <= worker.number < worker.total:
+        parser.error(
+            "[market_data] fix_enabled is false" if arguments.market_data
+            else f"there are {worker.count} workers, counted from 0"
+        )  # fmt: skip
     set_up_logs("gateway", level=settings.log.level, log_format=settings.log.format)
     faults.arm(settings.fault_dir)
     # A session needs some eight descriptors.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return uvloop.run(run(settings, Worker(worker, settings.fix.workers)))
+    return uvloop.run(run(settings, worker))
 
 
 async def run(settings: Settings, worker: Worker) -> int:
@@ -56,6 +67,8 @@ async def run(settings: Settings, worker: Worker) -> int:
         make_config(settings, worker), Database(settings.database_url.get_secret_value())
     )
     port = settings.fix.metrics_port_of(worker.number)
+    if worker.is_for_market_data:
+        port = settings.market_data.fix_metrics_port
     endpoint = await serve_metrics(gateway.metrics.registry, port)
     await gateway.serve(stopped, notify_ready)
     endpoint.should_exit = True
@@ -66,10 +79,16 @@ async def run(settings: Settings, worker: Worker) -> int:
 def make_config(settings: Settings, worker: Worker) -> GatewayConfig:
     """Return what the gateway needs to know of the settings."""
     fix = settings.fix
+    market_data = None
+    port, tls_port = fix.port, fix.tls_port
+    if worker.is_for_market_data:
+        own = settings.market_data
+        port, tls_port = own.fix_port, own.fix_tls_port
+        market_data = MarketDataConfig(own.fix_interval_ms / 1000, settings.market_data_dir)
     return GatewayConfig(
         worker=worker,
         host=fix.host,
-        port=fix.port,
+        port=port,
         comp_id=fix.comp_id,
         journal_dir=settings.journal_dir,
         store_dir=settings.fix_store_dir,
@@ -99,7 +118,8 @@ def make_config(settings: Settings, worker: Worker) -> GatewayConfig:
             ahead_ns=int(fix.sending_time_ahead_max_s * NS_PER_S),
         ),
         tls_host=fix.tls_host,
-        tls_port=fix.tls_port,
+        tls_port=tls_port,
+        market_data=market_data,
         tls_files=find_tls_files(settings),
         redis_url=None if settings.redis_url is None else settings.redis_url.get_secret_value(),
         throttle=ThrottleDefaults(

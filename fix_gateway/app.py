@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 
@@ -29,12 +29,15 @@ from fix_gateway.fix.dictionary import BEGIN_STRINGS
 from fix_gateway.fix.edge import Edge, EdgeLimits
 from fix_gateway.fix.engine_link import GatewayLink
 from fix_gateway.fix.entrance import Arrival, Entrance, EntranceLimits
+from fix_gateway.fix.market_data_desk import MarketDataDesk
 from fix_gateway.fix.resend import ResendPace
 from fix_gateway.fix.session_tools import SessionTools
 from fix_gateway.fix.sessions import FixSession
 from fix_gateway.fix.throttle import ThrottleDefaults
 from fix_gateway.fix.tls import TlsCertificate, TlsFiles
 from fix_gateway.fix.translate import Translator
+from fix_gateway.market_data.books import Books
+from fix_gateway.market_data.checkpoint import bring_up
 from fix_gateway.metrics import ALL, ENGINE, REPORT, TO_ENGINE, GatewayMetrics
 from fix_gateway.neighbours import Worker, control_socket
 from fix_gateway.roster import Roster
@@ -55,8 +58,16 @@ log = structlog.get_logger("gateway")
 
 
 @dataclass(frozen=True)
+class MarketDataConfig:
+    """How often market data sessions are told, and where the publisher keeps its checkpoint."""
+
+    interval_s: float
+    checkpoint_dir: Path
+
+
+@dataclass(frozen=True)
 class GatewayConfig:
-    """What the composition root hands in."""
+    """What the composition root hands in. `market_data`: None if there are no such sessions."""
 
     worker: Worker
     host: str
@@ -78,6 +89,7 @@ class GatewayConfig:
     tls_files: TlsFiles
     redis_url: str | None
     throttle: ThrottleDefaults
+    market_data: MarketDataConfig | None = None
 
 
 class Gateway:
@@ -89,6 +101,7 @@ class Gateway:
         self._database = database
         self._reference = Reference()
         self._link = GatewayLink(config.engine_socket, config.journal_dir, self)
+        self._books = Books(self._reference)
         tools = self._tools = SessionTools(
             engine=self._link,
             reference=self._reference,
@@ -108,6 +121,7 @@ class Gateway:
             resend_pace=ResendPace(),
             worker=config.worker.number,
             throttle=config.throttle,
+            market_data=self._make_desk(),
         )
         self._roster = Roster(tools, config.worker, config.logout_wait_s)
         self._store_watch = StoreWatch(database, self._roster, self.metrics)
@@ -125,7 +139,7 @@ class Gateway:
         self._authenticator = LogonAuthenticator(
             database, self._lockout, self._audit, self.metrics, config.logon_window
         )
-        entrance = Entrance(
+        entrance = self._entrance = Entrance(
             self._roster.by_names,
             self._authenticator,
             config.entrance_limits,
@@ -168,6 +182,7 @@ class Gateway:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._link.run())
             await self._is_caught_up.wait()
+            self._entrance.is_ready.set()
             is_shared = config.worker.count > 1
             port = self._edge.open(config.host, config.port, is_shared=is_shared)
             tls_port = self._edge.open(
@@ -177,6 +192,9 @@ class Gateway:
             group.create_task(self._follow())
             group.create_task(self._store_watch.watch())
             group.create_task(self._audit.run())
+            if self._tools.market_data is not None:
+                interval_s = cast("MarketDataConfig", config.market_data).interval_s
+                group.create_task(self._tools.market_data.run(interval_s))
             log.info(
                 "door_opened",
                 host=config.host,
@@ -246,6 +264,7 @@ class Gateway:
         sessions = list(self._roster.sessions.values())
         await asyncio.gather(*(self._open(session) for session in sessions))
         if is_first:
+            await self._read_the_market()
             await self._read_the_past([session for session in sessions if session.is_granted])
             self._is_caught_up.set()
         for session in sessions:
@@ -255,7 +274,8 @@ class Gateway:
         """Take in what has happened: new reference data, and what sessions are to be told."""
         if not record.seq % SAMPLED_RECORDS:
             self._sample(record)
-        for event_index, event in enumerate(record.events()):
+        events = record.events()
+        for event_index, event in enumerate(events):
             if isinstance(event, ReferenceEvent):
                 self._reference.learn(event)
             elif isinstance(event, SessionReset) and event.session_id in self._roster.sessions:
@@ -266,6 +286,8 @@ class Gateway:
                 self._tools.trading_states[event.instrument_id] = event.state
             else:
                 self._tell(Position(record.seq, event_index), record.now_ns, event)
+        if self._tools.market_data is not None:
+            self._books.apply(record.seq, record.now_ns, events)
 
     def _tell(self, position: Position, happened_at_ns: int, event: Event) -> None:
         """Tell an event to whom it is addressed, and to those who listen to its account."""
@@ -354,6 +376,21 @@ class Gateway:
             session.skip_to(Position(self._link.last_seq, FAR))
             self._told[session.row.session_id] = session
 
+    def _make_desk(self) -> MarketDataDesk | None:
+        if self._config.market_data is None:
+            return None
+        return MarketDataDesk(self._books, self._reference, self.metrics.updates_skipped.inc)
+
+    async def _read_the_market(self) -> None:
+        """Know the books as they are, where somebody is to be told of them."""
+        config = self._config
+        if config.market_data is not None:
+            directory, last_seq = config.market_data.checkpoint_dir, self._link.last_seq
+            await asyncio.to_thread(
+                bring_up, self._books, directory, config.journal_dir, until_seq=last_seq
+            )
+            log.info("books_known", seq=last_seq)
+
     async def _read_the_past(self, sessions: list[FixSession]) -> None:
         """Give every session what it has not proven to have, in one pass over the journal."""
         told = {session.row.session_id: session for session in sessions}
@@ -386,6 +423,8 @@ class Gateway:
             now_s = time.monotonic()
             self._link.check_progress(now_s)
             self.metrics.link_depth.set(self._link.depth)
+            if self._tools.market_data is not None:
+                self.metrics.subscriptions.set(self._tools.market_data.subscription_count)
             for session in self._roster.sessions.values():
                 session.tick(now_s)
             self._link.flush()

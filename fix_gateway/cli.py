@@ -352,6 +352,7 @@ async def _run_venue(settings: Settings, *, is_demo: bool) -> None:
         fix_tls_host=settings.fix.tls_host,
         fix_tls_port=settings.fix.tls_port,
         fix_workers=settings.fix.workers,
+        has_fix_market_data=settings.market_data.fix_enabled,
         other_user=settings.embedded.postgres_user,
         snapshot_interval_s=settings.snapshot.interval_s,
         snapshot_records_min=settings.snapshot.records_min,

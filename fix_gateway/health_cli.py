@@ -22,6 +22,7 @@ class Part(StrEnum):
 
     ENGINE = "engine"
     GATEWAY = "gateway"
+    GATEWAY_MARKET_DATA = "gateway-market-data"
     ADMIN_API = "admin_api"
     PROJECTOR = "projector"
     PUBLISHER = "publisher"
@@ -55,6 +56,7 @@ def health_url(settings: Settings, part: Part, worker: int) -> str:
     port = {
         Part.ENGINE: settings.engine.metrics_port,
         Part.GATEWAY: settings.fix.metrics_port_of(worker),
+        Part.GATEWAY_MARKET_DATA: settings.market_data.fix_metrics_port,
         Part.PROJECTOR: settings.projector.metrics_port,
         Part.PUBLISHER: settings.market_data.metrics_port,
     }[part]

@@ -73,6 +73,16 @@ class GatewayMetrics:
             "1 while PostgreSQL answers the gateway's look at its sessions",
             registry=self.registry,
         )
+        self.subscriptions = Gauge(
+            "fixgw_market_data_subscriptions",
+            "Instruments that market data sessions are told of",
+            registry=self.registry,
+        )
+        self.updates_skipped = Counter(
+            "fixgw_market_data_skipped_total",
+            "Times that a client read too slowly for an update and was sent the whole instead",
+            registry=self.registry,
+        )
         self._add_message_figures()
         self._add_stage_figures()
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from engine.units import SessionId
 from fix_gateway.fix.message_store import read_owner, store_directory
 from fix_gateway.fix.relay import OwnerEnd
 from store.sessions import FixSessionRow
@@ -24,10 +23,24 @@ Names = tuple[str, str]
 
 @dataclass(frozen=True)
 class Worker:
-    """Which of the gateway's processes this one is: `number` from 0, of `count`."""
+    """Which of the gateway's processes this one is: `number` from 0, of `count` that take orders.
+
+    With `has_market_data` one more process has the market data sessions; its number is `count`.
+    """
 
     number: int = 0
     count: int = 1
+    has_market_data: bool = False
+
+    @property
+    def total(self) -> int:
+        """How many processes the gateway has."""
+        return self.count + self.has_market_data
+
+    @property
+    def is_for_market_data(self) -> bool:
+        """Whether this process has the market data sessions, and no others."""
+        return self.number == self.count
 
 
 def control_socket(sockets_dir: Path, number: int) -> Path:
@@ -73,20 +86,22 @@ class Neighbours:
     def look(self) -> None:
         """See who is there. Once a second."""
         now_s = self._clock_s()
-        for number in range(self._worker.count):
+        for number in range(self._worker.total):
             if number == self._worker.number or self._is_listening(number):
                 self._silent_since_s.pop(number, None)
             else:
                 self._silent_since_s.setdefault(number, now_s)
 
-    def is_heir(self, session_id: SessionId) -> bool:
+    def is_heir(self, row: FixSessionRow) -> bool:
         """Whether the session is this process's to take, if nobody has it.
 
-        It is its own, or of a process that is dead and whose sessions the living share.
+        It is its own, or of a process that is dead and whose sessions the living share. Nobody but
+        their own process takes market data sessions, nor does that one take others.
         """
-        count = self._worker.count
-        dead = self._dead()
-        number = session_id % count
+        number, count = self._home(row), self._worker.count
+        if row.is_market_data or self._worker.is_for_market_data:
+            return number == self._worker.number
+        session_id, dead = row.session_id, self._dead()
         if number in dead:
             living = [other for other in range(count) if other not in dead]
             number = living[session_id // count % len(living)]
@@ -98,18 +113,23 @@ class Neighbours:
         While nobody has the session, waits; whoever waits sets the limit. `is_here` says whether
         this process has it by now.
         """
-        while self._worker.count > 1 and not is_here():
+        while self._worker.total > 1 and not is_here():
             row = self._rows.get(names)
             if row is None:
                 return None
             number = read_owner(store_directory(self._store_dir, *names))
-            if number is None or number >= self._worker.count:
-                number = row.session_id % self._worker.count
+            if number is None or number >= self._worker.total:
+                number = self._home(row)
             if number != self._worker.number:
                 with contextlib.suppress(OSError):
                     return await OwnerEnd.connect(control_socket(self._sockets_dir, number))
             await asyncio.sleep(RETRY_S)
         return None
+
+    def _home(self, row: FixSessionRow) -> int:
+        """Return the process that has the session while all of them live."""
+        count = self._worker.count
+        return count if row.is_market_data else row.session_id % count
 
     def _dead(self) -> set[int]:
         now_s = self._clock_s()

@@ -70,7 +70,7 @@ class Roster:
         taken = []
         for names, row in self._rows.items():
             session_id = row.session_id
-            if session_id in self.sessions or not self.neighbours.is_heir(session_id):
+            if session_id in self.sessions or not self.neighbours.is_heir(row):
                 continue
             try:
                 session = FixSession(row, self._tools)

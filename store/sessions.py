@@ -34,6 +34,7 @@ class FixSessionRow:
     can_enter: bool
     can_cancel: bool
     is_drop_copy: bool
+    is_market_data: bool
     allowed_networks: list[IPv4Network | IPv6Network]
     client_cert_sha256: list[str]
     order_rate: int | None
@@ -95,6 +96,7 @@ class NewFixSession:
     client_comp_id: str
     heart_bt_int_min_s: int | None = None
     heart_bt_int_max_s: int | None = None
+    is_market_data: bool = False
 
 
 async def list_sessions(connection: AsyncConnection[TupleRow]) -> list[FixSessionRow]:
@@ -167,7 +169,8 @@ async def ensure_session(
     async with connection.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute(
             "INSERT INTO fix_sessions (firm_id, account_id, begin_string, client_comp_id,"
-            " heart_bt_int_min_s, heart_bt_int_max_s) VALUES (%s, %s, %s, %s, %s, %s)"
+            " heart_bt_int_min_s, heart_bt_int_max_s, is_market_data)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s)"
             " ON CONFLICT (begin_string, client_comp_id) DO NOTHING",
             [
                 session.firm_id,
@@ -176,6 +179,7 @@ async def ensure_session(
                 session.client_comp_id,
                 session.heart_bt_int_min_s,
                 session.heart_bt_int_max_s,
+                session.is_market_data,
             ],
         )
         await cursor.execute(

@@ -16,6 +16,7 @@ SET: Final[dict[str, Any]] = {
     "can_enter": True,
     "can_cancel": True,
     "is_drop_copy": False,
+    "is_market_data": False,
     "allowed_networks": [],
     "client_cert_sha256": [],
     "throttle_policy": "reject",

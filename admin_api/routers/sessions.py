@@ -42,7 +42,7 @@ NOT_FOUND: Final[Responses] = {
 INVALID: Final[Responses] = {
     HTTPStatus.UNPROCESSABLE_ENTITY: {"model": Problem, "description": "`detail` names the field"}
 }
-DEFAULTS: Final = FixSessionChange().model_dump()
+DEFAULTS: Final = {**FixSessionChange().model_dump(), "is_market_data": False}
 
 Reader = Annotated[User, allow(Permission.SESSIONS_READ)]
 Writer = Annotated[User, allow(Permission.SESSIONS_WRITE)]

@@ -93,6 +93,9 @@ class NewFixSessionBody(FixSessionChange):
         default="FIX.4.4", description="FIXT.1.1 is FIX 5.0 SP2"
     )
     client_comp_id: CompId = Field(description="The client's SenderCompID(49)")
+    is_market_data: Flag = Field(
+        default=False, description="Whether it is for market data, and nothing else; for good"
+    )
 
 
 class FixSessionView(BaseModel):
@@ -109,6 +112,7 @@ class FixSessionView(BaseModel):
     can_enter: bool
     can_cancel: bool
     is_drop_copy: bool
+    is_market_data: bool
     allowed_networks: list[IPv4Network | IPv6Network]
     client_cert_sha256: list[str]
     order_rate: int | None
@@ -196,6 +200,8 @@ def find_conflict(values: Mapping[str, Any]) -> str | None:
     low, high = values["heart_bt_int_min_s"], values["heart_bt_int_max_s"]
     if low is not None and high is not None and low > high:
         return f"heart_bt_int_max_s: {high} is below heart_bt_int_min_s, which is {low}"
+    if values["is_drop_copy"] and values["is_market_data"]:
+        return "is_drop_copy: a market data session is sent no reports"
     start, end = values["schedule_start"], values["schedule_end"]
     if (start is None) != (end is None):
         missing = "schedule_start" if start is None else "schedule_end"

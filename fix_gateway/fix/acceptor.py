@@ -40,7 +40,8 @@ TYPES_WITH_GROUPS: Final = tuple(
     f"35={msg_type}{SOH}"
     for msg_type in (
         MsgType.ORDER_MASS_CANCEL_REPORT, MsgType.SECURITY_LIST, MsgType.POSITION_REPORT,
-        MsgType.USER_RESPONSE,
+        MsgType.USER_RESPONSE, MsgType.MARKET_DATA_SNAPSHOT_FULL_REFRESH,
+        MsgType.MARKET_DATA_INCREMENTAL_REFRESH,
     )
 )  # fmt: skip
 FEES: Final = f"{SOH}{int(Tag.NO_MISC_FEES)}="  # The one group of a report.
@@ -93,7 +94,11 @@ class SessionHandler(Protocol):
 
 
 class SessionAcceptor:
-    """QuickFIX's end of one session."""
+    """QuickFIX's end of one session.
+
+    One that does not `keeps_messages` stores none that it sends: when the client asks for them
+    again, their numbers are passed over.
+    """
 
     def __init__(
         self,
@@ -101,6 +106,8 @@ class SessionAcceptor:
         store: SessionStore,
         socket_path: Path,
         handler: SessionHandler,
+        *,
+        keeps_messages: bool = True,
     ) -> None:
         self._session_id = quickfix.SessionID(
             identity.begin_string, identity.gateway_comp_id, identity.client_comp_id
@@ -114,7 +121,7 @@ class SessionAcceptor:
         # QuickFIX keeps bare pointers to these: they live as long as the acceptor.
         self._application = _Application(handler)
         store.open()
-        self._make_acceptor(identity, store)
+        self._make_acceptor(identity, store, {"PersistMessages": "Y" if keeps_messages else "N"})
         self._session = quickfix.Session.lookupSession(self._session_id)
 
     @property
@@ -267,8 +274,13 @@ class SessionAcceptor:
         except ConnectionResetError:
             return b""
 
-    def _make_acceptor(self, identity: SessionIdentity, store: SessionStore) -> None:
-        settings = _settings(identity, store.directory, _free_port(), self._session_id)
+    def _make_acceptor(
+        self, identity: SessionIdentity, store: SessionStore, own: dict[str, str]
+    ) -> None:
+        values = own | {
+            "FileStorePath": str(store.directory), "SocketAcceptPort": str(_free_port()),
+        }  # fmt: skip
+        settings = _settings(identity, values, self._session_id)
         stores = quickfix.FileStoreFactory(settings)
         self._acceptor = quickfix.SocketAcceptor(self._application, stores, settings)
         self._kept = (settings, stores)
@@ -342,14 +354,13 @@ def _guarded(callback: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -
 
 
 def _settings(
-    identity: SessionIdentity, store_dir: Path, port: int, session_id: Any
+    identity: SessionIdentity, own: dict[str, str], session_id: Any
 ) -> "quickfix.SessionSettings":
     values = SETTINGS | {
+        **own,
         "BeginString": identity.begin_string,
         "SenderCompID": identity.gateway_comp_id,
         "TargetCompID": identity.client_comp_id,
-        "FileStorePath": str(store_dir),
-        "SocketAcceptPort": str(port),
         **_dialect_settings(find_dialect(identity.begin_string)),
     }
     dictionary = quickfix.Dictionary()

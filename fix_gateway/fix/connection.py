@@ -196,6 +196,11 @@ class Connection(asyncio.BufferedProtocol):
             self._log.warning("slow_reader_cut_off")
             self.abort()
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether the client has taken most of what it was sent."""
+        return self._is_writable.is_set()
+
     async def wait_until_writable(self) -> None:
         """Return once the client has taken most of what it was sent."""
         await self._is_writable.wait()

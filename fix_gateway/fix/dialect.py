@@ -73,6 +73,7 @@ class Dialect:
     liquidity_inds: frozenset[str]
     business_reject_reasons: frozenset[str]
     session_reject_reasons: frozenset[str]
+    md_req_rej_reasons: frozenset[str]
 
     @property
     def is_fixt(self) -> bool:
@@ -145,6 +146,7 @@ def find_dialect(begin_string: str) -> Dialect:
         liquidity_inds=frozenset(_values(version, Tag.LAST_LIQUIDITY_IND)),
         business_reject_reasons=frozenset(_values(version, Tag.BUSINESS_REJECT_REASON)),
         session_reject_reasons=frozenset(_values(version, Tag.SESSION_REJECT_REASON)),
+        md_req_rej_reasons=frozenset(_values(version, Tag.MD_REQ_REJ_REASON)),
     )
 
 

@@ -39,11 +39,12 @@ class Field:
 
 
 class Element(NamedTuple):
-    """A place in a list of fields."""
+    """A place in a list of fields. `group` names the list of a group's fields, "" for no group."""
 
     name: str
     kind: Kind
     is_required: bool
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ class Version:
             if element.kind == "component":
                 yield from self._group_tags(self.components[element.name])
             elif element.kind == "group":
-                entry = self.groups[element.name]
+                entry = self.groups[element.group]
                 yield self.fields[element.name].tag, next(self._flat(entry))
                 yield from self._group_tags(entry)
 
@@ -142,7 +143,7 @@ class Version:
                 continue
             yield self.field(element.name).tag
             if element.kind == "group":
-                yield from self._flat(self.groups[element.name])
+                yield from self._flat(self.groups[element.group])
 
 
 @dataclass(frozen=True)
@@ -265,14 +266,17 @@ def _parse_elements(text: str, renamed: dict[str, str]) -> list[Element]:
         name = token.removesuffix("!")
         is_required = token.endswith("!")
         kind: Kind = "field"
-        if name.endswith("[]"):
+        group = ""
+        if name.endswith("]"):
             kind = "group"
+            group = name.removesuffix("[]")
+            name = name.partition("[")[0]
         elif name.endswith("()"):
             # QuickFIX takes a component's required fields for required only where it is so itself.
             kind = "component"
-        name = name.removesuffix("[]").removesuffix("()")
+        name = name.removesuffix("()")
         name = name if kind == "component" else renamed.get(name, name)
-        elements[name] = Element(name, kind, is_required)
+        elements[name] = Element(name, kind, is_required, renamed.get(group, group))
     return list(elements.values())
 
 

@@ -73,7 +73,7 @@ class _Builder:
         return ElementTree.tostring(root, encoding="unicode") + "\n"
 
     def _add(self, parent: ElementTree.Element, elements: Iterable[Element]) -> None:
-        for name, kind, is_required in elements:
+        for name, kind, is_required, group in elements:
             required = "Y" if is_required else "N"
             element = ElementTree.SubElement(parent, kind, name=name, required=required)
             if kind == "component":
@@ -81,7 +81,7 @@ class _Builder:
                 continue
             self._fields.add(name)
             if kind == "group":
-                self._add(element, self._version.groups[name])
+                self._add(element, self._version.groups[group])
 
     def _add_component(self, name: str) -> None:
         if name not in self._components:

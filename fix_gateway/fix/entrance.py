@@ -161,6 +161,8 @@ class Entrance:
         self._refused: OrderedDict[tuple[tuple[str, str], str], int] = OrderedDict()
         self.why_closed: Callable[[FixSessionRow], str | None] = lambda _row: None
         """Says in words why no client of a session may be logged on now, None if it may."""
+        self.is_ready = asyncio.Event()
+        """Set once the process has its sessions. Others pass connections on to it before that."""
 
     def serves(self, names: tuple[str, str]) -> bool:
         """Whether this process has the session of that version and CompID."""
@@ -173,6 +175,7 @@ class Entrance:
             return GaveUp("too many connections try to log on to this session")
         self._pending[name] = self._pending.get(name, 0) + 1
         try:
+            await asyncio.wait_for(self.is_ready.wait(), self._limits.logon_wait_s)
             outcome = await self._consider(logon, arrival)
         except (AuthenticationUnavailableError, LinkClosedError, TimeoutError) as error:
             return GaveUp(f"not available now: {error!r}")

@@ -35,6 +35,12 @@ from store.sessions import FixSessionRow
 ENGINE_UNAVAILABLE: Final = "ENGINE_UNAVAILABLE: try again in a moment"
 UNSUPPORTED: Final = "UNSUPPORTED: message type not spoken here"
 INTERNAL_ERROR: Final = "INTERNAL_ERROR: not processed"
+MARKET_DATA_TYPES: Final = frozenset(
+    {
+        MsgType.MARKET_DATA_REQUEST, MsgType.SECURITY_LIST_REQUEST,
+        MsgType.TRADING_SESSION_STATUS_REQUEST,
+    }
+)  # fmt: skip
 ORDER_TYPES: Final = frozenset(
     {
         MsgType.NEW_ORDER_SINGLE,
@@ -64,6 +70,10 @@ log = structlog.get_logger("fix.intake")
 
 def find_forbidden(msg_type: str, row: FixSessionRow) -> str | None:
     """Return in words why the session may not send such a message, None when it may."""
+    if msg_type == MsgType.MARKET_DATA_REQUEST:
+        return None  # It has a reject of its own.
+    if row.is_market_data and msg_type not in MARKET_DATA_TYPES:
+        return "NOT_PERMITTED: a market data session asks for market data, no more"
     if row.is_drop_copy and msg_type not in QUESTION_TYPES:
         return "NOT_PERMITTED: a drop copy session listens and asks, no more"
     if msg_type in CANCEL_TYPES:
@@ -77,12 +87,14 @@ class IntakeReplies(NamedTuple):
     """What an intake does to its client.
 
     `reply` notes that the message of this number is done with, and then sends what answers it,
-    given as fields from 35= on. `resend_events` answers an EventResendRequest(F3). `log_out` sends
-    a client away that does not keep to its rate, and says why.
+    given as fields from 35= on. `resend_events` answers an EventResendRequest(F3), `tell_market` a
+    MarketDataRequest(V), of which it is given the whole text too. `log_out` sends a client away
+    that does not keep to its rate, and says why.
     """
 
     reply: Callable[[int, list[str]], None]
     resend_events: Callable[[Fields], None]
+    tell_market: Callable[[Fields, str], None]
     log_out: Callable[[str], None]
 
 
@@ -140,7 +152,7 @@ class Intake:
             return
         if self._is_rejected(fields, text):
             return
-        if fields[Tag.MSG_TYPE] in ORDER_TYPES or not self._is_answered_here(fields):
+        if fields[Tag.MSG_TYPE] in ORDER_TYPES or not self._is_answered_here(fields, text):
             self._enter(fields, context, time.time_ns())
 
     def _enter(self, fields: Fields, context: SessionContext, now_ns: int) -> None:
@@ -165,7 +177,7 @@ class Intake:
             return self._requests.translate(fields, context, now_ns)
         return None
 
-    def _is_answered_here(self, fields: Fields) -> bool:
+    def _is_answered_here(self, fields: Fields, text: str) -> bool:
         """Answer a question that needs no engine. Returns whether it was one."""
         msg_type = fields[Tag.MSG_TYPE]
         if msg_type not in self._spoken:
@@ -173,6 +185,10 @@ class Intake:
         if msg_type == MsgType.EVENT_RESEND_REQUEST:
             # Not written down: when it comes again, it is answered again.
             self._replies.resend_events(fields)
+            return True
+        if msg_type == MsgType.MARKET_DATA_REQUEST:
+            # Not now: this is the middle of one of QuickFIX's callbacks.
+            asyncio.get_running_loop().call_soon(self._replies.tell_market, fields, text)
             return True
         answers = self._venue.answer(fields)
         if answers is None:

@@ -67,6 +67,10 @@ class Resendee(Protocol):
     def write(self, data: bytes) -> None:
         """Send bytes to the client."""
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether the client has taken most of what it was sent."""
+
     async def wait_until_writable(self) -> None:
         """Return once the client has taken most of what it was sent."""
 

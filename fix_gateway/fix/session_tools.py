@@ -21,6 +21,7 @@ from fix_gateway.fix.event_messages import EventMessages
 from fix_gateway.fix.event_resend import EventResender, Listener
 from fix_gateway.fix.execution_report import ReportBuilder
 from fix_gateway.fix.listening import Listening
+from fix_gateway.fix.market_data_desk import MarketDataDesk, MarketDataDoor, Subscriber
 from fix_gateway.fix.message_store import SessionIdentity, SessionStore
 from fix_gateway.fix.position import PositionFile
 from fix_gateway.fix.resend import ResendPace
@@ -79,8 +80,8 @@ class Engine(Protocol):
 class SessionTools:
     """What all sessions of a gateway share.
 
-    `translators` go by BeginString(8), `worker` is the number of the process. Acceptors of sessions
-    that it has given up are kept.
+    `translators` go by BeginString(8), `worker` is the number of the process. `market_data` is None
+    where no market data sessions are served. Acceptors of sessions that it has given up are kept.
     """
 
     engine: Engine
@@ -94,6 +95,7 @@ class SessionTools:
     resend_pace: ResendPace
     throttle: ThrottleDefaults
     worker: int = 0
+    market_data: MarketDataDesk | None = None
     requests: RequestTranslator = field(init=False)
     trading_states: TradingStates = field(default_factory=dict)
     listeners: dict[SessionId, Listening] = field(default_factory=dict)
@@ -146,9 +148,14 @@ class SessionTools:
             listener, builder, self.resend_pace, read, lambda: self.engine.last_seq
         )
 
+    def make_market_data_door(self, row: FixSessionRow, subscriber: Subscriber) -> MarketDataDoor:
+        """Return how a session gets at market data."""
+        desk = self.market_data if row.is_market_data else None
+        return MarketDataDoor(desk, subscriber, find_dialect(row.begin_string))
+
     def obtain_acceptor(
         self,
-        session_id: SessionId,
+        row: FixSessionRow,
         identity: SessionIdentity,
         store: SessionStore,
         handler: SessionHandler,
@@ -158,8 +165,11 @@ class SessionTools:
         if kept is not None:
             kept.hand_on(store, handler)
             return kept
-        path = self.sockets_dir / f"fix-{self.worker}-{session_id}.sock"
-        return SessionAcceptor(identity, store, path, handler)
+        path = self.sockets_dir / f"fix-{self.worker}-{row.session_id}.sock"
+        # What was told of a market is never told again: later it is not true any more.
+        return SessionAcceptor(
+            identity, store, path, handler, keeps_messages=not row.is_market_data
+        )
 
 
 class Outlet:

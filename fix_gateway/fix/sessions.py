@@ -50,7 +50,10 @@ class FixSession:
         self.throttle = SessionThrottle(row, tools.throttle, tools.metrics, time.monotonic_ns())
         self.listening = Listening(row, tools.listeners)
         self._event_resender = tools.make_event_resender(row, self, self.listening)
-        replies = IntakeReplies(self._reply, self._event_resender.start, self.log_out)
+        self._market_data = tools.make_market_data_door(row, self)
+        replies = IntakeReplies(
+            self._reply, self._event_resender.start, self._market_data.take_request, self.log_out
+        )
         self._intake = Intake(tools, row.begin_string, self._files.refusals, self.throttle, replies)
         self._delivery = tools.make_delivery(row, self._files.position, self.listening)
         self._resender = Resender(
@@ -106,6 +109,17 @@ class FixSession:
         return self._resender.is_active
 
     @property
+    def can_take_more(self) -> bool:
+        """Whether the client is logged on and has read most of what it was sent."""
+        client = self._client
+        return (
+            client is not None
+            and client.is_writable
+            and self._is_logged_on
+            and not self.is_resending
+        )
+
+    @property
     def proven(self) -> Position:
         """The last event that the client has proven to have received."""
         return self._files.marks.proven
@@ -159,11 +173,12 @@ class FixSession:
         )
         if self._acceptor is None:
             self._acceptor = self._tools.obtain_acceptor(
-                self.row.session_id, self._identity, self._files.store, self
+                self.row, self._identity, self._files.store, self
             )
             self._delivery.connect(Outlet(self._acceptor, self._may_send, self.drain))
         self._note_grant(opened, self._acceptor)
-        self._acceptor.expect(opened.watermark + 1)
+        if not self.row.is_market_data:  # Of what it asks the engine never hears.
+            self._acceptor.expect(opened.watermark + 1)
         faults.reach("adoption.adopted")
         self._delivery.rewind()
         self._files.position.is_new = False
@@ -318,6 +333,7 @@ class FixSession:
         if request.begin <= end:
             # Whoever asks again has not received what an answer to an earlier question would prove.
             self._delivery.withdraw_question()
+            self._market_data.start_over()
             self._resender.resend(request.begin, end, self._client)
 
     def detach(self) -> None:
@@ -396,6 +412,7 @@ class FixSession:
             self._is_logged_on = False
             self.logged_on_at_ns = None
             self._tools.metrics.sessions_logged_on.dec()
+            self._market_data.close()
             self._presence.log_off(self._generation)
             self._log.info("session_logged_off")
 

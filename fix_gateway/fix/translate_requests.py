@@ -97,7 +97,7 @@ class RequestTranslator:
 
     def _translate_status(self, fields: Fields, asker: _Asker) -> ReportOrder | Refusal:
         request_id = fields.get(Tag.ORD_STATUS_REQ_ID, "")
-        if request_id and not _is_request_id(request_id):
+        if request_id and not is_request_id(request_id):
             return _refuse_id("OrdStatusReqID(790)")
         cl_ord_id, order_id_text = fields.get(Tag.CL_ORD_ID, ""), fields.get(Tag.ORDER_ID, "")
         if not cl_ord_id and not order_id_text:
@@ -123,7 +123,7 @@ class RequestTranslator:
 
     def _translate_mass_status(self, fields: Fields, asker: _Asker) -> ReportOpenOrders | Refusal:
         request_id = fields[Tag.MASS_STATUS_REQ_ID]
-        if not _is_request_id(request_id):
+        if not is_request_id(request_id):
             return _refuse_id("MassStatusReqID(584)")
         kind = fields[Tag.MASS_STATUS_REQ_TYPE]
         meant = self._find_meant(fields, kind, "MassStatusReqType(585)", asker)
@@ -143,7 +143,7 @@ class RequestTranslator:
 
     def _translate_positions(self, fields: Fields, asker: _Asker) -> ReportBalances | Refusal:
         request_id = fields[Tag.POS_REQ_ID]
-        if not _is_request_id(request_id):
+        if not is_request_id(request_id):
             return _refuse_id("PosReqID(710)")
         if fields[Tag.POS_REQ_TYPE] != POSITIONS:
             return refuse(RejectReason.UNSUPPORTED, "PosReqType(724) must be 0")
@@ -189,13 +189,14 @@ class RequestTranslator:
         return None if instrument is None else instrument.instrument_id
 
 
+def is_request_id(text: str) -> bool:
+    """Whether a client may call a request so: it comes back in the answers."""
+    return 0 < len(text) <= REQUEST_ID_LENGTH_MAX and text.isascii() and text.isprintable()
+
+
 def _refuse_id(name: str) -> Refusal:
     text = f"{name} must be 1 to {REQUEST_ID_LENGTH_MAX} printable ASCII characters"
     return refuse(RejectReason.UNSUPPORTED, text)
-
-
-def _is_request_id(text: str) -> bool:
-    return 0 < len(text) <= REQUEST_ID_LENGTH_MAX and text.isascii() and text.isprintable()
 
 
 def _find_side(fields: Fields) -> Side | Refusal | None:

@@ -12,8 +12,10 @@ import msgspec
 import structlog
 from crc32c import crc32c
 
+from engine.runtime.journal import read_records
 from engine.runtime.whole_file import write_whole_file
-from fix_gateway.market_data.market import Market, SavedMarket
+from fix_gateway.market_data.books import Books
+from fix_gateway.market_data.market import SavedMarket
 
 MAGIC: Final = b"WCXM0001"
 CHECKSUM_BYTES: Final = 4
@@ -32,7 +34,7 @@ def write_checkpoint(directory: Path, saved: SavedMarket) -> None:
     write_whole_file(directory / NAME, MAGIC + checksum + body)
 
 
-def read_checkpoint(directory: Path, *, durable_seq: int) -> Market | None:
+def read_checkpoint(directory: Path, *, durable_seq: int) -> SavedMarket | None:
     """Return the market as it was written down last, None when there is nothing to go on from.
 
     One that knows of records that the journal does not have belongs to another journal.
@@ -43,12 +45,24 @@ def read_checkpoint(directory: Path, *, durable_seq: int) -> Market | None:
         return None
     saved = _decode(data)
     if saved is not None and saved.seq <= durable_seq:
-        return Market.restore(saved)
+        return saved
     reason = "damaged, or of another version"
     if saved is not None:
         reason = f"of record {saved.seq}, the journal ends with {durable_seq}"
     log.warning("checkpoint_not_used", file=str(directory / NAME), reason=reason)
     return None
+
+
+def bring_up(books: Books, directory: Path, journal_dir: Path, *, until_seq: int) -> None:
+    """Let empty books know everything up to a durable record, from the checkpoint on if possible.
+
+    Blocks on the disk; on any thread. Raises JournalDamagedError.
+    """
+    saved = read_checkpoint(directory, durable_seq=until_seq)
+    if saved is not None:
+        books.go_on_from(saved)
+    for record in read_records(journal_dir, after_seq=books.seq, until_seq=until_seq):
+        books.apply(record.seq, record.now_ns, record.events())
 
 
 def _decode(data: bytes) -> SavedMarket | None:

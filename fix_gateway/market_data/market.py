@@ -5,7 +5,7 @@ Pure: a function of the records. When which message goes out is the publisher's 
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -18,19 +18,14 @@ from engine.events import (
     InstrumentDefined,
     OrderStatusReported,
     ReferenceEvent,
-    Trade,
 )
 from engine.instrument import Instrument
 from engine.order import Side
 from engine.reference import Reference
 from engine.report import make_report
 from engine.runtime.codec import Record
-from engine.trade_events import TradeBusted, TradeCorrected
-from engine.units import FirmId, InstrumentId, TradeId
+from engine.units import FirmId, InstrumentId
 from fix_gateway.market_data.messages import (
-    BUST,
-    CORRECTION,
-    SIDES,
     TRADE,
     DepthMessage,
     ExecutionsMessage,
@@ -50,12 +45,8 @@ from fix_gateway.market_data.messages import (
     topic_of,
 )
 from fix_gateway.market_data.statistics import Minute, MinuteStatistics
+from fix_gateway.market_data.trades import RECENT_TRADES, read_trades
 from fix_gateway.market_data.trading_status import SavedStatus, TradingStatus
-
-NO_AGGRESSOR: Final = "none"
-TradeEvent = Trade | TradeBusted | TradeCorrected
-KINDS: Final[dict[type, str]] = {Trade: TRADE, TradeBusted: BUST, TradeCorrected: CORRECTION}
-RECENT_TRADES: Final = 200
 
 
 class SavedMarket(msgspec.Struct, frozen=True):
@@ -249,27 +240,10 @@ class Market:
     def _add_trades(
         self, events: list[Event], trades: dict[InstrumentId, list[TradeEntry]]
     ) -> None:
-        sides: dict[TradeId, list[TradeEvent]] = {}
-        for event in events:
-            if isinstance(event, TradeEvent):
-                sides.setdefault(event.trade_id, []).append(event)
-        for trade_id, both in sides.items():
-            trade = both[0]
-            kind = KINDS[type(trade)]
-            instrument_id = trade.order.instrument_id
-            instrument = self.reference.instruments[instrument_id]
-            came_in = [SIDES[side.order.side] for side in both if not side.is_resting]
-            entry = TradeEntry(
-                seq=self.seq,
-                trade_id=trade_id,
-                time=format_time(self.now_ns),
-                price=instrument.format_price(trade.price),
-                qty=instrument.format_qty(trade.qty),
-                aggressor=came_in[0] if len(came_in) == 1 else NO_AGGRESSOR,
-                kind=kind,
-            )
+        found = read_trades(events, self.reference, seq=self.seq, now_ns=self.now_ns)
+        for instrument_id, entry, trade in found:
             trades.setdefault(instrument_id, []).append(entry)
-            if kind == TRADE:
+            if entry.kind == TRADE:
                 self._minutes.add(
                     instrument_id, self.now_ns, trade.price, trade.qty, trade.notional
                 )

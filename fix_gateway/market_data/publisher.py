@@ -100,7 +100,7 @@ class Publisher:
         directory = self._config.directory
         found = await asyncio.to_thread(read_checkpoint, directory, durable_seq=durable_seq)
         if found is not None:
-            self._market = found
+            self._market = Market.restore(found)
             log.info("checkpoint_read", seq=found.seq, stream=found.stream)
             return
         market = Market(secrets.token_hex(STREAM_BYTES))

@@ -62,6 +62,7 @@ class DemoSession:
     firm: str
     begin_string: str = FIX_4_4
     heart_bt_int_min_s: int | None = None
+    is_market_data: bool = False
 
 
 def _test_sessions(letter: str, count: int, begin_string: str) -> list[DemoSession]:
@@ -78,6 +79,10 @@ SESSIONS: Final = (
     *_test_sessions("T", 20, FIX_4_4),
     *_test_sessions("U", 5, FIX_4_2),
     *_test_sessions("V", 5, FIXT_1_1),
+    *(
+        DemoSession(f"MD{number}", f"MD{number}", begin_string, is_market_data=True)
+        for number, begin_string in enumerate((FIX_4_4, FIX_4_2, FIXT_1_1), start=1)
+    ),
 )
 
 
@@ -122,6 +127,7 @@ async def seed_database(url: str, sessions: Sequence[DemoSession] = SESSIONS) ->
                         begin_string=session.begin_string,
                         client_comp_id=session.client_comp_id,
                         heart_bt_int_min_s=session.heart_bt_int_min_s,
+                        is_market_data=session.is_market_data,
                     ),
                 )
                 name = session.client_comp_id

@@ -55,6 +55,7 @@ class VenueConfig:
     fix_tls_host: str
     fix_tls_port: int
     fix_workers: int
+    has_fix_market_data: bool
     other_user: OtherUser
     snapshot_interval_s: float
     snapshot_records_min: int
@@ -147,6 +148,8 @@ class Venue:
         )
         if config.has_projector:
             self._watch("projector", ["store"], environment)
+        if config.has_fix_market_data:
+            self._watch("gateway-market-data", ["fix_gateway", "--market-data"], environment)
         if self._config.snapshot_interval_s:
             records_min = str(self._config.snapshot_records_min)
             argv = [sys.executable, "-m", "engine", "snapshot", "--records-min", records_min]

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ STUCK_S: Final = 6.0
 FIX_4_4: Final = "FIX.4.4"
 FIXT: Final = "FIXT.1.1"
 APPLICATION_VERSION: Final = "FIX.5.0SP2"
+WITH_GROUPS: Final = frozenset({MsgType.MARKET_DATA_REQUEST})
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,12 @@ class Initiator:
         """Send a message. QuickFIX adds header and trailer."""
         body = join_fields([(Tag.MSG_TYPE, msg_type), *fields])
         text = f"8={self.begin_string}{SOH}9=0{SOH}{body}10=000{SOH}"
+        # Without a dictionary QuickFIX would put the fields of groups into another order.
+        dictionaries = _load_dictionaries(self.begin_string) if msg_type in WITH_GROUPS else ()
         unvalidated = False
+        message = quickfix.Message(text, *dictionaries, unvalidated)
         with self._lock:
-            quickfix.Session.sendToTarget(quickfix.Message(text, unvalidated), self._session_id)
+            quickfix.Session.sendToTarget(message, self._session_id)
 
     def log_out(self) -> None:
         """Say goodbye and wait a little for the answer."""
@@ -202,6 +207,13 @@ def _dictionaries(begin_string: str) -> dict[str, str]:
         "TransportDataDictionary": str(dictionary_path(TRANSPORT)),
         "AppDataDictionary": path,
     }
+
+
+@cache
+def _load_dictionaries(begin_string: str) -> "tuple[quickfix.DataDictionary, ...]":
+    version = BEGIN_STRINGS[begin_string]
+    versions = (TRANSPORT, version) if begin_string == FIXT else (version,)
+    return tuple(quickfix.DataDictionary(str(dictionary_path(each))) for each in versions)
 
 
 class _Application(quickfix.Application):  # type: ignore[misc]  # Untyped bindings.

@@ -100,8 +100,14 @@ def test_comp_ids_are_plain(comp_id: str) -> None:
             {"schedule_start": 8, "schedule_end": 8},
             "schedule_end: equals schedule_start; without both it is open around the clock",
         ),
+        ({"is_market_data": True}, None),
+        (
+            {"is_market_data": True, "is_drop_copy": True},
+            "is_drop_copy: a market data session is sent no reports",
+        ),
     ],
 )
 def test_settings_must_fit_each_other(changes: dict[str, Any], words: str | None) -> None:
     """Looked at as they would stand together, old and new."""
-    assert find_conflict(FixSessionChange().model_dump() | changes) == words
+    defaults = {**FixSessionChange().model_dump(), "is_market_data": False}
+    assert find_conflict(defaults | changes) == words

@@ -31,7 +31,7 @@ def test_file_has_only_what_compose_knows() -> None:
     assert set(COMPOSE) == TOP_LEVEL
     assert set(SERVICES) == {
         "postgres", "redis", "mqtt", "migrate", "engine", "snapshots", "gateway", "admin_api",
-        "projector", "publisher", "prometheus", "grafana",
+        "gateway_market_data", "projector", "publisher", "prometheus", "grafana",
     }  # fmt: skip
     for name, service in SERVICES.items():
         assert set(service) <= SERVICE_KEYS, name
@@ -77,7 +77,9 @@ def test_what_a_service_names_is_there(name: str) -> None:
 def test_only_tls_is_open_to_the_world() -> None:
     """Everything else is published on the loopback address of the host."""
     published = [port for service in SERVICES.values() for port in service.get("ports", [])]
-    assert [port for port in published if not port.startswith("127.0.0.1:")] == ["9878:9878"]
+    assert [port for port in published if not port.startswith("127.0.0.1:")] == [
+        "9878:9878", "9879:9879",
+    ]  # fmt: skip
 
 
 def test_secrets_are_made_once(tmp_path: Path) -> None:

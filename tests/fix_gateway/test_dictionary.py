@@ -28,7 +28,7 @@ assert _fixcore.origin is not None
 OTHERS = Path(_fixcore.origin).parent / "specs"
 OTHERS_FILES = {"4.2": ["FIX42"], "4.4": ["FIX44"], "5.0sp2": ["FIX50SP2", "FIXT11"]}
 # In these the other dictionary has fewer of the fields of a leg than an ExecutionReport has.
-LEGS_ARE_SHARED = {"B", "x", "AN"}
+LEGS_ARE_SHARED = {"B", "V", "x", "AN"}
 LOGON_OF_LATER_VERSIONS = {Tag.USERNAME, Tag.PASSWORD, Tag.NEW_PASSWORD}
 LINES_OF_TEXT = 33
 # "Surveillance option" stands in volume 6 of FIX 4.4, and not in the other dictionary.
@@ -174,12 +174,12 @@ def test_names_and_values_are_those_of_the_standard(both: tuple[Version, Standar
 
 OUR_OWN = {"F3", "F4", "F5"}
 # Of these there stands only what we send of them.
-SENT_IN_PART = {"h", "r", "y", "AP"}
+SENT_IN_PART = {"W", "X", "Y", "h", "r", "y", "AP"}
 SENT_VALUES = {
     Tag.EXEC_TRANS_TYPE, Tag.ORD_STATUS, Tag.ORD_TYPE, Tag.SIDE, Tag.TIME_IN_FORCE,
     Tag.CXL_REJ_REASON, Tag.ORD_REJ_REASON, Tag.EXEC_TYPE, Tag.SESSION_REJECT_REASON,
     Tag.EXEC_RESTATEMENT_REASON, Tag.BUSINESS_REJECT_REASON, Tag.CXL_REJ_RESPONSE_TO,
-    Tag.LAST_LIQUIDITY_IND, Tag.USER_STATUS,
+    Tag.LAST_LIQUIDITY_IND, Tag.USER_STATUS, Tag.MD_UPDATE_ACTION, Tag.MD_REQ_REJ_REASON,
 }  # fmt: skip
 
 

@@ -93,6 +93,7 @@ def test_connection_lost_in_the_moment_of_the_grant_is_not_attached() -> None:
             metrics,
             gateway_comp_id="WCX",
         )
+        entrance.is_ready.set()
         edge = Edge(entrance, LIMITS, metrics, flush=lambda: None)
         port = edge.open("127.0.0.1", 0)
         client = await asyncio.to_thread(RawClient, port, "T01")
@@ -166,6 +167,7 @@ def test_client_that_does_not_read_is_cut_off() -> None:
             metrics,
             gateway_comp_id="WCX",
         )
+        entrance.is_ready.set()
         edge = Edge(entrance, LIMITS, metrics, flush=lambda: None)
         client = await asyncio.to_thread(RawClient, edge.open("127.0.0.1", 0), "T01")
         client.send_bytes(client.logon_message(is_reset=False))

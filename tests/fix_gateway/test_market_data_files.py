@@ -26,8 +26,9 @@ def test_checkpoint_comes_back_as_it_was(tmp_path: Path) -> None:
     """And what is published from it is the same."""
     market = traded_market()
     write_checkpoint(tmp_path, market.save())
-    found = read_checkpoint(tmp_path, durable_seq=market.seq)
-    assert found is not None
+    saved = read_checkpoint(tmp_path, durable_seq=market.seq)
+    assert saved is not None
+    found = Market.restore(saved)
     assert found.save() == market.save()
     for instrument_id in market.instruments():
         assert found.snapshot(instrument_id, 10) == market.snapshot(instrument_id, 10)

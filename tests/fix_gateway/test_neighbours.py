@@ -17,9 +17,10 @@ from fix_gateway.neighbours import (
     Worker,
     control_socket,
 )
+from tests.session_row import make_row
 
 COUNT = 3
-SESSIONS = [SessionId(number) for number in range(1, 31)]
+SESSIONS = [make_row(session_id=SessionId(number)) for number in range(1, 31)]
 MANY_BYTES = 32 << 20  # More than all the buffers on the way.
 
 
@@ -45,8 +46,8 @@ def listen(sockets_dir: Path, number: int) -> socket.socket:
 def heirs(processes: list[Neighbours]) -> list[int]:
     """Return for each session which process would take it; exactly one would."""
     found = []
-    for session_id in SESSIONS:
-        (heir,) = [n for n, each in enumerate(processes) if each.is_heir(session_id)]
+    for row in SESSIONS:
+        (heir,) = [n for n, each in enumerate(processes) if each.is_heir(row)]
         found.append(heir)
     return found
 
@@ -65,7 +66,7 @@ def test_the_living_share_what_the_dead_had(tmp_path: Path) -> None:
             process.look()
 
     pass_time(FIRST_LOOK_WAIT_S)
-    own = [session_id % COUNT for session_id in SESSIONS]
+    own = [row.session_id % COUNT for row in SESSIONS]
     assert heirs(processes) == own
     listeners[1].close()
     pass_time(0.0)
@@ -91,9 +92,25 @@ def test_nobody_is_taken_for_dead_while_all_are_starting(tmp_path: Path) -> None
     first.look()
     clock.now_s += FIRST_LOOK_WAIT_S - 0.1
     first.look()
-    assert not first.is_heir(SessionId(1))
+    assert not first.is_heir(SESSIONS[0])
     clock.now_s += 0.2
-    assert first.is_heir(SessionId(1))
+    assert first.is_heir(SESSIONS[0])
+
+
+def test_market_data_sessions_have_a_process_of_their_own(tmp_path: Path) -> None:
+    """It takes no others, also when everybody else is dead; and nobody takes its sessions."""
+    clock = Clock()
+    processes = [
+        Neighbours(Worker(number, 2, has_market_data=True), tmp_path, tmp_path, {}, clock)
+        for number in range(3)
+    ]
+    market_data = make_row(session_id=SessionId(4), is_market_data=True)
+    for _ in range(3):
+        clock.now_s += FIRST_LOOK_WAIT_S
+        for process in processes:
+            process.look()
+        assert [each.is_heir(market_data) for each in processes] == [False, False, True]
+        assert not any(processes[2].is_heir(row) for row in SESSIONS)
 
 
 def test_request_says_where_a_connection_comes_from() -> None:

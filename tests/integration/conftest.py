@@ -122,7 +122,9 @@ def shared_venue(
 ) -> Iterator[VenueProcess]:
     """A running demo venue for tests that leave nothing behind in the books."""
     data_dir = Path(shutil.copytree(template, tmp_path_factory.mktemp("shared") / "var"))
-    venue = VenueProcess(data_dir, WCX_PROJECTOR__ENABLED="true").start()
+    venue = VenueProcess(
+        data_dir, WCX_PROJECTOR__ENABLED="true", WCX_MARKET_DATA__FIX_ENABLED="true"
+    ).start()
     yield venue
     assert venue.stop() == 0, venue.log_text()
 

@@ -21,7 +21,7 @@ from tests.deploy.test_compose import OURS, SERVICES
 
 ENDED_WAIT_S = 60.0
 HEALTHY_WAIT_S = 60.0
-RUNNING = ("engine", "gateway", "admin_api", "projector", "publisher")
+RUNNING = ("engine", "gateway", "gateway_market_data", "admin_api", "projector", "publisher")
 BIN = Path(sys.executable).parent
 
 
@@ -88,6 +88,8 @@ def test_every_service_runs_and_is_healthy(outside: Outside) -> None:
     names = (
         "WCX_FIX__PORT", "WCX_FIX__TLS_PORT", "WCX_REST__PORT", "WCX_ENGINE__METRICS_PORT",
         "WCX_FIX__METRICS_PORT", "WCX_MARKET_DATA__METRICS_PORT", "WCX_PROJECTOR__METRICS_PORT",
+        "WCX_MARKET_DATA__FIX_PORT", "WCX_MARKET_DATA__FIX_TLS_PORT",
+        "WCX_MARKET_DATA__FIX_METRICS_PORT",
     )  # fmt: skip
     ports = dict(zip(names, map(str, free_ports(len(names))), strict=True))
     environments = {name: environment_of(SERVICES[name], outside, ports) for name in OURS}

@@ -67,6 +67,7 @@ def test_session_is_set_up_once(on_postgres: Callable[[Scenario], None]) -> None
                 can_enter=True,
                 can_cancel=True,
                 is_drop_copy=False,
+                is_market_data=False,
                 allowed_networks=[],
                 client_cert_sha256=[],
                 order_rate=None,

@@ -67,8 +67,12 @@ class VenueProcess:
             "WCX_ENGINE__METRICS_PORT": "0",
             "WCX_PROJECTOR__METRICS_PORT": "0",
             "WCX_MARKET_DATA__METRICS_PORT": "0",
-            # Few tests need them, and they start three more processes.
+            "WCX_MARKET_DATA__FIX_PORT": "0",
+            "WCX_MARKET_DATA__FIX_TLS_PORT": "0",
+            "WCX_MARKET_DATA__FIX_METRICS_PORT": "0",
+            # Few tests need them, and they start four more processes.
             "WCX_MARKET_DATA__ENABLED": "false",
+            "WCX_MARKET_DATA__FIX_ENABLED": "false",
             "WCX_PROJECTOR__ENABLED": "false",
             **settings,
         }

@@ -1,0 +1,137 @@
+"""Market data over FIX against the exchange itself: what each client has rebuilt is its book."""
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.events import ReferenceEvent
+from engine.order import Side
+from engine.reference import Reference
+from fix_gateway.fix.dialect import find_dialect
+from fix_gateway.fix.fields import SOH, parse_message
+from fix_gateway.fix.framing import build_frame
+from fix_gateway.fix.market_data_desk import MarketDataDesk
+from fix_gateway.market_data.books import Books
+from fix_gateway.tools.market_data.fix_book import BID, OFFER, FixBook
+from tests.legal_messages import check_message
+from tests.market_tape import MarketTape
+from tests.model.test_market_data import amends, as_numbers, cancels, command_of, enters, stops
+
+SIDES = {Side.BUY: BID, Side.SELL: OFFER}
+HEADER = {"FIX.4.2": "20261123-09:30:00.125", "FIX.4.4": "20261123-09:30:00.125"}
+# Of each client: version, MarketDepth(264), MDUpdateType(265), and which sides it wants.
+CLIENTS = [
+    ("FIX.4.4", 10, 1, (Side.BUY, Side.SELL)),
+    ("FIX.4.2", 1, 1, (Side.BUY, Side.SELL)),
+    ("FIXT.1.1", 0, 1, (Side.BUY, Side.SELL)),
+    ("FIX.4.4", 10, 0, (Side.BUY, Side.SELL)),
+    ("FIX.4.4", 10, 1, (Side.SELL,)),
+]
+steps = st.lists(
+    st.tuples(
+        enters | enters | cancels | amends | stops,
+        st.sets(st.integers(0, len(CLIENTS) - 1)),  # Who does not read now.
+        st.sampled_from(["tick", "tick", "wait", "start over"]),
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+class Client:
+    """A subscriber with the book that it rebuilds."""
+
+    def __init__(
+        self, begin_string: str, depth: int, update_type: int, sides: tuple[Side, ...]
+    ) -> None:
+        self.begin_string = begin_string
+        self.depth = depth
+        self.sides = sides
+        self.is_logged_on = self.can_take_more = True
+        self.book = FixBook()
+        self.types: list[str] = []
+        wanted = "".join(f"269={SIDES[side]}{SOH}" for side in sides)
+        self.request = SOH.join(
+            [
+                "35=V", "262=md", "263=1", f"264={depth}", f"265={update_type}",
+                f"267={len(sides) + 1}", f"{wanted}269=2", "146=1", "55=BTC-USD", "",
+            ]
+        )  # fmt: skip
+
+    def send(self, body: str) -> None:
+        time = HEADER.get(self.begin_string, "20261123-09:30:00.125250")
+        head, _, rest = body.partition(SOH)
+        frame = f"{head}{SOH}34=7{SOH}49=WCX{SOH}52={time}{SOH}56=MD1{SOH}{rest}"
+        check_message(build_frame(self.begin_string, frame.encode()).decode())
+        self.types.append(head.removeprefix("35="))
+        self.book.take(body)
+
+    def compare(self, tape: MarketTape) -> None:
+        for side in self.sides:
+            truth = tape.levels(side)
+            shown = as_numbers(self.book.side("BTC-USD", SIDES[side]))
+            assert shown == (truth if self.depth == 0 else truth[: self.depth])
+
+
+class Stage:
+    """An exchange, the desk, and clients that have subscribed."""
+
+    def __init__(self) -> None:
+        self.tape = MarketTape()
+        self.reference = Reference()
+        self.books = Books(self.reference)
+        self.skipped: list[None] = []
+        self.desk = MarketDataDesk(self.books, self.reference, lambda: self.skipped.append(None))
+        self.follow(0)
+        self.clients = [Client(*each) for each in CLIENTS]
+        for client in self.clients:
+            dialect = find_dialect(client.begin_string)
+            fields = parse_message(client.request)
+            self.desk.take_request(client, fields, client.request, dialect)
+            client.compare(self.tape)
+
+    def act(self, step: tuple[Any, ...], number: int) -> None:
+        """Let something happen, and the desk hear of it."""
+        before = len(self.tape.records)
+        command = command_of(self.tape, step, number)
+        if command is not None:
+            self.tape.commit(command)
+        self.follow(before)
+
+    def follow(self, before: int) -> None:
+        for record in self.tape.records[before:]:
+            events = record.events()
+            for event in events:
+                if isinstance(event, ReferenceEvent):
+                    self.reference.learn(event)
+            self.books.apply(record.seq, record.now_ns, events)
+
+    def tick(self) -> None:
+        self.desk.tick()
+        for client in self.clients:
+            if client.can_take_more:
+                client.compare(self.tape)
+
+
+@settings(deadline=None)  # The first one reads the dictionaries.
+@given(steps)
+def test_book_that_a_client_has_rebuilt_is_the_exchanges_own(script: list[Any]) -> None:
+    """Whoever reads has the book as of the tick, whatever it has missed; every message is legal.
+
+    And every trade is told to it once.
+    """
+    stage = Stage()
+    for number, (step, stalled, fate) in enumerate(script):
+        stage.act(step, number)
+        for place, client in enumerate(stage.clients):
+            client.can_take_more = place not in stalled
+        if fate == "start over":
+            stage.desk.start_over(stage.clients[0])
+        if fate != "wait":
+            stage.tick()
+    for client in stage.clients:
+        client.can_take_more = True
+    stage.tick()
+    trade_count = stage.tape.sequencer.exchange.state().trade_id_last
+    assert [len(client.book.trades) for client in stage.clients] == [trade_count] * len(CLIENTS)
