@@ -14,12 +14,15 @@ import structlog
 
 from admin_api.auth.user import User
 from admin_api.engine_link import EngineWatch
+from admin_api.errors import conflict
+from admin_api.held import look_up
 from admin_api.idempotency import AnsweredBeforeError, Once
 from admin_api.schemas.changes import ApprovalView, ChangeView
 from engine.commands import Command, LiftKillSwitch
 from engine.events import CommandRefused
 from engine.explain import explain
 from engine.runtime.client import LinkClosedError
+from engine.trade_commands import BustTrade, CorrectTrade
 from store.approvals import ApprovalRow, NewApproval, add_approval, decide
 from store.audit import AuditEntry, add_audit_entries
 from store.changes import (
@@ -44,8 +47,8 @@ log = structlog.get_logger("admin.changes")
 def view_approval(row: ApprovalRow) -> ApprovalView:
     """Return a proposal as the endpoints show it."""
     fields = asdict(row)
-    del fields["command"], fields["firm_id"]
-    return ApprovalView(**fields)
+    del fields["command"], fields["firm_id"], fields["held_tag"]
+    return ApprovalView(**fields, after=fields.pop("detail"))
 
 
 class Changes:
@@ -109,39 +112,56 @@ class Changes:
         `firm_id` is the firm whose people may see it, None for the venue's alone. Raises
         AnsweredBeforeError, StoreError.
         """
-        new = NewApproval(
-            encode_command(command),
-            entry.action,
-            entry.subject,
-            entry.detail,
-            entry.reason,
-            firm_id,
-            user.user_id,
-        )
         async with self._database.transaction() as connection:
             await once.claim(connection, user)
+            held = await look_up(self._engine, connection, command)
+            new = NewApproval(
+                command=encode_command(command),
+                action=entry.action,
+                subject=entry.subject,
+                detail=entry.detail,
+                before=held.view,
+                held_tag=held.tag,
+                reason=entry.reason,
+                firm_id=firm_id,
+                proposed_by=user.user_id,
+            )
             row = await add_approval(connection, new)
             await once.keep(connection, user, view_approval(row), status=HTTPStatus.ACCEPTED)
             proposed = user.audit(
                 "approval_proposed",
                 f"approval:{row.approval_id}",
-                {"action": row.action, "subject": row.subject, **row.detail},
+                {"action": row.action, "subject": row.subject},
                 reason=row.reason,
+                before=row.before,
+                after=row.detail,
             )
             await add_audit_entries(connection, [proposed])
         return row
 
     async def approve(self, connection: Connection, user: User, row: ApprovalRow) -> ApprovalRow:
-        """Let a proposal pass. The caller waits for the change once that is committed."""
+        """Let a proposal pass. The caller waits for the change once that is committed.
+
+        Who calls has seen to it that the engine is there, and holds `one_at_a_time` until then.
+        Raises the 409 that says that something else holds than when it was proposed.
+        """
+        command = decode_command(row.command)
+        held = await look_up(self._engine, connection, command)
+        if held.tag != row.held_tag:
+            raise conflict(
+                f"{row.subject} was changed since: reject this, and propose it anew",
+                code="approval_outdated",
+            )
         entry = user.audit(
             row.action,
             row.subject,
-            {**row.detail, "approval_id": row.approval_id},
+            {"approval_id": row.approval_id},
             reason=row.reason,
+            before=row.before,
+            after=row.detail,
         )
-        command = decode_command(row.command)
-        if isinstance(command, LiftKillSwitch):
-            # The engine asks for another than who has pulled it: here are two.
+        if isinstance(command, LiftKillSwitch | BustTrade | CorrectTrade):
+            # The engine asks who it was, of a kill switch another than has pulled it: here are two.
             command = msgspec.structs.replace(command, actor=f"{command.actor} {user.actor}")
         change_id = await self.add(connection, user, command, entry)
         return await decide(

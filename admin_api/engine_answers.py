@@ -5,15 +5,17 @@ from typing import Any
 
 from fastapi import Response
 
+from admin_api.auth.user import User
 from admin_api.errors import conflict, engine_away, invalid, not_found
 from admin_api.services import Services
 from engine.commands import Command
 from engine.events import CommandRefused, Event
 from engine.explain import explain
-from engine.instrument import Instrument
+from engine.instrument import Account, Instrument
 from engine.runtime.client import LinkClosedError, Outcome
-from engine.units import parse_fixed
+from engine.units import AccountId, FirmId, parse_fixed
 from store.changes import ChangeRow
+from store.firms import find_firm
 
 
 async def ask_engine(services: Services, command: Command) -> Outcome:
@@ -44,6 +46,29 @@ def settle(response: Response, row: ChangeRow) -> dict[str, Any]:
     if row.engine_seq is None:
         response.status_code = HTTPStatus.ACCEPTED
     return {"change_id": row.change_id, "engine_seq": row.engine_seq}
+
+
+async def check_engine(services: Services) -> None:
+    """Let those through who ask what only the engine knows. Raises the 503 that it is away."""
+    if await services.engine.status() is None:
+        raise engine_away()
+
+
+def get_account(services: Services, user: User, account_id: int) -> Account:
+    """Return the account. Raises the 404 that says that there is none, or none for this user."""
+    account = services.engine.reference.accounts.get(AccountId(account_id))
+    if account is None or not user.sees_firm(account.firm_id):
+        raise not_found(f"no account {account_id}")
+    return account
+
+
+async def get_firm(services: Services, user: User, firm_id: int) -> FirmId:
+    """Return the firm. Raises the 404 that says that there is none, or none for this user."""
+    async with services.database.transaction() as connection:
+        firm = await find_firm(connection, FirmId(firm_id))
+    if firm is None or not user.sees_firm(firm.firm_id):
+        raise not_found(f"no firm {firm_id}")
+    return firm.firm_id
 
 
 def get_instrument(services: Services, symbol: str) -> Instrument:

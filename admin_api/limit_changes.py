@@ -1,6 +1,7 @@
 """How limits change: nobody overwrites what he has not seen, and what loosens one takes two."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ from admin_api.auth.user import User
 from admin_api.changes import view_approval
 from admin_api.engine_answers import settle
 from admin_api.etags import IfMatch, check_if_match, etag_of
+from admin_api.held import find_held
 from admin_api.idempotency import OnceOf
 from admin_api.schemas.changes import ApprovalView
 from admin_api.services import ServicesOf
@@ -56,16 +58,10 @@ class LimitCall:
                     row = await changes.propose(user, self._once, command, entry, firm_id=firm_id)
                     self._response.status_code = HTTPStatus.ACCEPTED
                     return view_approval(row)
+                before = find_held(self.services.engine, command).view
+                entry = replace(entry, detail={}, before=before, after=entry.detail)
                 done = await changes.order(user, self._once, command, entry)
             fields = settle(self._response, done)
             if done.engine_seq is not None:
                 self._response.headers["ETag"] = etag_of(read())
         return fields
-
-
-def is_looser(before: Sequence[int | None], after: Sequence[int | None]) -> bool:
-    """Whether any of the numbers allows more than it did. None is no limit at all."""
-    return any(
-        old is not None and (new is None or new > old)
-        for old, new in zip(before, after, strict=True)
-    )

@@ -1,9 +1,10 @@
-"""What was reported of an account, read from the journal files on worker threads."""
+"""What was reported of an account, or traded, read from the journal files on worker threads."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from admin_api.paging import encode_cursor
 from admin_api.schemas.pages import Page
@@ -11,10 +12,14 @@ from admin_api.schemas.reports import ExecutionReportView
 from engine.events import ExecutionEvent
 from engine.reference import Reference
 from engine.report import Report, make_report
-from engine.runtime.feed import Position, read_account_events
-from engine.units import AccountId, Seq
+from engine.runtime.feed import Position, find_trade, read_account_events
+from engine.runtime.journal import read_records
+from engine.trade_commands import BookedTrade
+from engine.units import AccountId, Seq, TradeId
 from store.projector.order_rows import describe_report
 from store.projector.times import format_time
+
+T = TypeVar("T")
 
 READS_AT_ONCE: Final = 2
 READS_WAITING_MAX: Final = 32
@@ -48,9 +53,6 @@ class ReportReader:
         `until_seq` must be durable. Raises ReaderBusyError when too many wait already,
         RecordsGoneError for what is not kept any more, JournalDamagedError.
         """
-        if self._waiting_count >= READS_WAITING_MAX:
-            raise ReaderBusyError
-        self._waiting_count += 1
 
         def read() -> Page[ExecutionReportView]:
             page = read_account_events(
@@ -72,6 +74,24 @@ class ReportReader:
                 next_cursor=encode_cursor(*page.reached) if page.has_more else None,
             )
 
+        return await self._run(read)
+
+    async def find_trade(self, seq: Seq, trade_id: TradeId) -> BookedTrade | None:
+        """Return what the record `seq`, which must be durable, tells of a trade; None if nothing.
+
+        Raises as `read` does.
+        """
+
+        def read() -> BookedTrade | None:
+            (record,) = read_records(self._journal_dir, after_seq=seq - 1, until_seq=seq)
+            return find_trade(record, trade_id)
+
+        return await self._run(read)
+
+    async def _run(self, read: Callable[[], T]) -> T:
+        if self._waiting_count >= READS_WAITING_MAX:
+            raise ReaderBusyError
+        self._waiting_count += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._workers, read)
         finally:

@@ -5,7 +5,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from admin_api.errors import invalid, not_found
-from admin_api.limit_changes import is_looser
+from admin_api.limit_views import is_looser
 from admin_api.schemas.risk import (
     BreakerBody,
     ControlBody,

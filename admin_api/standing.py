@@ -9,23 +9,30 @@ from engine.events import (
 )
 from engine.fee_rates import FeeRates
 from engine.ledger_events import (
+    CreditLineSet,
     FeesSet,
+    FirmCreditLineSet,
     FirmFeeTierSet,
     WithdrawalRequested,
     WithdrawalSettled,
 )
 from engine.scope import Scope
-from engine.units import FirmId, InstrumentId
+from engine.units import AccountId, AssetId, FirmId, InstrumentId, Money
+
+CreditLines = dict[AssetId, Money]
+"""How far below zero balances may go, by asset. One that is not there: not at all."""
 
 
 class Standing:
-    """Kill switches, states of markets, fees, withdrawals under way. One event loop's own."""
+    """Kill switches, states of markets, fees, credit, withdrawals under way. One loop's own."""
 
     def __init__(self) -> None:
         self.kill_switches: dict[tuple[Scope, int, Level], KillSwitchPulled] = {}
         self.market_states: dict[InstrumentId, TradingStateChanged] = {}
         self.fees: dict[tuple[InstrumentId, int], FeeRates] = {}
         self.fee_tiers: dict[FirmId, int] = {}
+        self.credit_of_accounts: dict[AccountId, CreditLines] = {}
+        self.credit_of_firms: dict[FirmId, CreditLines] = {}
         self.withdrawals: dict[int, WithdrawalRequested] = {}
 
     def learn(self, event: Event) -> None:
@@ -43,9 +50,25 @@ class Standing:
                 self.fees[(instrument_id, tier)] = rates
             case FirmFeeTierSet(firm_id, tier):
                 self.fee_tiers[firm_id] = tier
+            case _:
+                self._learn_of_money(event)
+
+    def _learn_of_money(self, event: Event) -> None:
+        match event:
+            case CreditLineSet(account_id, asset_id, limit):
+                _learn_line(self.credit_of_accounts.setdefault(account_id, {}), asset_id, limit)
+            case FirmCreditLineSet(firm_id, asset_id, limit):
+                _learn_line(self.credit_of_firms.setdefault(firm_id, {}), asset_id, limit)
             case WithdrawalRequested(withdrawal_id):
                 self.withdrawals[withdrawal_id] = event
             case WithdrawalSettled(withdrawal_id):
                 self.withdrawals.pop(withdrawal_id, None)
             case _:
                 pass
+
+
+def _learn_line(lines: CreditLines, asset_id: AssetId, limit: Money) -> None:
+    if limit:
+        lines[asset_id] = limit
+    else:
+        lines.pop(asset_id, None)

@@ -208,11 +208,12 @@ class Exchange:
     def standing_events(self) -> list[Event]:
         """Return what else holds now until something is said to the contrary, as events.
 
-        Kill switches that are pulled, fees, and withdrawals under way.
+        Kill switches that are pulled, fees, lines of credit, and withdrawals under way.
         """
         return [
             *self._kill_switches.events(),
             *self._fees.events(),
+            *self._ledger.credit_events(),
             *self._ledger.withdrawal_events(),
         ]
 

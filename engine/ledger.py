@@ -16,6 +16,7 @@ import msgspec
 from engine.events import BalanceAdjusted, Event, Trade
 from engine.ledger_events import (
     CreditLineSet,
+    FirmCreditLineSet,
     FundsTransferred,
     WithdrawalRequested,
     WithdrawalSettled,
@@ -261,6 +262,19 @@ class Ledger:
     def firm_credits(self) -> list[FirmCredit]:
         """Return the lines of all firms, in the order in which they were first set."""
         return [FirmCredit(*key, Money(line.limit)) for key, line in self._firm_lines.items()]
+
+    def credit_events(self) -> list[CreditLineSet | FirmCreditLineSet]:
+        """Return the lines of credit that there are, as the events that say so."""
+        own = [
+            CreditLineSet(account_id, asset_id, Money(balance.credit))
+            for account_id, asset_id, balance in self.balances()
+            if balance.credit
+        ]
+        shared = [
+            FirmCreditLineSet(credit.firm_id, credit.asset_id, credit.limit)
+            for credit in self.firm_credits()
+        ]
+        return [*own, *shared]
 
     def credit_total(self, asset_id: AssetId) -> int:
         """Return how much of an asset all accounts together may owe."""

@@ -27,7 +27,7 @@ from engine.explain import explain
 from engine.runtime.client import EngineLink, LinkClosedError
 from engine.runtime.codec import Record
 from engine.scope import Scope
-from fix_gateway.operating import operating
+from fix_gateway.operating import operating, print_done
 from fix_gateway.tools.rest import RestClient, RestError
 
 REASON_LENGTH_MAX: Final = 200
@@ -125,10 +125,7 @@ def _run_over_rest(verb: str, scope: Scope, name: str, reason: str) -> None:
         body = {"scope": scope.name.lower(), "scope_id": scope_id, "reason": reason}
         done = rest.order("POST", f"/v1/kill-switches/{verb}", body)
     if "approval_id" in done:
-        approval_id = done["approval_id"]
-        print(
-            f"{_title(scope, scope_id)}: waits for another user: wcx approval approve {approval_id}"
-        )
+        print_done(_title(scope, scope_id), done)
         return
     what = "stopped" if verb == "pull" else "takes new orders again"
     print(f"{_title(scope, scope_id)}: {what}, by {done['actor']}")

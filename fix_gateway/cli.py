@@ -27,6 +27,7 @@ from fix_gateway import (
     fix_cli,
     health_cli,
     market_data_cli,
+    orders_cli,
     projector_cli,
     risk_cli,
     session_cli,
@@ -70,6 +71,8 @@ break_glass.add_to(app)
 backup_cli.add_to(app)
 health_cli.add_to(app)
 desk_cli.add_to(app)
+app.add_typer(orders_cli.orders, name="orders")
+app.add_typer(orders_cli.trades, name="trades")
 app.add_typer(risk_cli.app, name="risk")
 
 

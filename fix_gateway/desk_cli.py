@@ -1,27 +1,47 @@
-"""`wcx firm`, `account`, `limits`, `orders` and `approval`: over REST, while the venue runs."""
+"""`wcx firm`, `account`, `limits` and `approval`: over REST, while the venue runs."""
 
+from enum import StrEnum
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
-from fix_gateway.operating import AsJson, operating, print_item, print_items
-from fix_gateway.tools.rest import RestClient, RestError
+from fix_gateway.operating import (
+    AccountName,
+    AsJson,
+    Symbol,
+    account_path,
+    find_firm,
+    operating,
+    print_done,
+    print_item,
+    print_items,
+    session_path,
+)
+from fix_gateway.tools.rest import RestClient
 
 Name = Annotated[str, typer.Argument(help="The name.")]
 FirmName = Annotated[str, typer.Option("--firm", help="The firm's name.")]
-Account = Annotated[
-    str, typer.Argument(metavar="ACCOUNT", help="Its name, or its number where names are alike.")
-]
-Symbol = Annotated[str, typer.Argument(metavar="SYMBOL", help="Such as BTC-USD.")]
 Reference = Annotated[
     str | None, typer.Option(help="Its name: an account uses one once, so a repeat does nothing.")
 ]
 
+
+class Limited(StrEnum):
+    """Whose orders are limited."""
+
+    ACCOUNT = "account"
+    FIRM = "firm"
+    SESSION = "session"
+
+
+LimitedName = Annotated[str, typer.Argument(metavar="NAME", help="Of the account; see --of.")]
+Of = Annotated[Limited, typer.Option("--of", help="What the name is of.")]
+
 firm = typer.Typer(help="Firms.", no_args_is_help=True)
 account = typer.Typer(help="Accounts and their money.", no_args_is_help=True)
-limits = typer.Typer(help="What an order of an account may not exceed.", no_args_is_help=True)
+limits = typer.Typer(help="What orders may not exceed, and who is lent to.", no_args_is_help=True)
 approvals = typer.Typer(help="What waits for a second pair of eyes.", no_args_is_help=True)
-orders = typer.Typer(help="Orders of an account, over REST.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -30,7 +50,6 @@ def add_to(app: typer.Typer) -> None:
         ("firm", firm),
         ("account", account),
         ("limits", limits),
-        ("orders", orders),
         ("approval", approvals),
     ):
         app.add_typer(group, name=name)
@@ -52,11 +71,25 @@ def list_firms(*, as_json: AsJson = False) -> None:
     print_items(items, ("firm_id", "name", "created_at"), as_json=as_json)
 
 
+@firm.command(name="cancel-all")
+def cancel_all(
+    name: Name,
+    *,
+    symbol: Annotated[str | None, typer.Option(help="Only of this instrument.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Cancel all open orders of all accounts of a firm."""
+    with operating() as rest:
+        path = f"/v1/firms/{find_firm(rest, name)}/mass-cancel"
+        done = rest.order("POST", path, {"symbol": symbol})
+    print_item(done, as_json=as_json)
+
+
 @account.command(name="add")
 def add_account(name: Name, *, firm_name: FirmName, as_json: AsJson = False) -> None:
     """Open an account. One that is there already is shown."""
     with operating() as rest:
-        body = {"firm_id": _find_firm(rest, firm_name), "name": name}
+        body = {"firm_id": find_firm(rest, firm_name), "name": name}
         made = rest.order("POST", "/v1/accounts", body)
     print_item(made, as_json=as_json)
 
@@ -70,17 +103,17 @@ def list_accounts(*, as_json: AsJson = False) -> None:
 
 
 @account.command()
-def balances(name: Account, *, as_json: AsJson = False) -> None:
+def balances(name: AccountName, *, as_json: AsJson = False) -> None:
     """Show what an account has at this moment."""
     with operating() as rest:
-        items = rest.get(f"{_path(rest, name)}/balances")["items"]
+        items = rest.get(f"{account_path(rest, name)}/balances")["items"]
     columns = ("asset", "balance", "held", "available", "credit")
     print_items(items, columns, as_json=as_json)
 
 
 @account.command()
 def deposit(
-    name: Account,
+    name: AccountName,
     amount: Annotated[str, typer.Argument(help="Decimal text.")],
     asset: Annotated[str, typer.Argument(help="Such as USD.")],
     *,
@@ -93,7 +126,7 @@ def deposit(
 
 @account.command()
 def withdraw(
-    name: Account,
+    name: AccountName,
     amount: Annotated[str, typer.Argument(help="Decimal text.")],
     asset: Annotated[str, typer.Argument(help="Such as USD.")],
     *,
@@ -104,108 +137,109 @@ def withdraw(
     _move("withdrawals", name, {"amount": amount, "asset": asset, "reference": reference}, as_json)
 
 
-@limits.command(name="show")
-def show_limits(name: Account, *, as_json: AsJson = False) -> None:
-    """Show the limits of an account: in an instrument that is not named it may not trade."""
+@account.command()
+def transfer(
+    name: AccountName,
+    to: Annotated[str, typer.Argument(metavar="TO", help="Another account of the firm.")],
+    amount: Annotated[str, typer.Argument(help="Decimal text.")],
+    asset: Annotated[str, typer.Argument(help="Such as USD.")],
+    *,
+    reference: Reference = None,
+    as_json: AsJson = False,
+) -> None:
+    """Move money to another account of the firm."""
     with operating() as rest:
-        items = rest.get(f"{_path(rest, name)}/limits")["items"]
+        payee = int(account_path(rest, to).rpartition("/")[2])
+        body = {"amount": amount, "asset": asset, "reference": reference, "to_account_id": payee}
+        done = rest.order("POST", f"{account_path(rest, name)}/transfers", body)
+    print_item(done, as_json=as_json)
+
+
+@account.command()
+def ledger(
+    name: AccountName,
+    *,
+    count: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Show what came and went on an account, the newest first."""
+    with operating() as rest:
+        items = rest.get(f"{account_path(rest, name)}/ledger?limit={count}")["items"]
+    columns = ("happened_at", "kind", "asset", "amount", "balance", "reference")
+    print_items(items, columns, as_json=as_json)
+
+
+@limits.command(name="show")
+def show_limits(name: LimitedName, *, of: Of = Limited.ACCOUNT, as_json: AsJson = False) -> None:
+    """Show what an order may not exceed.
+
+    In an instrument that is not named an account may not trade; firms and sessions have no limit.
+    """
+    with operating() as rest:
+        items = rest.get_all(f"{_limited_path(rest, name, of)}/limits")
     print_items(items, ("symbol", "order_qty_max", "notional_max"), as_json=as_json)
 
 
 @limits.command(name="set")
 def set_limits(
-    name: Account,
+    name: LimitedName,
     symbol: Symbol,
     *,
-    qty: Annotated[str, typer.Option(help="The largest order, in the base asset.")],
-    notional: Annotated[str, typer.Option(help="The dearest order, in the quote asset.")],
-    as_json: AsJson = False,
-) -> None:
-    """Set what one order of an account may not exceed in an instrument.
-
-    More than before, or the first limits there are, may wait for another user.
-    """
-    body = {"order_qty_max": qty, "notional_max": notional}
-    with operating() as rest:
-        done = rest.order("PUT", f"{_path(rest, name)}/limits/{symbol}", body)
-    if "approval_id" in done and not as_json:
-        print(f"{name}: waits for another user: wcx approval approve {done['approval_id']}")
-        return
-    print_item(done, as_json=as_json)
-
-
-@orders.command()
-def place(
-    name: Account,
-    side: Annotated[str, typer.Argument(help="buy or sell.")],
-    qty: Annotated[str, typer.Argument(help="In the base asset.")],
-    symbol: Symbol,
-    *,
-    price: Annotated[str | None, typer.Option(help="Without one: a market order.")] = None,
-    tif: Annotated[str, typer.Option(help="day, gtc, ioc or fok.")] = "day",
-    key: Annotated[
-        str | None, typer.Option(help="The ClOrdID: with the same one it is placed once.")
+    of: Of = Limited.ACCOUNT,
+    qty: Annotated[str | None, typer.Option(help="The largest order, in the base asset.")] = None,
+    notional: Annotated[
+        str | None, typer.Option(help="The dearest order, in the quote asset.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Place an order and show what happened at once."""
-    body: dict[str, Any] = {
-        "symbol": symbol,
-        "side": side,
-        "order_qty": qty,
-        "time_in_force": tif,
-        "price": price,
-        "ord_type": "market" if price is None else "limit",
-    }
-    headers = {} if key is None else {"Idempotency-Key": key}
+    """Set what one order may not exceed in an instrument. An account needs both.
+
+    More than before, or an account's first limits, may wait for another user.
+    """
+    body = {"order_qty_max": qty, "notional_max": notional}
     with operating() as rest:
-        done = rest.order("POST", f"{_path(rest, name)}/orders", body, headers)
-    _print_order(done, as_json=as_json)
+        done = rest.order("PUT", f"{_limited_path(rest, name, of)}/limits/{symbol}", body)
+    print_done(name, done, as_json=as_json)
 
 
-@orders.command()
-def show(name: Account, order_id: int, *, as_json: AsJson = False) -> None:
-    """Show how an order stands."""
-    with operating() as rest:
-        found = rest.get(f"{_path(rest, name)}/orders/{order_id}")
-    _print_order(found, as_json=as_json)
-
-
-@orders.command()
-def amend(
-    name: Account,
-    order_id: int,
+@limits.command()
+def throttle(
+    name: AccountName,
     *,
-    qty: Annotated[str, typer.Option(help="In all, what is filled included.")],
-    price: Annotated[str, typer.Option(help="The price.")],
+    rate: Annotated[int | None, typer.Option(min=1, help="Orders per second.")] = None,
+    burst: Annotated[int | None, typer.Option(min=1, help="Orders at once.")] = None,
+    off: Annotated[bool, typer.Option("--off", help="As often as it likes.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Amend an order."""
+    """Show how often an account may enter orders, or set it. More may wait for another user."""
     with operating() as rest:
-        path = f"{_path(rest, name)}/orders/{order_id}"
-        done = rest.order("PATCH", path, {"order_qty": qty, "price": price})
-    _print_order(done, as_json=as_json)
+        path = f"{account_path(rest, name)}/throttle"
+        if off or rate is not None or burst is not None:
+            done = rest.order("PUT", path, {"order_rate": rate, "order_burst": burst})
+        else:
+            done = rest.get(path)
+    print_done(name, done, as_json=as_json)
 
 
-@orders.command()
-def cancel(name: Account, order_id: int, *, as_json: AsJson = False) -> None:
-    """Cancel an order."""
-    with operating() as rest:
-        done = rest.order("DELETE", f"{_path(rest, name)}/orders/{order_id}")
-    _print_order(done, as_json=as_json)
-
-
-@orders.command(name="cancel-all")
-def cancel_all(
-    name: Account,
+@limits.command()
+def credit(
+    name: LimitedName,
+    limit: Annotated[str | None, typer.Argument(help="Decimal text; 0 lends nothing.")] = None,
+    asset: Annotated[str | None, typer.Argument(help="Such as USD.")] = None,
     *,
-    symbol: Annotated[str | None, typer.Option(help="Only of this instrument.")] = None,
+    of: Of = Limited.ACCOUNT,
     as_json: AsJson = False,
 ) -> None:
-    """Cancel all open orders of an account."""
+    """Show how far below zero an account or a firm may go, or set it. More may wait for another."""
+    if of is Limited.SESSION or (limit is None) != (asset is None):
+        raise typer.BadParameter("name an account or a firm, and limit and asset both or neither")
     with operating() as rest:
-        done = rest.order("POST", f"{_path(rest, name)}/mass-cancel", {"symbol": symbol})
-    print_item(done, as_json=as_json)
+        path = f"{_limited_path(rest, name, of)}/credit-lines"
+        if asset is None:
+            print_items(rest.get_all(path), ("asset", "limit"), as_json=as_json)
+            return
+        done = rest.order("PUT", f"{path}/{quote(asset)}", {"limit": limit})
+    print_done(name, done, as_json=as_json)
 
 
 @approvals.command(name="list")
@@ -213,8 +247,16 @@ def list_approvals(*, as_json: AsJson = False) -> None:
     """List what waits for somebody's word."""
     with operating() as rest:
         items = rest.get_all("/v1/approvals?pending=true")
-    columns = ("approval_id", "action", "subject", "reason", "proposed_by", "expires_at")
+    columns = ("approval_id", "action", "subject", "before", "after", "reason", "proposed_by")
     print_items(items, columns, as_json=as_json)
+
+
+@approvals.command(name="show")
+def show_approval(approval_id: int, *, as_json: AsJson = False) -> None:
+    """Show what was proposed: what held then, and what shall hold."""
+    with operating() as rest:
+        found = rest.get(f"/v1/approvals/{approval_id}")
+    print_item(found, as_json=as_json)
 
 
 @approvals.command()
@@ -235,38 +277,15 @@ def reject(approval_id: int, *, as_json: AsJson = False) -> None:
 
 def _move(verb: str, name: str, body: dict[str, Any], as_json: bool) -> None:  # noqa: FBT001
     with operating() as rest:
-        done = rest.order("POST", f"{_path(rest, name)}/{verb}", body)
+        done = rest.order("POST", f"{account_path(rest, name)}/{verb}", body)
     print_item(done, as_json=as_json)
 
 
-def _print_order(done: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_item(done, as_json=True)
-        return
-    print(f"order {done['order_id']}, {done['cl_ord_id']}")
-    columns = (
-        "exec_type", "ord_status", "side", "order_qty", "price", "last_qty", "last_px",
-        "leaves_qty",
-    )  # fmt: skip
-    print_items(done["reports"], columns)
-
-
-def _find_firm(rest: RestClient, name: str) -> int:
-    for item in rest.get_all("/v1/firms"):
-        if item["name"] == name:
-            return int(item["firm_id"])
-    raise RestError(f"no firm {name}")
-
-
-def _path(rest: RestClient, name: str) -> str:
-    """Return the path of the account of that name, else of that number."""
-    items = rest.get_all("/v1/accounts")
-    found = [item["account_id"] for item in items if item["name"] == name]
-    if len(found) > 1:
-        numbers = ", ".join(str(number) for number in found)
-        raise RestError(f"{name} is the name of accounts {numbers}: name one by its number")
-    if not found:
-        found = [item["account_id"] for item in items if str(item["account_id"]) == name]
-    if not found:
-        raise RestError(f"no account {name}")
-    return f"/v1/accounts/{found[0]}"
+def _limited_path(rest: RestClient, name: str, of: Limited) -> str:
+    match of:
+        case Limited.ACCOUNT:
+            return account_path(rest, name)
+        case Limited.FIRM:
+            return f"/v1/firms/{find_firm(rest, name)}"
+        case Limited.SESSION:
+            return session_path(rest, name)

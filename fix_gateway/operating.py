@@ -17,6 +17,10 @@ ADMIN: Final = "admin"
 EVERYWHERE: Final = {"0.0.0.0", "::"}  # noqa: S104 - It is compared with, not bound to.
 
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+AccountName = Annotated[
+    str, typer.Argument(metavar="ACCOUNT", help="Its name, or its number where names are alike.")
+]
+Symbol = Annotated[str, typer.Argument(metavar="SYMBOL", help="Such as BTC-USD.")]
 
 
 @contextlib.contextmanager
@@ -43,6 +47,37 @@ def operating() -> Iterator[RestClient]:
     raise typer.Exit(1)
 
 
+def find_firm(rest: RestClient, name: str) -> int:
+    """Return the number of the firm of that name. Raises RestError."""
+    for item in rest.get_all("/v1/firms"):
+        if item["name"] == name:
+            return int(item["firm_id"])
+    raise RestError(f"no firm {name}")
+
+
+def account_path(rest: RestClient, name: str) -> str:
+    """Return the path of the account of that name, else of that number. Raises RestError."""
+    return _path(rest, "account", "name", name)
+
+
+def session_path(rest: RestClient, name: str) -> str:
+    """Return the path of the FIX session of that CompID, else of that number. Raises RestError."""
+    return _path(rest, "session", "client_comp_id", name)
+
+
+def _path(rest: RestClient, kind: str, field: str, name: str) -> str:
+    items = rest.get_all(f"/v1/{kind}s")
+    found = [item[f"{kind}_id"] for item in items if item[field] == name]
+    if len(found) > 1:
+        numbers = ", ".join(str(number) for number in found)
+        raise RestError(f"{kind}s {numbers} are called {name}: name one by its number")
+    if not found:
+        found = [item[f"{kind}_id"] for item in items if str(item[f"{kind}_id"]) == name]
+    if not found:
+        raise RestError(f"no {kind} {name}")
+    return f"/v1/{kind}s/{found[0]}"
+
+
 def print_json(found: object) -> None:
     """Print an answer for programs."""
     print(json.dumps(found, indent=2))
@@ -66,6 +101,14 @@ def print_item(item: dict[str, Any], *, as_json: bool = False) -> None:
         print_json(item)
     else:
         print_table([(name, in_words(value)) for name, value in item.items()])
+
+
+def print_done(subject: str, done: dict[str, Any], *, as_json: bool = False) -> None:
+    """Print what has become of a change, or that it waits for another user."""
+    if "approval_id" in done and not as_json:
+        print(f"{subject}: waits for another user: wcx approval approve {done['approval_id']}")
+    else:
+        print_item(done, as_json=as_json)
 
 
 def in_words(value: object) -> str:

@@ -6,13 +6,20 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
-from urllib.parse import quote
 
 import typer
 
 from config.settings import Settings
 from fix_gateway.fix.dictionary import BEGIN_STRINGS, TRANSPORT, dictionary_path
-from fix_gateway.operating import EVERYWHERE, AsJson, in_words, operating, print_json, print_table
+from fix_gateway.operating import (
+    EVERYWHERE,
+    AsJson,
+    in_words,
+    operating,
+    print_json,
+    print_table,
+    session_path,
+)
 from fix_gateway.tools.rest import RestClient, RestError
 
 KICKED: Final = "logged out by the operator"
@@ -107,23 +114,32 @@ def add(
 
 @app.command(name="set")
 def change(
-    session: Session, settings: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...")]
+    session: Session,
+    settings: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...")],
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Change settings of a session; values are JSON, as for --set of `add`."""
     body = _parse_settings(settings)
     with operating() as rest:
-        changed = rest.order("PATCH", _path(rest, session), body)
+        changed = rest.order("PATCH", session_path(rest, session), body)
     _warn(changed)
-    print_table([(name, in_words(changed[name])) for name in body])
+    if as_json:
+        print_json(changed)
+    else:
+        print_table([(name, in_words(changed[name])) for name in body])
 
 
 @app.command(name="list")
-def list_all() -> None:
+def list_all(*, as_json: AsJson = False) -> None:
     """List all sessions."""
     with operating() as rest:
         firms = {item["firm_id"]: item["name"] for item in rest.get_all("/v1/firms")}
         accounts = {item["account_id"]: item["name"] for item in rest.get_all("/v1/accounts")}
         items = rest.get_all("/v1/sessions")
+    if as_json:
+        print_json(items)
+        return
     rows = [("ID", "COMPID", "VERSION", "FIRM", "ACCOUNT", "STATE")]
     rows += [
         (
@@ -147,7 +163,7 @@ def show(
 ) -> None:
     """Show a session's settings, how it is at the moment, and its credentials without secrets."""
     with operating() as rest:
-        path = _path(rest, session)
+        path = session_path(rest, session)
         found = {
             "session": rest.get(path),
             "status": rest.get(f"{path}/status"),
@@ -186,6 +202,7 @@ def rotate(
         int, typer.Option(help="For how many seconds the old one works on.")
     ] = DAY_S,
     public_key: PublicKeyFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make a new credential like a session's old one, which works on for a while.
 
@@ -195,10 +212,13 @@ def rotate(
     if public_key is not None:
         body["public_key"] = _read_file(public_key)
     with operating() as rest:
-        path = f"{_path(rest, session)}/credentials"
+        path = f"{session_path(rest, session)}/credentials"
         old = credential or _only_live(rest.get_all(path))
         made = rest.order("POST", f"{path}/{old}/rotate", body)
     _warn(made)
+    if as_json:
+        print_json(made)
+        return
     print(f"credential  {made['credential_id']}, replaces {old}, which ends in {overlap_s} s")
     print(f"username    {made['username']}")
     for line in _secret_lines(made):
@@ -209,27 +229,30 @@ def rotate(
 def revoke(
     session: Session,
     credential: Annotated[int, typer.Argument(help="The credential's number.")],
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Revoke a credential at once: a client that has logged on with it is logged out."""
     with operating() as rest:
-        _warn(rest.order("DELETE", f"{_path(rest, session)}/credentials/{credential}"))
-    print(f"credential {credential} is revoked")
+        path = f"{session_path(rest, session)}/credentials/{credential}"
+        done = rest.order("DELETE", path)
+    _tell(done, f"credential {credential} is revoked", as_json=as_json)
 
 
 @app.command()
-def disable(session: Session) -> None:
+def disable(session: Session, *, as_json: AsJson = False) -> None:
     """Log a session's client out and let nobody log on to it any more."""
     with operating() as rest:
-        _warn(rest.order("POST", f"{_path(rest, session)}/disable"))
-    print(f"session {session} is disabled")
+        done = rest.order("POST", f"{session_path(rest, session)}/disable")
+    _tell(done, f"session {session} is disabled", as_json=as_json)
 
 
 @app.command()
-def enable(session: Session) -> None:
+def enable(session: Session, *, as_json: AsJson = False) -> None:
     """Let clients log on to a session again; its sequence numbers go on."""
     with operating() as rest:
-        _warn(rest.order("POST", f"{_path(rest, session)}/enable"))
-    print(f"session {session} is enabled")
+        done = rest.order("POST", f"{session_path(rest, session)}/enable")
+    _tell(done, f"session {session} is enabled", as_json=as_json)
 
 
 @app.command()
@@ -237,20 +260,22 @@ def kick(
     session: Session,
     *,
     text: Annotated[str, typer.Option(help="Text(58) of the Logout.")] = KICKED,
+    as_json: AsJson = False,
 ) -> None:
     """Log a session's client out. It may log on again at once: see `disable`."""
     with operating() as rest:
-        done = rest.order("POST", f"{_path(rest, session)}/disconnect", {"text": text})
-    _warn(done)
-    print(f"session {session} " + ("is logged out" if done["was_logged_on"] else "had no client"))
+        done = rest.order("POST", f"{session_path(rest, session)}/disconnect", {"text": text})
+    what = "is logged out" if done["was_logged_on"] else "had no client"
+    _tell(done, f"session {session} {what}", as_json=as_json)
 
 
 @app.command()
-def reset(session: Session) -> None:
+def reset(session: Session, *, as_json: AsJson = False) -> None:
     """Begin both sequence numbers of a session at 1 again; a client is logged out."""
     with operating() as rest:
-        done = rest.order("POST", f"{_path(rest, session)}/reset")
-    print(f"session {session} begins at 1 again, in epoch {done['epoch']}")
+        done = rest.order("POST", f"{session_path(rest, session)}/reset")
+    words = f"session {session} begins at 1 again, in epoch {done['epoch']}"
+    _tell(done, words, as_json=as_json)
 
 
 def make_initiator_config(
@@ -336,20 +361,6 @@ def _secret_lines(made: dict[str, Any]) -> list[str]:
     return text.splitlines()
 
 
-def _path(rest: RestClient, session: str) -> str:
-    """Return the path of the session of that CompID, else of that number."""
-    items = rest.get_all("/v1/sessions")
-    found = [item["session_id"] for item in items if item["client_comp_id"] == session]
-    if not found:
-        found = [item["session_id"] for item in items if str(item["session_id"]) == session]
-    if not found:
-        raise RestError(f"no session {session}")
-    if len(found) > 1:
-        numbers = ", ".join(str(number) for number in found)
-        raise RestError(f"{session} is the CompID of sessions {numbers}: name one by its number")
-    return f"/v1/sessions/{quote(str(found[0]))}"
-
-
 def _find_firm(rest: RestClient, name: str, *, create: bool) -> int:
     if create:
         return int(rest.order("POST", "/v1/firms", {"name": name})["firm_id"])
@@ -401,8 +412,16 @@ def _read_file(path: Path) -> str:
 
 
 def _warn(answer: dict[str, Any]) -> None:
-    for gateway, reason in answer["gateways_failed"].items():
+    for gateway, reason in answer.get("gateways_failed", {}).items():
         print(f"wcx: {gateway} has not taken it over: {reason}", file=sys.stderr)
+
+
+def _tell(done: dict[str, Any], words: str, *, as_json: bool) -> None:
+    _warn(done)
+    if as_json:
+        print_json(done)
+    else:
+        print(words)
 
 
 def _credential_state(item: dict[str, Any]) -> str:

@@ -9,8 +9,9 @@ from psycopg.rows import TupleRow, class_row
 from psycopg.types.json import Jsonb
 
 COLUMNS: Final = (
-    "approval_id, command, action, subject, detail, reason, firm_id, proposed_by, proposed_at,"
-    " expires_at, CASE WHEN status = 'pending' AND expires_at <= now() THEN 'expired'"
+    "approval_id, command, action, subject, detail, before, held_tag, reason, firm_id,"
+    " proposed_by, proposed_at, expires_at,"
+    " CASE WHEN status = 'pending' AND expires_at <= now() THEN 'expired'"
     " ELSE status END AS status, decided_by, decided_at, change_id"
 )
 LIFETIME_S: Final = 24 * 3600
@@ -18,12 +19,18 @@ LIFETIME_S: Final = 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class NewApproval:
-    """Something that is proposed. `firm_id` is whom it concerns, None for the venue."""
+    """Something that is proposed. `firm_id` is whom it concerns, None for the venue.
+
+    `detail` is what shall hold, `before` what it takes the place of, None for nothing; `held_tag`
+    names the very values of that.
+    """
 
     command: bytes
     action: str
     subject: str
     detail: dict[str, Any]
+    before: dict[str, Any] | None
+    held_tag: str
     reason: str
     firm_id: int | None
     proposed_by: int
@@ -38,6 +45,8 @@ class ApprovalRow:
     action: str
     subject: str
     detail: dict[str, Any]
+    before: dict[str, Any] | None
+    held_tag: str
     reason: str
     firm_id: int | None
     proposed_by: int
@@ -54,14 +63,17 @@ async def add_approval(connection: AsyncConnection[TupleRow], approval: NewAppro
     async with connection.cursor(row_factory=class_row(ApprovalRow)) as cursor:
         await cursor.execute(
             "INSERT INTO approvals"
-            " (command, action, subject, detail, reason, firm_id, proposed_by, expires_at)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, now() + make_interval(secs => %s))"
+            " (command, action, subject, detail, before, held_tag, reason, firm_id, proposed_by,"
+            " expires_at)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, now() + make_interval(secs => %s))"
             f" RETURNING {COLUMNS}",
             [
                 approval.command,
                 approval.action,
                 approval.subject,
                 Jsonb(approval.detail),
+                None if approval.before is None else Jsonb(approval.before),
+                approval.held_tag,
                 approval.reason,
                 approval.firm_id,
                 approval.proposed_by,

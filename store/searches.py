@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from psycopg import errors
 from psycopg.rows import class_row, scalar_row
 
-from engine.units import AccountId, FirmId, OrderId, Seq
+from engine.units import AccountId, FirmId, OrderId, Seq, TradeId
 from store.postgres import Connection, Database
 
 BEFORE_NONE: Final = 2**63 - 1
@@ -303,6 +303,12 @@ async def list_trades(
         " ORDER BY trade_id DESC LIMIT %(limit)s"
     )
     return await _find(at, TradeFound, query, search, before_id=before_id, limit=limit)
+
+
+async def find_trade(at: Snapshot, trade_id: TradeId) -> TradeFound | None:
+    """Return the match of that number, None when there is none."""
+    found = await list_trades(at, Search(), before_id=trade_id + 1, limit=1)
+    return found[0] if found and found[0].trade_id == trade_id else None
 
 
 async def list_balances(at: Snapshot, account_id: AccountId) -> list[BalanceFound]:

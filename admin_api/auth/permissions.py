@@ -34,6 +34,7 @@ class Permission(StrEnum):
     ORDERS_READ = "orders:read"
     ORDERS_WRITE = "orders:write"
     ORDERS_CANCEL = "orders:cancel"
+    TRADES_AMEND = "trades:amend"
     WALLETS_READ = "wallets:read"
     WALLETS_DEPOSIT = "wallets:deposit"
     WALLETS_TRANSFER = "wallets:transfer"
@@ -70,6 +71,7 @@ TABLE: Final[dict[Role, frozenset[Permission]]] = {
         P.MARKETS_WRITE,
         P.KILL_WRITE,
         P.ORDERS_CANCEL,
+        P.TRADES_AMEND,
         P.APPROVALS_DECIDE,
     },
     Role.SUPPORT: _SEES_ALL,
@@ -94,6 +96,7 @@ DANGEROUS: Final = frozenset(
         P.CREDENTIALS_WRITE,
         P.INSTRUMENTS_WRITE,
         P.APPROVALS_DECIDE,
+        P.TRADES_AMEND,
         P.WALLETS_DEPOSIT,
         P.WALLETS_TRANSFER,
         P.WITHDRAWALS_REQUEST,

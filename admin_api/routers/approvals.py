@@ -9,6 +9,7 @@ from admin_api.auth.gate import allow
 from admin_api.auth.permissions import Permission
 from admin_api.auth.user import User
 from admin_api.changes import view_approval
+from admin_api.engine_answers import check_engine
 from admin_api.errors import conflict, forbidden, not_found
 from admin_api.paging import PagingOf
 from admin_api.schemas.changes import ApprovalView, ChangeView, DecisionBody
@@ -25,7 +26,7 @@ NOT_FOUND: Final = says(HTTPStatus.NOT_FOUND, "There is none")
 DECIDED: Final = {
     **NOT_FOUND,
     **says(HTTPStatus.FORBIDDEN, "Nobody approves what he has proposed himself"),
-    **says(HTTPStatus.CONFLICT, "It is decided already, or too old"),
+    **says(HTTPStatus.CONFLICT, "It is decided already, too old, or what it changes has changed"),
 }
 
 Reader = Annotated[User, allow(Permission.APPROVALS_READ)]
@@ -53,16 +54,30 @@ async def list_all_approvals(
     return paging.page(rows, view_approval, lambda row: row.approval_id)
 
 
+@router.get("/v1/approvals/{approval_id}", responses=NOT_FOUND)
+async def show_approval(
+    services: ServicesOf, _user: Reader, approval_id: ApprovalPath
+) -> ApprovalView:
+    """Return what was proposed: what held then, and what shall hold."""
+    async with services.database.transaction() as connection:
+        return view_approval(await _get(connection, approval_id))
+
+
 @router.post("/v1/approvals/{approval_id}/approve", responses=DECIDED)
 async def approve(services: ServicesOf, user: Decider, approval_id: ApprovalPath) -> ApprovalView:
-    """Let a proposal pass. It is done as soon as the engine is there: see its `change_id`."""
-    async with services.database.transaction() as connection:
-        row = await _get_pending(connection, approval_id)
-        if row.proposed_by == user.user_id:
-            raise forbidden("another must approve what you have proposed", code="four_eyes")
-        row = await services.changes.approve(connection, user, row)
-    assert row.change_id is not None
-    await services.changes.wait_for(row.change_id)
+    """Let a proposal pass: `change_id` says what has become of it.
+
+    It is refused when what it takes the place of is not any more what it was.
+    """
+    await check_engine(services)
+    async with services.changes.one_at_a_time:
+        async with services.database.transaction() as connection:
+            row = await _get_pending(connection, approval_id)
+            if row.proposed_by == user.user_id:
+                raise forbidden("another must approve what you have proposed", code="four_eyes")
+            row = await services.changes.approve(connection, user, row)
+        assert row.change_id is not None
+        await services.changes.wait_for(row.change_id)
     return view_approval(row)
 
 
@@ -103,10 +118,15 @@ async def show_change(
     )
 
 
-async def _get_pending(connection: Connection, approval_id: int) -> ApprovalRow:
+async def _get(connection: Connection, approval_id: int) -> ApprovalRow:
     row = await find_approval(connection, approval_id)
     if row is None:
         raise not_found(f"no approval {approval_id}")
+    return row
+
+
+async def _get_pending(connection: Connection, approval_id: int) -> ApprovalRow:
+    row = await _get(connection, approval_id)
     if row.status != "pending":
         raise conflict(f"approval {approval_id} is {row.status}", code=f"approval_{row.status}")
     return row

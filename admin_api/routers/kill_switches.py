@@ -9,8 +9,8 @@ from admin_api.auth.gate import allow
 from admin_api.auth.permissions import Permission
 from admin_api.auth.user import User
 from admin_api.changes import view_approval
-from admin_api.engine_answers import ask_engine, first_event
-from admin_api.errors import conflict, engine_away, forbidden, invalid, not_found
+from admin_api.engine_answers import ask_engine, check_engine, first_event
+from admin_api.errors import conflict, forbidden, invalid, not_found
 from admin_api.idempotency import OnceOf
 from admin_api.schemas.changes import ApprovalView
 from admin_api.schemas.markets import KillBody, KillDone, KillSwitchesView, KillView
@@ -40,8 +40,7 @@ router = APIRouter(prefix="/v1/kill-switches", tags=["kill switches"])
 @router.get("", responses=ANSWERS)
 async def list_kill_switches(services: ServicesOf, user: Reader) -> KillSwitchesView:
     """Return the kill switches that are pulled; to people of a firm, those that stop them."""
-    if await services.engine.status() is None:
-        raise engine_away()
+    await check_engine(services)
     found = []
     for event in services.engine.standing.kill_switches.values():
         firm_id = await _firm_of(services, event.scope, event.scope_id)
@@ -81,8 +80,7 @@ async def lift(
     firm's own switch, another than who has pulled it lifts it at once.
     """
     scope, scope_id = await _check(services, user, body)
-    if await services.engine.status() is None:
-        raise engine_away()
+    await check_engine(services)
     level = _level_of(user)
     if (scope, scope_id, level) not in services.engine.standing.kill_switches:
         raise conflict("NOT_KILLED: its kill switch is not pulled", code="not_killed")

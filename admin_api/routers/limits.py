@@ -1,17 +1,18 @@
 """Risk limits: what an order may not exceed, and how many may come."""
 
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Response
 
 from admin_api.auth.gate import allow
 from admin_api.auth.permissions import Permission
 from admin_api.auth.user import User
-from admin_api.engine_answers import get_instrument
-from admin_api.errors import engine_away, invalid, not_found
+from admin_api.engine_answers import check_engine, get_account, get_firm, get_instrument
+from admin_api.errors import invalid
 from admin_api.etags import etag_of
-from admin_api.limit_changes import LimitCall, is_looser
+from admin_api.limit_changes import LimitCall
+from admin_api.limit_views import is_looser, view_account_limits, view_scope_limits
 from admin_api.schemas.changes import ApprovalView
 from admin_api.schemas.fields import INTEGER_MAX
 from admin_api.schemas.limits import (
@@ -27,13 +28,12 @@ from admin_api.schemas.limits import (
 from admin_api.schemas.problem import Problem, Responses
 from admin_api.services import Services, ServicesOf
 from admin_api.session_views import get_session
-from engine.instrument import Account, Instrument
+from engine.instrument import Instrument
 from engine.limits import RiskLimits, ScopeLimits
 from engine.risk_commands import SetAccountThrottle, SetRiskLimits, SetScopeLimits
 from engine.scope import Scope
-from engine.units import AccountId, FirmId, Money, Qty, parse_fixed
+from engine.units import AccountId, Money, Qty, parse_fixed
 from store.audit import AuditEntry
-from store.firms import find_firm
 
 READ: Final[Responses] = {
     HTTPStatus.NOT_FOUND: {"model": Problem, "description": "There is none of that identity"},
@@ -65,12 +65,12 @@ async def list_account_limits(
     services: ServicesOf, user: Reader, response: Response, account_id: Identity
 ) -> RiskLimitsPage:
     """Return what an order of the account may not exceed, by instrument."""
-    await _check_engine(services)
-    _check_account(services, user, account_id)
+    await check_engine(services)
+    get_account(services, user, account_id)
     response.headers["ETag"] = etag_of(services.engine.limits.of_account(AccountId(account_id)))
     return RiskLimitsPage(
         items=[
-            _view_limits(limits, services.engine.reference.instruments[limits.instrument_id])
+            view_account_limits(limits, services.engine.reference)
             for limits in services.engine.limits.of_account(AccountId(account_id))
         ]
     )
@@ -85,8 +85,8 @@ async def set_account_limits(
     More than before, or the first limits there are, is proposed where it takes two.
     """
     services = call.services
-    await _check_engine(services)
-    account = _check_account(services, user, account_id)
+    await check_engine(services)
+    account = get_account(services, user, account_id)
     instrument = get_instrument(services, symbol)
     limits = RiskLimits(
         AccountId(account_id),
@@ -95,7 +95,7 @@ async def set_account_limits(
         _parse_notional(body.notional_max, instrument),
     )
     detail = {"symbol": symbol, **body.model_dump()}
-    entry = _entry(user, "limits_ordered", f"account:{account_id}", detail)
+    entry = user.audit("limits_ordered", f"account:{account_id}", detail)
     done = await call.order(
         user,
         SetRiskLimits(limits),
@@ -106,7 +106,7 @@ async def set_account_limits(
     )
     if isinstance(done, ApprovalView):
         return done
-    return _view_limits(limits, instrument).model_copy(update=done)
+    return view_account_limits(limits, services.engine.reference).model_copy(update=done)
 
 
 @router.get("/v1/accounts/{account_id}/throttle", responses=READ)
@@ -114,8 +114,8 @@ async def show_account_throttle(
     services: ServicesOf, user: Reader, response: Response, account_id: Identity
 ) -> AccountThrottleView:
     """Return how often the account may enter orders, over all its sessions."""
-    await _check_engine(services)
-    _check_account(services, user, account_id)
+    await check_engine(services)
+    get_account(services, user, account_id)
     throttle = services.engine.limits.throttle_of(AccountId(account_id))
     response.headers["ETag"] = etag_of(_throttle_of(services, AccountId(account_id)))
     return AccountThrottleView(
@@ -138,9 +138,9 @@ async def set_account_throttle(
         missing = "order_rate" if rate is None else "order_burst"
         raise invalid(f"{missing}: is needed beside the other, or neither")
     services = call.services
-    await _check_engine(services)
-    account = _check_account(services, user, account_id)
-    entry = _entry(user, "throttle_ordered", f"account:{account_id}", body.model_dump())
+    await check_engine(services)
+    account = get_account(services, user, account_id)
+    entry = user.audit("throttle_ordered", f"account:{account_id}", body.model_dump())
     done = await call.order(
         user,
         SetAccountThrottle(account.account_id, rate, burst),
@@ -159,8 +159,8 @@ async def list_firm_limits(
     services: ServicesOf, user: Reader, response: Response, firm_id: Identity
 ) -> ScopeLimitsPage:
     """Return what an order of any account of the firm may not exceed."""
-    await _check_engine(services)
-    await _check_firm(services, user, firm_id)
+    await check_engine(services)
+    await get_firm(services, user, firm_id)
     response.headers["ETag"] = etag_of(services.engine.limits.of_scope(Scope.FIRM, firm_id))
     return _list_scope_limits(services, Scope.FIRM, firm_id)
 
@@ -174,11 +174,11 @@ async def set_firm_limits(
     Beside the limits of accounts and sessions: the strictest decides. Both null lifts it.
     """
     services = call.services
-    await _check_engine(services)
-    await _check_firm(services, user, firm_id)
+    await check_engine(services)
+    await get_firm(services, user, firm_id)
     limits = _parse_scope_limits(services, Scope.FIRM, firm_id, symbol, body)
     detail = {"symbol": symbol, **body.model_dump()}
-    entry = _entry(user, "limits_ordered", f"firm:{firm_id}", detail)
+    entry = user.audit("limits_ordered", f"firm:{firm_id}", detail)
     return await _order_scope_limits(call, user, entry, limits)
 
 
@@ -187,7 +187,7 @@ async def list_session_limits(
     services: ServicesOf, user: Reader, response: Response, session_id: Identity
 ) -> ScopeLimitsPage:
     """Return what an order that comes over the FIX session may not exceed."""
-    await _check_engine(services)
+    await check_engine(services)
     await _check_session(services, user, session_id)
     response.headers["ETag"] = etag_of(services.engine.limits.of_scope(Scope.SESSION, session_id))
     return _list_scope_limits(services, Scope.SESSION, session_id)
@@ -202,33 +202,11 @@ async def set_session_limits(
     Beside the limits of the account and its firm: the strictest decides. Both null lifts it.
     """
     services = call.services
-    await _check_engine(services)
+    await check_engine(services)
     await _check_session(services, user, session_id)
     limits = _parse_scope_limits(services, Scope.SESSION, session_id, symbol, body)
-    entry = _entry(
-        user, "limits_ordered", f"session:{session_id}", {"symbol": symbol, **dict(body)}
-    )
+    entry = user.audit("limits_ordered", f"session:{session_id}", {"symbol": symbol, **dict(body)})
     return await _order_scope_limits(call, user, entry, limits)
-
-
-async def _check_engine(services: Services) -> None:
-    """Only the engine knows what holds. Raises the 503 that says that it is away."""
-    if await services.engine.status() is None:
-        raise engine_away()
-
-
-def _check_account(services: Services, user: User, account_id: int) -> Account:
-    account = services.engine.reference.accounts.get(AccountId(account_id))
-    if account is None or not user.sees_firm(account.firm_id):
-        raise not_found(f"the exchange has no account {account_id}")
-    return account
-
-
-async def _check_firm(services: Services, user: User, firm_id: int) -> None:
-    async with services.database.transaction() as connection:
-        firm = await find_firm(connection, FirmId(firm_id))
-        if firm is None or not user.sees_firm(firm.firm_id):
-            raise not_found(f"no firm {firm_id}")
 
 
 async def _check_session(services: Services, user: User, session_id: int) -> None:
@@ -250,7 +228,7 @@ async def _order_scope_limits(
     )
     if isinstance(done, ApprovalView):
         return done
-    return _view_scope_limits(call.services, limits).model_copy(update=done)
+    return view_scope_limits(limits, call.services.engine.reference).model_copy(update=done)
 
 
 def _loosens_account(held: list[RiskLimits], wanted: RiskLimits) -> bool:
@@ -313,27 +291,6 @@ def _parse_scope_limits(
 
 def _list_scope_limits(services: Services, scope: Scope, scope_id: int) -> ScopeLimitsPage:
     found = services.engine.limits.of_scope(scope, scope_id)
-    return ScopeLimitsPage(items=[_view_scope_limits(services, limits) for limits in found])
-
-
-def _view_scope_limits(services: Services, limits: ScopeLimits) -> ScopeLimitsView:
-    instrument = services.engine.reference.instruments[limits.instrument_id]
-    qty, notional = limits.order_qty_max, limits.notional_max
-    return ScopeLimitsView(
-        symbol=instrument.symbol,
-        order_qty_max=None if qty is None else instrument.format_qty(qty),
-        notional_max=None if notional is None else instrument.format_notional(notional),
+    return ScopeLimitsPage(
+        items=[view_scope_limits(limits, services.engine.reference) for limits in found]
     )
-
-
-def _view_limits(limits: RiskLimits, instrument: Instrument) -> RiskLimitsView:
-    return RiskLimitsView(
-        account_id=limits.account_id,
-        symbol=instrument.symbol,
-        order_qty_max=instrument.format_qty(limits.order_qty_max),
-        notional_max=instrument.format_notional(limits.notional_max),
-    )
-
-
-def _entry(user: User, action: str, subject: str, detail: dict[str, Any]) -> AuditEntry:
-    return user.audit(action, subject, detail)

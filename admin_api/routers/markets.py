@@ -10,12 +10,14 @@ from admin_api.auth.permissions import Permission
 from admin_api.auth.user import User
 from admin_api.engine_answers import (
     ask_engine,
+    check_engine,
     first_event,
+    get_firm,
     get_instrument,
     parse_number,
     settle,
 )
-from admin_api.errors import engine_away, invalid, not_found
+from admin_api.errors import invalid
 from admin_api.idempotency import OnceOf
 from admin_api.schemas.fields import INTEGER_MAX
 from admin_api.schemas.markets import (
@@ -41,7 +43,6 @@ from engine.instrument import Asset, InstrumentDefinition
 from engine.ledger_commands import SetFees, SetFirmFeeTier
 from engine.trading_state import TradingState
 from engine.units import AssetId, FirmId, InstrumentId, Price, Qty, format_fixed
-from store.firms import find_firm
 
 NS_PER_S: Final = 1_000_000_000
 STATES: Final = {state.name.lower(): state for state in TradingState}
@@ -66,7 +67,7 @@ router = APIRouter(tags=["markets"])
 @router.get("/v1/assets", responses=READ)
 async def list_assets(services: ServicesOf, _user: Reader) -> Page[AssetView]:
     """Return all assets."""
-    await _check_engine(services)
+    await check_engine(services)
     assets = services.engine.reference.assets.values()
     return Page(
         items=[
@@ -100,7 +101,7 @@ async def define_asset(
 @router.get("/v1/instruments", responses=READ)
 async def list_instruments(services: ServicesOf, _user: Reader) -> Page[InstrumentView]:
     """Return all instruments with the states of their markets."""
-    await _check_engine(services)
+    await check_engine(services)
     instruments = services.engine.reference.instruments.values()
     return Page(
         items=[InstrumentView(**_fields(services, known.definition)) for known in instruments]
@@ -172,7 +173,7 @@ async def set_state(
 @router.get("/v1/fees", responses=READ)
 async def list_fees(services: ServicesOf, _user: Reader) -> FeesPage:
     """Return the fees in force."""
-    await _check_engine(services)
+    await check_engine(services)
     instruments = services.engine.reference.instruments
     return FeesPage(
         items=[
@@ -235,9 +236,7 @@ async def set_fee_tier(
     body: FeeTierBody,
 ) -> FeeTierView:
     """Put a firm into a tier of fees."""
-    async with services.database.transaction() as connection:
-        if await find_firm(connection, FirmId(firm_id)) is None:
-            raise not_found(f"no firm {firm_id}")
+    await get_firm(services, user, firm_id)
     before = services.engine.standing.fee_tiers.get(FirmId(firm_id), 0)
     entry = user.audit(
         "fee_tier_set", f"firm:{firm_id}", before={"tier": before}, after={"tier": body.tier}
@@ -245,11 +244,6 @@ async def set_fee_tier(
     command = SetFirmFeeTier(FirmId(firm_id), body.tier)
     row = await services.changes.order(user, once, command, entry)
     return FeeTierView(firm_id=firm_id, tier=body.tier, **settle(response, row))
-
-
-async def _check_engine(services: Services) -> None:
-    if await services.engine.status() is None:
-        raise engine_away()
 
 
 def _find_asset(services: Services, field: str, symbol: str) -> AssetId:

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Path
 from admin_api.auth.gate import allow
 from admin_api.auth.permissions import Permission
 from admin_api.auth.user import User
-from admin_api.engine_answers import ask_engine, get_instrument, parse_number
+from admin_api.engine_answers import ask_engine, get_account, get_instrument, parse_number
 from admin_api.errors import ApiError, conflict, invalid, not_found
 from admin_api.idempotency import OnceOf, key_reused
 from admin_api.reports import view_report
@@ -21,8 +21,6 @@ from admin_api.schemas.fields import INTEGER_MAX
 from admin_api.schemas.problem import says
 from admin_api.schemas.trading import (
     AmendBody,
-    MassCancelBody,
-    MassCancelDone,
     NewOrderBody,
     OrderDone,
 )
@@ -39,11 +37,9 @@ from engine.explain import explain
 from engine.instrument import Account, Instrument
 from engine.order import OrderTerms, OrderView, OrdStatus, OrdType, Side, TimeInForce
 from engine.reasons import RejectReason
-from engine.request_commands import MassCancel, ReportOrder
-from engine.request_events import MassCancelReported
+from engine.request_commands import ReportOrder
 from engine.runtime.client import Outcome
-from engine.scope import Scope
-from engine.units import AccountId, ClOrdId, InstrumentId, OrderId, Price, Qty, SessionId
+from engine.units import ClOrdId, OrderId, Price, Qty, SessionId
 
 SIDES: Final = {"buy": Side.BUY, "sell": Side.SELL}
 ORD_TYPES: Final = {"limit": OrdType.LIMIT, "market": OrdType.MARKET}
@@ -82,7 +78,7 @@ async def place_order(
     the same key the order is not placed again, and the answer is how it stands. One that was
     refused is forgotten: sent again it is looked at anew.
     """
-    account = _get_account(services, user, account_id)
+    account = get_account(services, user, account_id)
     instrument = get_instrument(services, body.symbol)
     command = _new_order(account, instrument, body, _name(once.key, body.cl_ord_id))
     if once.key is not None:
@@ -104,7 +100,7 @@ async def show_order(
     services: ServicesOf, user: Reader, account_id: AccountPath, order_id: OrderPath
 ) -> OrderDone:
     """Return how an order stands now: open, or ended within the last 24 hours."""
-    account = _get_account(services, user, account_id)
+    account = get_account(services, user, account_id)
     outcome = await _find_order(services, account, order_id)
     event = outcome.events[0]
     assert isinstance(event, OrderStatusReported)
@@ -121,7 +117,7 @@ async def amend_order(
     body: AmendBody,
 ) -> OrderDone:
     """Amend an order. It keeps its place for less of the same price alone."""
-    account = _get_account(services, user, account_id)
+    account = get_account(services, user, account_id)
     found = (await _find_order(services, account, order_id)).events[0]
     assert isinstance(found, OrderStatusReported)
     instrument = services.engine.reference.instruments[found.order.instrument_id]
@@ -147,7 +143,7 @@ async def cancel_order(
     services: ServicesOf, user: Canceler, account_id: AccountPath, order_id: OrderPath, once: OnceOf
 ) -> OrderDone:
     """Cancel an order. For one that is cancelled already the answer is good, too."""
-    account = _get_account(services, user, account_id)
+    account = get_account(services, user, account_id)
     command = CancelOrder(
         *NO_SESSION, account.account_id, _name(once.key, None), ClOrdId(""), OrderId(order_id)
     )
@@ -160,47 +156,6 @@ async def cancel_order(
     detail = {"order_id": order_id, "engine_seq": outcome.seq}
     services.audit_later.add(user.audit("order_canceled", f"account:{account_id}", detail))
     return _done(services, outcome, order)
-
-
-@router.post("/mass-cancel", responses=ANSWERS)
-async def mass_cancel(
-    services: ServicesOf,
-    user: Canceler,
-    account_id: AccountPath,
-    once: OnceOf,
-    body: MassCancelBody | None = None,
-) -> MassCancelDone:
-    """Cancel all open orders of the account, of whichever sessions. Later ones are not touched."""
-    account = _get_account(services, user, account_id)
-    wish = body or MassCancelBody()
-    instrument_id = InstrumentId(0)
-    if wish.symbol is not None:
-        instrument_id = get_instrument(services, wish.symbol).instrument_id
-    command = MassCancel(
-        *NO_SESSION,
-        account.account_id,
-        _name(once.key, None),
-        Scope.ACCOUNT,
-        account.account_id,
-        instrument_id,
-        None if wish.side is None else SIDES[wish.side],
-    )
-    outcome = await ask_engine(services, command)
-    event = outcome.events[0]
-    assert isinstance(event, MassCancelReported)
-    if event.reason is not None:
-        raise conflict(explain(event.reason), code=event.reason.name.lower())
-    detail = {"total": event.total, "engine_seq": outcome.seq}
-    services.audit_later.add(user.audit("orders_mass_canceled", f"account:{account_id}", detail))
-    order_ids = [int(order.order_id) for order in event.affected]
-    return MassCancelDone(engine_seq=outcome.seq, total=event.total, order_ids=order_ids)
-
-
-def _get_account(services: Services, user: User, account_id: int) -> Account:
-    account = services.engine.reference.accounts.get(AccountId(account_id))
-    if account is None or not user.sees_firm(account.firm_id):
-        raise not_found(f"no account {account_id}")
-    return account
 
 
 def _name(key: str | None, cl_ord_id: str | None) -> ClOrdId:

@@ -13,8 +13,14 @@ from fastapi import APIRouter, Path
 from admin_api.auth.gate import allow
 from admin_api.auth.permissions import Permission
 from admin_api.auth.user import User
-from admin_api.engine_answers import ask_engine, first_event, parse_number
-from admin_api.errors import conflict, engine_away, invalid, not_found
+from admin_api.engine_answers import (
+    ask_engine,
+    check_engine,
+    first_event,
+    get_account,
+    parse_number,
+)
+from admin_api.errors import conflict, invalid, not_found
 from admin_api.idempotency import Once, OnceOf
 from admin_api.schemas.fields import INTEGER_MAX
 from admin_api.schemas.problem import says
@@ -69,7 +75,7 @@ async def deposit(
     services: ServicesOf, user: Depositor, account_id: AccountPath, once: OnceOf, body: DepositBody
 ) -> MovementView:
     """Credit money that has come in from outside. A second one of the same name is refused."""
-    account = _get_account(services, user, account_id)
+    account = get_account(services, user, account_id)
     asset, amount = _get_amount(services, body)
     reference = _reference(once.key, body)
     command = AdjustBalance(account.account_id, asset.asset_id, amount, reference)
@@ -87,7 +93,7 @@ async def transfer(
     services: ServicesOf, user: Mover, account_id: AccountPath, once: OnceOf, body: TransferBody
 ) -> MovementView:
     """Move money to another account of the firm."""
-    account = _get_account(services, user, account_id)
+    account = get_account(services, user, account_id)
     asset, amount = _get_amount(services, body)
     reference = _reference(once.key, body)
     payee = AccountId(body.to_account_id)
@@ -110,7 +116,7 @@ async def request_withdrawal(
     body: WithdrawalBody,
 ) -> WithdrawalView:
     """Set money aside that is to leave. Somebody of the venue pays it out, or gives it back."""
-    account = _get_account(services, user, account_id)
+    account = get_account(services, user, account_id)
     asset, amount = _get_amount(services, body)
     reference = _reference(once.key, body)
     command = RequestWithdrawal(account.account_id, asset.asset_id, amount, reference)
@@ -123,7 +129,7 @@ async def request_withdrawal(
 @router.get("/v1/withdrawals", responses=ANSWERS)
 async def list_withdrawals(services: ServicesOf, user: Reader) -> WithdrawalsView:
     """Return the withdrawals under way; to people of a firm, the firm's."""
-    await _check_engine(services)
+    await check_engine(services)
     found = services.engine.standing.withdrawals.values()
     accounts = services.engine.reference.accounts
     return WithdrawalsView(
@@ -165,7 +171,7 @@ async def _settle(
     *,
     is_paid: bool,
 ) -> MovementView:
-    await _check_engine(services)
+    await check_engine(services)
     found = services.engine.standing.withdrawals.get(withdrawal_id)
     if found is None:
         raise not_found(f"no withdrawal {withdrawal_id} is under way")
@@ -207,18 +213,6 @@ async def _keep(services: Services, user: User, once: Once, view: View) -> View:
 async def _write(services: Services, entry: AuditEntry) -> None:
     async with services.database.transaction() as connection:
         await add_audit_entries(connection, [entry])
-
-
-async def _check_engine(services: Services) -> None:
-    if await services.engine.status() is None:
-        raise engine_away()
-
-
-def _get_account(services: Services, user: User, account_id: int) -> Account:
-    account = services.engine.reference.accounts.get(AccountId(account_id))
-    if account is None or not user.sees_firm(account.firm_id):
-        raise not_found(f"no account {account_id}")
-    return account
 
 
 def _get_amount(services: Services, body: DepositBody) -> tuple[Asset, Money]:

@@ -36,7 +36,11 @@ class ApprovalView(BaseModel):
     status: Literal["pending", "approved", "rejected", "expired"]
     action: str = Field(examples=["kill_switch_lift_ordered"])
     subject: str = Field(examples=["firm:3"])
-    detail: dict[str, Any]
+    before: dict[str, Any] | None = Field(
+        description="What held when it was proposed; null: nothing. It is not approved once "
+        "something else holds"
+    )
+    after: dict[str, Any] = Field(description="What shall hold")
     reason: str
     proposed_by: int = Field(description="A user")
     proposed_at: datetime

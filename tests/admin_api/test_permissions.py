@@ -58,6 +58,7 @@ def test_firm_people_never_reach_the_venue() -> None:
     venue = {
         P.FIRMS_WRITE, P.ACCOUNTS_WRITE, P.SESSIONS_WRITE, P.INSTRUMENTS_WRITE, P.LIMITS_WRITE,
         P.APPROVALS_DECIDE, P.WALLETS_DEPOSIT, P.WITHDRAWALS_DECIDE, P.AUDIT_READ, P.NOTICES_WRITE,
+        P.TRADES_AMEND,
     }  # fmt: skip
     for role in FIRM_ROLES:
         assert not TABLE[role] & venue, role

@@ -401,7 +401,7 @@ def test_firms_sessions_and_accounts_are_limited_too(provisioned: VenueProcess) 
         ("GET", "/v1/sessions/9999/status", None, 404, "no session 9999"),
         ("GET", "/v1/sessions/9999/limits", None, 404, "no session 9999"),
         ("GET", "/v1/firms/9999/limits", None, 404, "no firm 9999"),
-        ("GET", "/v1/accounts/9999/throttle", None, 404, "the exchange has no account 9999"),
+        ("GET", "/v1/accounts/9999/throttle", None, 404, "no account 9999"),
         ("PATCH", "/v1/sessions/9999", {}, 404, "no session 9999"),
         ("POST", "/v1/sessions/9999/disable", None, 404, "no session 9999"),
         ("POST", "/v1/sessions/9999/disconnect", None, 404, "no session 9999"),
@@ -602,7 +602,7 @@ def test_printed_configuration_logs_a_quickfix_client_on(
 
 
 def test_commands_fail_in_one_line(provisioned: VenueProcess) -> None:
-    """Whatever is wrong; users are made and disabled straight in the database."""
+    """Whatever is wrong. Users come and go over the API, the first one straight in the database."""
     venue = provisioned
     bob = wcx(venue, "user", "add", "bob").stdout
     password = bob.strip().rpartition(" ")[2]
@@ -633,6 +633,18 @@ def test_commands_fail_in_one_line(provisioned: VenueProcess) -> None:
         ),
         (wcx(venue, "user", "add", "bob"), "there is a user bob already"),
         (wcx(venue, "user", "enable", "carl"), "there is no user carl"),
+        (
+            wcx(venue, "user", "bootstrap", "carl"),
+            "there is an administrator, admin: wcx user add makes users over the API, --rescue is "
+            "for when nobody can get in any more",
+        ),
     ):
         assert result == Ended(1, "", f"wcx: {words}\n")
     assert os.stat(venue.data_dir / "admin-password").st_mode & 0o777 == 0o600
+    carl = wcx(venue, "user", "bootstrap", "carl", "--rescue").stdout.strip().rpartition(" ")[2]
+    as_carl = {"WCX_OPERATOR": "carl", "WCX_OPERATOR_PASSWORD": carl}
+    users = json.loads(wcx(venue, "user", "list", "--json", **as_carl).stdout)
+    assert {(user["name"], user["status"]) for user in users} >= {
+        ("admin", "active"), ("bob", "disabled"), ("carl", "active"),
+    }  # fmt: skip
+    assert wcx(venue, "user", "disable", "carl").stdout == "user carl is disabled\n"

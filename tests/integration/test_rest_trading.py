@@ -23,7 +23,9 @@ ALPHAS_SECOND = 3
 @pytest.fixture(scope="module")
 def people(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[People]:
     data_dir = Path(shutil.copytree(template, tmp_path_factory.mktemp("rest") / "var"))
-    venue = VenueProcess(data_dir, WCX_REST__FOUR_EYES="true").start()
+    venue = VenueProcess(
+        data_dir, WCX_REST__FOUR_EYES="true", WCX_PROJECTOR__ENABLED="true"
+    ).start()
     yield People(venue)
     assert venue.stop() == 0, venue.log_text()
 
@@ -276,6 +278,139 @@ def test_limits_are_tightened_by_one_and_loosened_by_two(people: People) -> None
     assert found["SOL-USD"]["notional_max"] == "400001.00000000"
     assert risk.get(f"{BETAS}/throttle")["order_rate"] is None
     assert risk.get(f"/v1/firms/{BETA}/limits")["items"] == []
+
+
+def test_who_approves_sees_what_changes_and_nothing_else(people: People) -> None:
+    """Before and after are shown; once something else holds the proposal is not approved."""
+    risk = people.client(Role.RISK_OFFICER)
+    target = f"/v1/accounts/{ALPHAS_SECOND}/limits/ETH-USD"
+    held = {"symbol": "ETH-USD", "order_qty_max": "7.0000", "notional_max": "70000.00000000"}
+    risk.order("PUT", target, {"order_qty_max": "7", "notional_max": "70000"})
+    wide = {"order_qty_max": "9", "notional_max": "70000"}
+    proposed = risk.order("PUT", target, wide)
+    path = f"/v1/approvals/{proposed['approval_id']}"
+    assert people.admin.get(path) == proposed
+    assert (proposed["before"], proposed["after"]) == (
+        {"account_id": ALPHAS_SECOND, **held},
+        {"symbol": "ETH-USD", **wide},
+    )
+    people.admin.order("PUT", target, {"order_qty_max": "1", "notional_max": "1000"})
+    assert code_of(people.admin.call("POST", f"{path}/approve")) == "approval_outdated"
+    assert people.admin.get(path)["status"] == "pending"
+    # As soon as all is again as who has proposed it saw it, it may be approved.
+    again = risk.order("PUT", target, {"order_qty_max": "7", "notional_max": "70000"})
+    people.admin.order("POST", f"/v1/approvals/{again['approval_id']}/approve")
+    approved = people.admin.order("POST", f"{path}/approve")
+    assert approved["status"] == "approved"
+    query = f"/v1/audit?subject=account:{ALPHAS_SECOND}&limit=1"
+    (entry,) = people.admin.get(query)["items"]
+    assert (entry["action"], entry["before"], entry["after"]) == (
+        "limits_ordered", proposed["before"], proposed["after"],
+    )  # fmt: skip
+
+
+def test_credit_is_lent_by_two_and_taken_back_by_one(people: People) -> None:
+    """To an account and to a firm; what the account may use says so at once."""
+    risk = people.client(Role.RISK_OFFICER)
+    before = balances(people.admin, BETAS)["USD"]
+    for owner in (BETAS, f"/v1/firms/{BETA}"):
+        lines = f"{owner}/credit-lines"
+        etag = risk.call("GET", lines).headers["etag"]
+        proposed = risk.call("PUT", f"{lines}/USD", {"limit": "1000"}, {"If-Match": etag})
+        assert (proposed.status, proposed.body["before"], proposed.body["after"]) == (
+            202,
+            {"asset": "USD", "limit": "0.00000000"},
+            {"asset": "USD", "limit": "1000.00000000"},
+        )
+        people.admin.order("POST", f"/v1/approvals/{proposed.body['approval_id']}/approve")
+        assert risk.get(lines)["items"] == [{"asset": "USD", "limit": "1000.00000000"}]
+        late = risk.call("PUT", f"{lines}/USD", {"limit": "0"}, {"If-Match": etag})
+        assert code_of(late) == "precondition_failed"
+        for asset, amount, code in (("NONE", "1", "not_found"), ("USD", "0.000000001", "invalid")):
+            answer = risk.call("PUT", f"{lines}/{asset}", {"limit": amount})
+            assert code_of(answer) == code
+    lent = balances(people.admin, BETAS)["USD"]
+    assert float(lent["available"]) == float(before["available"]) + 2000
+    for owner in (BETAS, f"/v1/firms/{BETA}"):
+        taken = risk.call("PUT", f"{owner}/credit-lines/USD", {"limit": "0"})
+        assert (taken.status, taken.body["limit"]) == (200, "0.00000000")
+        assert risk.get(f"{owner}/credit-lines")["items"] == []
+    assert balances(people.admin, BETAS)["USD"] == before
+
+
+def test_trade_is_undone_or_corrected_by_two(
+    people: People, trader: RestClient, other: RestClient
+) -> None:
+    """Money goes back, both accounts' trades say so; a second time there is nothing to undo."""
+    risk = people.client(Role.RISK_OFFICER)
+    paths = (ALPHAS, BETAS)
+    before = [balances(people.admin, path) for path in paths]
+
+    def trade(price: str) -> str:
+        sold = other.order("POST", f"{BETAS}/orders", limit("sell", "0.5", price))
+        trader.order("POST", f"{ALPHAS}/orders", limit("buy", "0.5", price))
+        query = f"/v1/trades?order_id={sold['order_id']}"
+        people.venue.wait_for(lambda: people.admin.get(query)["items"])
+        (found,) = people.admin.get(query)["items"]
+        return f"/v1/trades/{found['trade_id']}"
+
+    def decide(path: str, body: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+        proposed = risk.call("POST", path, body)
+        assert proposed.status == 202, proposed
+        approve = f"/v1/approvals/{proposed.body['approval_id']}/approve"
+        assert code_of(risk.call("POST", approve)) == "four_eyes"
+        approved = people.admin.order("POST", approve)
+        return proposed.body, people.admin.get(f"/v1/changes/{approved['change_id']}")
+
+    wrong = trade("61000")
+    bust = {"reason": "clearly erroneous"}
+    assert code_of(trader.call("POST", f"{wrong}/bust", bust)) == "permission_needed"
+    proposed, change = decide(f"{wrong}/bust", bust)
+    assert (proposed["before"]["qty"], proposed["before"]["price"]) == ("0.5000", "61000.00")
+    assert change["status"] == "applied"
+    assert [balances(people.admin, path) for path in paths] == before
+    trade_id = int(wrong.rpartition("/")[2])
+    people.venue.wait_for(lambda: _state_of(people, trade_id) == ("busted", "0.5000", "61000.00"))
+    _, change = decide(f"{wrong}/bust", bust)
+    assert (change["status"], change["refusal"].split(":")[0]) == ("refused", "TRADE_BUSTED")
+    dear = trade("62000")
+    body = {"qty": "0.5", "price": "61000", "reason": "price moved back"}
+    _, change = decide(f"{dear}/correct", body)
+    assert change["status"] == "applied"
+    after = balances(people.admin, ALPHAS)["USD"]
+    assert float(before[0]["USD"]["balance"]) - float(after["balance"]) == 30_500
+    trade_id = int(dear.rpartition("/")[2])
+    people.venue.wait_for(
+        lambda: _state_of(people, trade_id) == ("corrected", "0.5000", "61000.00")
+    )
+    decide(f"{dear}/bust", bust)
+    assert [balances(people.admin, path) for path in paths] == before
+    assert code_of(risk.call("POST", "/v1/trades/999999999/bust", bust)) == "not_found"
+
+
+def _state_of(people: People, trade_id: int) -> tuple[str, str, str]:
+    for found in people.admin.get("/v1/trades")["items"]:
+        if found["trade_id"] == trade_id:
+            return found["state"], found["qty"], found["price"]
+    raise AssertionError(trade_id)
+
+
+def test_all_orders_of_a_firm_are_cancelled(
+    people: People, trader: RestClient, other: RestClient
+) -> None:
+    """Of all its accounts, by itself or by the venue; nobody else's."""
+    second = f"/v1/accounts/{ALPHAS_SECOND}"
+    boss = people.client(Role.FIRM_ADMIN, ALPHA)
+    order = limit("buy", "0.1", "10000")
+    orders = [
+        client.order("POST", f"{path}/orders", order)["order_id"]
+        for client, path in ((trader, ALPHAS), (trader, second), (other, BETAS))
+    ]
+    one_side = boss.order("POST", f"/v1/firms/{ALPHA}/mass-cancel", {"side": "sell"})
+    done = boss.order("POST", f"/v1/firms/{ALPHA}/mass-cancel")
+    assert (one_side["total"], done["order_ids"]) == (0, orders[:2])
+    assert code_of(boss.call("POST", f"/v1/firms/{BETA}/mass-cancel")) == "not_found"
+    assert people.admin.order("POST", f"/v1/firms/{BETA}/mass-cancel")["order_ids"] == orders[2:]
 
 
 def test_two_tighten_at_once(people: People) -> None:
