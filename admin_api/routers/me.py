@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from admin_api.auth.api_keys import make_key
 from admin_api.auth.gate import allow, check_is_fresh
@@ -55,6 +55,8 @@ KEYS_MAX: Final = 20
 KEY_LIFETIME_MAX: Final = timedelta(days=366)
 
 Self = Annotated[User, allow(Permission.SELF)]
+
+TokenId = Annotated[str, Path(pattern=r"^[0-9a-f]{1,64}$")]
 
 router = APIRouter(prefix="/v1/me", tags=["me"])
 
@@ -209,7 +211,7 @@ async def list_my_logins(services: ServicesOf, user: Self) -> OpenLoginsView:
     status_code=HTTPStatus.NO_CONTENT,
     responses=says(HTTPStatus.NOT_FOUND, "No such login goes on"),
 )
-async def end_my_login(services: ServicesOf, user: Self, login_id: str) -> None:
+async def end_my_login(services: ServicesOf, user: Self, login_id: TokenId) -> None:
     """End a login: its tokens are worth nothing from now on."""
     async with services.database.transaction() as connection:
         live = [row.login_id for row in await list_logins(connection, user.user_id)]
@@ -284,7 +286,7 @@ async def make_my_key(
     status_code=HTTPStatus.NO_CONTENT,
     responses=says(HTTPStatus.NOT_FOUND, "No such key is live"),
 )
-async def revoke_my_key(services: ServicesOf, user: Self, key_id: str) -> None:
+async def revoke_my_key(services: ServicesOf, user: Self, key_id: TokenId) -> None:
     """Revoke a key at once."""
     async with services.database.transaction() as connection:
         live = [row.key_id for row in await list_api_keys(connection, user.user_id)]
