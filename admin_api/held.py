@@ -63,7 +63,7 @@ def find_held(engine: EngineWatch, command: Command) -> Held:
             pulled = standing.kill_switches.get((scope, scope_id, command.level))
             if pulled is None:
                 return NOTHING
-            return _held(pulled, {"pulled_by": pulled.actor, "reason": pulled.reason})
+            return _held(pulled, {"is_pulled": True, "by": pulled.actor, "reason": pulled.reason})
         case SetRiskLimits() | SetScopeLimits() | SetAccountThrottle():
             return _find_limits(engine.limits, reference, command)
         case SetLimit() | SetInstrumentRules() | SetTradingMode():

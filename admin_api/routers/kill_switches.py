@@ -87,7 +87,8 @@ async def lift(
     command = LiftKillSwitch(scope, scope_id, body.reason, user.actor, level)
     if services.changes.four_eyes and level is Level.OPERATOR:
         subject = "everything" if scope is Scope.EVERYTHING else f"{body.scope}:{scope_id}"
-        entry = user.audit("kill_switch_lift_ordered", subject, reason=body.reason)
+        lifted = {"is_pulled": False}
+        entry = user.audit("kill_switch_lift_ordered", subject, lifted, reason=body.reason)
         firm_id = await _firm_of(services, scope, scope_id)
         row = await services.changes.propose(user, once, command, entry, firm_id=firm_id)
         response.status_code = HTTPStatus.ACCEPTED

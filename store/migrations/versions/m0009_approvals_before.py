@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0008"
-down_revision = "0007"
+revision = "0009"
+down_revision = "0008"
 
 # Proposals from before say nothing of it, so they are not approved any more: none lives for long.
 SCHEMA = """
