@@ -12,11 +12,12 @@ from engine.controls import (
     Limit,
     Unit,
 )
-from engine.risk_commands import SetInstrumentRules, SetLimit
+from engine.risk_commands import SetAccountThrottle, SetInstrumentRules, SetLimit
 from engine.scope import Scope
-from engine.units import INT_MAX, AssetId, InstrumentId, Money, Price, Qty
+from engine.units import INT_MAX, AccountId, AssetId, InstrumentId, Money, Price, Qty
 
 WIDE_BPS = 9_999
+WIDE_RATE = 1_000_000
 NOTHING_RESTRICTED = 0
 
 
@@ -26,6 +27,7 @@ def control_commands(
     """Return what sets each control for each account, which is a firm of its own, and all rules."""
     commands: list[Command] = [SetInstrumentRules(_wide_rules(instrument_id))]
     for scope_id in range(1, account_count + 1):
+        commands.append(SetAccountThrottle(AccountId(scope_id), WIDE_RATE, WIDE_RATE))
         for control, rule in CONTROL_RULES.items():
             asset_id = base if control is Control.POSITION else quote
             commands.append(

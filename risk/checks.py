@@ -1,6 +1,5 @@
 """Checks of limits and funds: each looks at one order and says why not, or nothing."""
 
-from engine.commands import NewOrder
 from engine.controls import Control, Level
 from engine.gate import Candidate, Rejection
 from engine.limits import RiskLimits, ScopeLimits
@@ -13,6 +12,7 @@ from risk.limits import LimitRow
 from risk.modes import Act
 from risk.plans import Plan
 from risk.trader_checks import act_of, detail_of
+from risk.windows import signature_of
 
 BUY = Side.BUY
 MARKET = OrdType.MARKET
@@ -49,7 +49,7 @@ def check_repetition(plan: Plan, entry: Candidate) -> Rejection | None:
 def check_order_qty(plan: Plan, entry: Candidate) -> Rejection | None:
     """Fat finger: one order may not exceed the largest of the account, its firm and its session."""
     order_qty = entry.order.order_qty
-    for limits in _order_limits(plan):
+    for limits in plan.order_limits:
         if limits.order_qty_max is not None and order_qty > limits.order_qty_max:
             scope = _scope_of(limits)
             return Rejection(RejectReason.MAX_ORDER_QTY, limits.order_qty_max, order_qty, scope)
@@ -59,7 +59,7 @@ def check_order_qty(plan: Plan, entry: Candidate) -> Rejection | None:
 def check_notional(plan: Plan, entry: Candidate) -> Rejection | None:
     """Fat finger: one order may not be worth more than account, firm and session allow."""
     notional = entry.funding.notional
-    for limits in _order_limits(plan):
+    for limits in plan.order_limits:
         if limits.notional_max is not None and notional > limits.notional_max:
             scope = _scope_of(limits)
             return Rejection(RejectReason.MAX_ORDER_NOTIONAL, limits.notional_max, notional, scope)
@@ -105,7 +105,7 @@ def check_open_orders(plan: Plan, entry: Candidate) -> Rejection | None:
     if not _may_rest_anew(entry):
         return None
     for row in plan.rows[Control.OPEN_ORDERS]:
-        counts = _counts_of(plan, row)
+        counts = counts_of(plan, row)
         if counts.buys + counts.sells >= row.value:
             return _pass_beyond(row, RejectReason.MAX_OPEN_ORDERS, counts.buys + counts.sells, 1)
     return None
@@ -116,7 +116,7 @@ def check_open_orders_per_side(plan: Plan, entry: Candidate) -> Rejection | None
     if not _may_rest_anew(entry):
         return None
     for row in plan.rows[Control.OPEN_ORDERS_PER_SIDE]:
-        counts = _counts_of(plan, row)
+        counts = counts_of(plan, row)
         count = counts.buys if entry.order.side is BUY else counts.sells
         if count >= row.value:
             return _pass_beyond(row, RejectReason.MAX_OPEN_ORDERS, count, 1)
@@ -128,7 +128,7 @@ def check_stops(plan: Plan, entry: Candidate) -> Rejection | None:
     if entry.replaced is not None or entry.order.ord_type in PLAIN_TYPES:
         return None
     for row in plan.rows[Control.STOP_ORDERS]:
-        count = _counts_of(plan, row).stops
+        count = counts_of(plan, row).stops
         if count >= row.value:
             return _pass_beyond(row, RejectReason.MAX_STOP_ORDERS, count, 1)
     return None
@@ -140,7 +140,7 @@ def check_icebergs(plan: Plan, entry: Candidate) -> Rejection | None:
     if entry.replaced is not None or terms is None or not terms.display_qty:
         return None
     for row in plan.rows[Control.ICEBERG_ORDERS]:
-        count = _counts_of(plan, row).icebergs
+        count = counts_of(plan, row).icebergs
         if count >= row.value:
             return _pass_beyond(row, RejectReason.MAX_ICEBERG_ORDERS, count, 1)
     return None
@@ -179,7 +179,7 @@ def check_position(plan: Plan, entry: Candidate) -> Rejection | None:
     for row in plan.rows[Control.POSITION]:
         if row.asset_id != base.asset_id:
             continue
-        before = _worst_case(plan.desk.base[0 if row.scope is ACCOUNT else 1], entry.order.side)
+        before = _worst_case(holding_of(plan, row), entry.order.side)
         if before + amount > row.value:
             return _pass_beyond(row, RejectReason.POSITION_LIMIT, before, amount)
     return None
@@ -220,11 +220,6 @@ def check_balance(_plan: Plan, entry: Candidate) -> Rejection | None:
     return None
 
 
-def signature_of(order: NewOrder) -> list[int]:
-    """Return what two orders that are alike have in common."""
-    return [order.instrument_id, order.side.value, order.price or 0, order.order_qty]
-
-
 def added_exposure(plan: Plan, entry: Candidate) -> int:
     """Return by how much the order, or its amendment, raises the value of what was entered."""
     replaced = entry.replaced
@@ -236,11 +231,6 @@ def added_exposure(plan: Plan, entry: Candidate) -> int:
     assert replaced_price is not None
     after = price * (entry.order.order_qty - replaced.cum_qty)
     return (after - replaced_price * replaced.leaves_qty) * plan.instrument.notional_factor
-
-
-def _order_limits(plan: Plan) -> list[RiskLimits | ScopeLimits]:
-    own: list[RiskLimits | ScopeLimits] = [] if plan.limits is None else [plan.limits]
-    return [*own, *plan.wider_limits]
 
 
 def _scope_of(limits: RiskLimits | ScopeLimits) -> Scope:
@@ -256,9 +246,15 @@ def _may_rest_anew(entry: Candidate) -> bool:
     )
 
 
-def _counts_of(plan: Plan, row: LimitRow) -> OpenCounts:
+def counts_of(plan: Plan, row: LimitRow) -> OpenCounts:
+    """Return what a limit on open orders counts."""
     of_account, of_firm = plan.desk.counts[:2], plan.desk.counts[2:]
     return (of_account if row.scope is ACCOUNT else of_firm)[0 if row.instrument_id else 1]
+
+
+def holding_of(plan: Plan, row: LimitRow) -> Holding:
+    """Return the holding of the base asset that a limit on positions is about."""
+    return plan.desk.base[0 if row.scope is ACCOUNT else 1]
 
 
 def _worst_case(holding: Holding, side: Side) -> int:

@@ -36,9 +36,11 @@ class Breaker:
 
     def note_trade(self, price: Price, now_ns: int) -> None:
         """Something traded: the mean moves."""
-        self._prices.add(price, now_ns)
-        self._counts.add(1, now_ns)
-        self._mean = Price(self._prices.total(now_ns) // self._counts.total(now_ns))
+        prices, counts = self._prices, self._counts
+        prices.add(price, now_ns)
+        counts.add(1, now_ns)
+        # What has just been added to has been looked through: all that is kept counts.
+        self._mean = Price(prices.kept // counts.kept)
 
     def note_opening(self, now_ns: int) -> None:
         """Orders are matched from now on."""

@@ -1,15 +1,13 @@
 """What accounts have won or lost with what they traded today, in UTC."""
 
-from collections.abc import Callable
-
 import msgspec
 
 from engine.controls import DAY_NS
 from engine.events import Trade
-from engine.gate_state import DayResult
+from engine.gate_state import DayResult, PriceSource
 from engine.instrument import Instrument
 from engine.order import Side
-from engine.units import AccountId, AssetId, InstrumentId, Price, Qty
+from engine.units import AccountId, AssetId, InstrumentId
 
 BUY = Side.BUY
 
@@ -22,45 +20,51 @@ class DayResults:
     account had when the day began does not count.
     """
 
-    def __init__(self, mark_of: Callable[[InstrumentId], Price]) -> None:
-        self._mark_of = mark_of
+    def __init__(self) -> None:
+        # Beside each result, what the quantity is multiplied with: a factor and the price.
         self._results: dict[
-            tuple[AccountId, AssetId], dict[InstrumentId, tuple[DayResult, Instrument]]
+            tuple[AccountId, AssetId], dict[InstrumentId, tuple[DayResult, int, PriceSource]]
         ] = {}
 
-    def learn(self, trade: Trade, instrument: Instrument, now_ns: int) -> None:
+    def learn(self, trade: Trade, instrument: Instrument, source: PriceSource, now_ns: int) -> None:
         """Count one side of a match."""
         account_id, day = trade.order.account_id, now_ns // DAY_NS
         of_asset = self._results.setdefault((account_id, instrument.quote.asset_id), {})
         known = of_asset.get(instrument.instrument_id)
         if known is None or known[0].day != day:
-            known = DayResult(account_id, instrument.instrument_id, day), instrument
+            result = DayResult(account_id, instrument.instrument_id, day)
+            known = result, instrument.notional_factor, source
             of_asset[instrument.instrument_id] = known
+        result = known[0]
         sign = 1 if trade.order.side is BUY else -1
-        known[0].cash -= sign * trade.notional
+        result.cash -= sign * trade.notional
         if trade.fee_asset_id == instrument.quote.asset_id:
-            known[0].cash -= trade.fee
-        known[0].qty += sign * trade.qty
+            result.cash -= trade.fee
+        result.qty += sign * trade.qty
 
     def loss(self, account_id: AccountId, asset_id: AssetId, now_ns: int) -> int:
         """Return what the account has lost today in the asset, below zero for what it has won."""
         day = now_ns // DAY_NS
         result = 0
-        for known, instrument in self._results.get((account_id, asset_id), {}).values():
+        for known, factor, source in self._results.get((account_id, asset_id), {}).values():
             if known.day == day:
-                mark = self._mark_of(instrument.instrument_id)
-                result += known.cash + instrument.notional(mark, Qty(known.qty))
+                result += known.cash
+                if known.qty:
+                    # `source.mark()`, written out: every order and every fill may ask.
+                    mark = source.trade_price or source.operator_price
+                    result += mark * known.qty * factor
         return -result
 
-    def restore(self, result: DayResult, instrument: Instrument) -> None:
+    def restore(self, result: DayResult, instrument: Instrument, source: PriceSource) -> None:
         """Put back what was counted."""
         of_asset = self._results.setdefault((result.account_id, instrument.quote.asset_id), {})
-        of_asset[result.instrument_id] = msgspec.structs.replace(result), instrument
+        known = msgspec.structs.replace(result), instrument.notional_factor, source
+        of_asset[result.instrument_id] = known
 
     def results(self) -> list[DayResult]:
         """Return copies of all results, the last day's of each account and instrument."""
         return [
             msgspec.structs.replace(known)
             for of_asset in self._results.values()
-            for known, _ in of_asset.values()
+            for known, _, _ in of_asset.values()
         ]

@@ -18,7 +18,7 @@ from engine.events import (
 from engine.instrument import Account, Instrument
 from engine.ledger import EXTERNAL, Posting
 from engine.order import OrderView, OrdType, Side
-from engine.units import AccountId, AssetId, FirmId, InstrumentId, Money, OrderId, Qty
+from engine.units import AccountId, AssetId, FirmId, InstrumentId, Money, OrderId
 
 BUY = Side.BUY
 PLAIN_TYPES: Final = (OrdType.MARKET, OrdType.LIMIT)
@@ -56,15 +56,6 @@ class OpenCounts:
         self.stops = 0
         self.icebergs = 0
 
-    def add(self, order: OrderView, step: int) -> None:
-        """Count an order that opens (`step` 1) or ends (-1)."""
-        if order.side is BUY:
-            self.buys += step
-        else:
-            self.sells += step
-        if order.ord_type not in PLAIN_TYPES:
-            self.stops += step
-
 
 class Desk:
     """One account in one instrument: all that an event of it changes.
@@ -90,27 +81,26 @@ class Desk:
         self.base = base
         self.quote = quote
 
-    def open(self, order: OrderView, qty: Qty) -> None:
-        """An order has opened with `qty`."""
-        for counts in self.counts:
-            counts.add(order, 1)
-        self.change_open(order.side, qty)
+    def change(self, order: OrderView, qty: int, step: int = 0) -> None:
+        """`qty` more of an order is open, or less. It has opened (`step` 1), ended (-1) or neither.
 
-    def close(self, order: OrderView) -> None:
-        """An order has ended, of which nothing is open."""
-        for counts in self.counts:
-            counts.add(order, -1)
-
-    def change_open(self, side: Side, qty: int) -> None:
-        """So much more is open of that side, or less."""
+        All in one place: a call for each count would cost more than the counting.
+        """
         amount = qty * self.instrument.base_factor
         account, firm = self.base
-        if side is BUY:
+        if order.side is BUY:
             account.open_buy += amount
             firm.open_buy += amount
+            for counts in self.counts:
+                counts.buys += step
         else:
             account.open_sell += amount
             firm.open_sell += amount
+            for counts in self.counts:
+                counts.sells += step
+        if order.ord_type not in PLAIN_TYPES:
+            for counts in self.counts:
+                counts.stops += step
 
     def settle(self, trade: Trade) -> None:
         """One side of a match has been settled."""
@@ -189,22 +179,18 @@ class Holdings:
         order = event.order
         match event:
             case OrderAccepted():
-                desk.open(order, order.order_qty)
-            case Trade():
-                desk.change_open(order.side, -event.qty)
-                desk.settle(event)
-                if order.leaves_qty == 0:
-                    desk.close(order)
+                desk.change(order, order.order_qty, 1)
             case OrderCanceled():
-                desk.change_open(order.side, -event.canceled_qty)
-                desk.close(order)
+                desk.change(order, -event.canceled_qty, -1)
+            case Trade():
+                desk.change(order, -event.qty, 0 if order.leaves_qty else -1)
+                desk.settle(event)
             case OrderExpired():
-                desk.change_open(order.side, -event.expired_qty)
-                desk.close(order)
+                desk.change(order, -event.expired_qty, -1)
             case OrderReplaced():
-                desk.change_open(order.side, order.order_qty - event.orig_order_qty)
+                desk.change(order, order.order_qty - event.orig_order_qty)
             case OrderRestated():
-                desk.change_open(order.side, -event.decreased_qty)
+                desk.change(order, -event.decreased_qty)
         if order.terms is not None:
             self.note_display(order, desk)
 

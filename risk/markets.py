@@ -1,6 +1,6 @@
 """What the gate knows of each market: its price, its rules, its breaker, and how far orders go."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from engine.book import OrderBook
 from engine.controls import InstrumentRules
@@ -56,10 +56,6 @@ class Markets:
         else:
             breaker.set_rules(rules.breaker)
 
-    def mark(self, instrument_id: InstrumentId) -> Price:
-        """Return what a position is valued at, 0 when nobody knows."""
-        return self.sources[instrument_id].mark()
-
     def find_bound(
         self, instrument: Instrument, side: Side, book: OrderBook, now_ns: int, *, is_market: bool
     ) -> Bound | None:
@@ -68,17 +64,31 @@ class Markets:
         rules = self._bounding.get(instrument_id)
         if rules is None:
             return None
-        bounds: list[tuple[Price | None, Price | None, CancelReason]] = []
+        farthest = nearest = None
+        reason = CancelReason.CIRCUIT_BREAKER
         band = self._band(instrument_id, now_ns)
         if band is not None:
-            bounds.append((*band, CancelReason.CIRCUIT_BREAKER))
-        bounds += self._reference_bounds(rules, instrument, book, now_ns, is_market=is_market)
-        low, high = (None, None) if band is None else band
-        if side is BUY:
-            highest = [Bound(most, reason, low) for _, most, reason in bounds if most is not None]
-            return min(highest, key=lambda bound: bound.price, default=None)
-        lowest = [Bound(least, reason, high) for least, _, reason in bounds if least is not None]
-        return max(lowest, key=lambda bound: bound.price, default=None)
+            nearest, farthest = band if side is BUY else (band[1], band[0])
+        protection_bps = rules.market_protection_bps if is_market else 0
+        reference = None
+        if protection_bps or rules.execution_collar_bps:
+            reference = find_reference(self.sources[instrument_id], rules, book, now_ns)
+        if reference is not None:
+            tick = instrument.definition.tick_size
+            for bps, reason_of_bps in (
+                (rules.execution_collar_bps, CancelReason.EXECUTION_COLLAR),
+                (protection_bps, CancelReason.MARKET_PROTECTION),
+            ):
+                if bps:
+                    low, high = find_band(reference.price, bps, bps, tick)
+                    price = high if side is BUY else low
+                    assert price is not None
+                    is_tighter = farthest is None or (
+                        price < farthest if side is BUY else price > farthest
+                    )
+                    if is_tighter:
+                        farthest, reason = price, reason_of_bps
+        return None if farthest is None else Bound(farthest, reason, nearest)
 
     def learn_trade(self, trade: Trade, now_ns: int) -> Sequence[BreakerChanged]:
         """Something traded. Returns what the breaker has to tell."""
@@ -139,32 +149,9 @@ class Markets:
         """Put back what was remembered. The rules are set."""
         self._breakers[state.instrument_id].restore(state)
 
-    def _reference_bounds(
-        self,
-        rules: InstrumentRules,
-        instrument: Instrument,
-        book: OrderBook,
-        now_ns: int,
-        *,
-        is_market: bool,
-    ) -> Iterator[tuple[Price | None, Price | None, CancelReason]]:
-        protection_bps = rules.market_protection_bps if is_market else 0
-        if not protection_bps and not rules.execution_collar_bps:
-            return
-        reference = find_reference(self.sources[rules.instrument_id], rules, book, now_ns)
-        if reference is None:
-            return
-        tick = instrument.definition.tick_size
-        for bps, reason in (
-            (rules.execution_collar_bps, CancelReason.EXECUTION_COLLAR),
-            (protection_bps, CancelReason.MARKET_PROTECTION),
-        ):
-            if bps:
-                yield (*find_band(reference.price, bps, bps, tick), reason)
-
     def _band(self, instrument_id: InstrumentId, now_ns: int) -> tuple[Price, Price] | None:
         breaker = self._breakers.get(instrument_id)
         if breaker is None:
             return None
         tick = self.instruments[instrument_id].definition.tick_size
-        return breaker.band(now_ns, self.mark(instrument_id), tick)
+        return breaker.band(now_ns, self.sources[instrument_id].mark(), tick)

@@ -30,7 +30,8 @@ NO_ROWS: Final[list[LimitRow]] = []
 class Plan:
     """What concerns orders of one account in one instrument, over one session and user.
 
-    `wider_limits` are those of the firm and the session. `throttle` None: as often as it likes.
+    `limits` are those that the account must have; `order_limits` are they, then those of the firm,
+    the account, the user and the session. `throttle` None: as often as it likes.
     """
 
     __slots__ = (
@@ -41,16 +42,17 @@ class Plan:
         "fed_by_fills",
         "fed_by_orders",
         "has_fill_limits",
+        "has_order_limits",
         "instrument",
         "limits",
         "losses",
         "mode",
+        "order_limits",
         "reference",
         "rows",
         "rules",
         "source",
         "throttle",
-        "wider_limits",
     )
 
     def __init__(
@@ -67,7 +69,7 @@ class Plan:
         self.source = source
         self.day = day
         self.limits: RiskLimits | None = None
-        self.wider_limits: list[ScopeLimits] = []
+        self.order_limits: list[RiskLimits | ScopeLimits] = []
         self.rules: InstrumentRules | None = None
         self.throttle: RateLimiter | None = None
         self.mode: TradingMode | None = None
@@ -77,7 +79,7 @@ class Plan:
         self.exposures: list[LimitRow] = NO_ROWS
         self.fed_by_orders: list[LimitRow] = NO_ROWS
         self.fed_by_fills: list[LimitRow] = NO_ROWS
-        self.has_fill_limits = False
+        self.has_order_limits = self.has_fill_limits = False
         self.losses: list[LimitRow] = NO_ROWS
 
     def add_rows(self, rows: list[LimitRow]) -> None:
@@ -88,6 +90,7 @@ class Plan:
         self.exposures = [row for row in rows if row.control in EXPOSURES and row.asset_id == quote]
         self.fed_by_orders = [row for row in rows if row.control in FED_BY_ORDERS]
         self.fed_by_fills = [row for row in rows if row.control in FED_BY_FILLS]
+        self.has_order_limits = bool(self.fed_by_orders or self.exposures)
         self.has_fill_limits = bool(self.fed_by_fills or self.exposures)
         self.losses = [
             row

@@ -37,16 +37,9 @@ from risk.overrides import Overrides
 from risk.plans import Plan
 from risk.precedence import Checked, PlanKey
 from risk.rate_limiter import RateLimiter
-from risk.usage import feed_fill, feed_order, loss_trips_of
+from risk.usage import feed_amendment, feed_entry, feed_fill, loss_trips_of
 
 PLANS_MAX: Final = 100_000
-ORDER_EVENTS: Final = (
-    OrderAccepted,
-    OrderCanceled,
-    OrderExpired,
-    OrderReplaced,
-    OrderRestated,
-)
 OrderChange = OrderAccepted | OrderCanceled | OrderExpired | OrderReplaced | OrderRestated
 
 
@@ -66,7 +59,7 @@ class PreTradeGate:
         self._modes = Modes()
         self._overrides = Overrides()
         self._holdings = Holdings()
-        self._day = DayResults(self._markets.mark)
+        self._day = DayResults()
         self._version = 0
         # Thrown away whenever something changes that they were made of.
         self._plans: dict[PlanKey, Checked] = {}
@@ -169,7 +162,7 @@ class PreTradeGate:
     def add_open_order(self, order: OrderView) -> None:
         """An order is open, as restored."""
         desk = self._holdings.desk(order.account_id, order.instrument_id)
-        desk.open(order, order.leaves_qty)
+        desk.change(order, order.leaves_qty, 1)
         self._holdings.note_display(order, desk)
 
     def restore(self, state: GateState) -> None:
@@ -189,7 +182,9 @@ class PreTradeGate:
         for override in state.overrides:
             self._overrides.grant(override, 0)
         for result in state.day_results:
-            self._day.restore(result, self._markets.instruments[result.instrument_id])
+            instrument_id = result.instrument_id
+            source = self._markets.sources[instrument_id]
+            self._day.restore(result, self._markets.instruments[instrument_id], source)
         self._forget_plans()
         self._version = state.version
 
@@ -219,8 +214,10 @@ class PreTradeGate:
     def check_entry(self, entry: Candidate) -> Rejection | None:
         """Return the first check's refusal, None when all let the order pass. Changes nothing."""
         found = self._find(entry.order)
+        if found.screen.lets_through(entry):
+            return None
         plan = found.plan
-        for check in found.entry_checks:
+        for check in found.entry_checks():
             rejection = check(plan, entry)
             if rejection is not None and not self._overrides.allow(
                 rejection, entry.order, entry.now_ns
@@ -238,14 +235,17 @@ class PreTradeGate:
         """Take in what has happened, and return what follows from it."""
         consequences: list[Consequence] = []
         for event in events:
-            if isinstance(event, Trade):
-                self._learn_trade(event, now_ns, consequences)
-            elif isinstance(event, ORDER_EVENTS):
-                self._learn_order(event, now_ns, consequences)
-            elif isinstance(event, TradingStateChanged):
-                self._markets.learn_state(event, now_ns)
-            else:
-                self._holdings.post(postings_of(event))
+            match event:
+                case OrderAccepted() | OrderCanceled() | OrderReplaced():
+                    self._learn_order(event, now_ns, consequences)
+                case Trade():
+                    self._learn_trade(event, now_ns, consequences)
+                case OrderExpired() | OrderRestated():
+                    self._learn_order(event, now_ns, consequences)
+                case TradingStateChanged():
+                    self._markets.learn_state(event, now_ns)
+                case _:
+                    self._holdings.post(postings_of(event))
         return consequences
 
     def take_due(self, now_ns: int) -> Sequence[BreakerChanged]:
@@ -259,24 +259,27 @@ class PreTradeGate:
     def _learn_order(
         self, event: OrderChange, now_ns: int, consequences: list[Consequence]
     ) -> None:
-        order = event.order
-        desk = self._holdings.desk(order.account_id, order.instrument_id)
-        self._holdings.learn_order(event, desk)
-        self._markets.sources[order.instrument_id].book_changed_at_ns = now_ns
-        if isinstance(event, OrderAccepted | OrderReplaced):
-            plan = self._find(order).plan
-            if plan.throttle is not None:
-                plan.throttle.take(now_ns)
-            if plan.fed_by_orders or plan.exposures:
-                feed_order(plan, event, now_ns)
-        elif isinstance(event, OrderCanceled) and event.reason is CancelReason.CIRCUIT_BREAKER:
-            consequences += self._markets.learn_touch(order.instrument_id, now_ns)
+        plan = self._find(event.order).plan
+        self._holdings.learn_order(event, plan.desk)
+        plan.source.book_changed_at_ns = now_ns
+        match event:
+            case OrderAccepted():
+                if plan.throttle is not None:
+                    plan.throttle.take(now_ns)
+                if plan.has_order_limits:
+                    feed_entry(plan, event.order, now_ns)
+            case OrderReplaced():
+                if plan.throttle is not None:
+                    plan.throttle.take(now_ns)
+                feed_amendment(plan, event, now_ns)
+            case OrderCanceled() if event.reason is CancelReason.CIRCUIT_BREAKER:
+                consequences += self._markets.learn_touch(plan.instrument.instrument_id, now_ns)
 
     def _learn_trade(self, trade: Trade, now_ns: int, consequences: list[Consequence]) -> None:
         plan = self._find(trade.order).plan
         self._holdings.learn_order(trade, plan.desk)
         consequences += self._markets.learn_trade(trade, now_ns)
-        self._day.learn(trade, plan.instrument, now_ns)
+        self._day.learn(trade, plan.instrument, plan.source, now_ns)
         trips: list[TradingMode] = []
         if plan.has_fill_limits:
             trips += feed_fill(plan, trade, self._modes, now_ns)
@@ -295,9 +298,9 @@ class PreTradeGate:
         """Return the plan of such orders. Account and instrument exist."""
         # An order is asked about twice and told of once at least: mostly it is the last one's.
         found = self._found
-        if found is not None and found.fits(order):
-            return found
         key = (order.account_id, order.instrument_id, order.session_id, order.user_id)
+        if found is not None and found.key == key:
+            return found
         found = self._plans.get(key)
         if found is None:
             if len(self._plans) >= PLANS_MAX:
@@ -323,6 +326,8 @@ class PreTradeGate:
         instrument = markets.instruments[instrument_id]
         plan = Plan(account, instrument, desk, markets.sources[instrument_id], self._day)
         plan.limits = self._limits.find(account_id, instrument_id)
+        if plan.limits is not None:
+            plan.order_limits.append(plan.limits)
         traders: tuple[tuple[Scope, int], ...] = (
             (Scope.FIRM, account.firm_id),
             (Scope.ACCOUNT, account_id),
@@ -332,7 +337,7 @@ class PreTradeGate:
         for scope, scope_id in traders:
             limits = self._scope_limits.find(scope, scope_id, instrument_id)
             if limits is not None:
-                plan.wider_limits.append(limits)
+                plan.order_limits.append(limits)
         plan.rules = markets.rules.get(instrument_id)
         plan.throttle = self._throttles.get(account_id)
         plan.mode = self._modes.strictest(account, session_id, user_id, instrument_id)

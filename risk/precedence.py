@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from engine.commands import NewOrder
 from engine.controls import Control, InstrumentRules
 from engine.gate import Candidate, Rejection
-from engine.order import Order, OrderView
+from engine.order import Order
 from engine.units import AccountId, InstrumentId, SessionId, UserId
 from risk.checks import (
     check_amendments,
@@ -42,6 +42,7 @@ from risk.instrument_checks import (
     has_value,
 )
 from risk.plans import Plan
+from risk.screen import Screen
 from risk.trader_checks import check_clock, check_mode, check_rights
 
 TraderCheck = Callable[[Plan, NewOrder, Order | None], Rejection | None]
@@ -74,8 +75,12 @@ def _with_rules(has: Callable[[InstrumentRules], object]) -> Callable[[Plan], bo
     return lambda plan: plan.rules is not None and bool(has(plan.rules))
 
 
+def _has_restrictions(plan: Plan) -> bool:
+    return any(row.value for row in plan.rows.get(Control.RESTRICTED, ()))
+
+
 TRADER_CHECKS: Final[tuple[TraderStage, ...]] = (
-    TraderStage(check_rights, lambda plan: Control.RESTRICTED in plan.rows),
+    TraderStage(check_rights, _has_restrictions),
     TraderStage(check_mode, lambda plan: plan.mode is not None),
     TraderStage(check_clock, _with_rules(lambda rules: rules.clock_skew_max_ns)),
 )
@@ -114,22 +119,23 @@ PlanKey = tuple[AccountId, InstrumentId, SessionId, UserId]
 
 
 class Checked:
-    """A plan with the checks that have something to look at in it, in order."""
+    """A plan with the checks that have something to look at in it, in order, and their screen.
 
-    __slots__ = ("_key", "entry_checks", "plan", "trader_checks")
+    `key` says whose orders it is for.
+    """
+
+    __slots__ = ("_entry_checks", "key", "plan", "screen", "trader_checks")
 
     def __init__(self, plan: Plan, key: PlanKey) -> None:
         self.plan = plan
-        self._key = key
+        self.key = key
+        self.screen = Screen(plan)
         self.trader_checks = tuple(stage.check for stage in TRADER_CHECKS if stage.applies(plan))
-        self.entry_checks = tuple(stage.check for stage in CHECKS if stage.applies(plan))
+        self._entry_checks: tuple[EntryCheck, ...] | None = None
 
-    def fits(self, order: NewOrder | OrderView) -> bool:
-        """Whether the order is one of those that the plan is for."""
-        account_id, instrument_id, session_id, user_id = self._key
-        return (
-            order.account_id == account_id
-            and order.instrument_id == instrument_id
-            and order.session_id == session_id
-            and order.user_id == user_id
-        )
+    def entry_checks(self) -> tuple[EntryCheck, ...]:
+        """Return the checks of an order, found when the first order needs them."""
+        if self._entry_checks is None:
+            applying = (stage.check for stage in CHECKS if stage.applies(self.plan))
+            self._entry_checks = tuple(applying)
+        return self._entry_checks

@@ -36,7 +36,8 @@ class RateLimiter:
 
     def wait_ns(self, now_ns: int) -> int:
         """Return how long to wait until a message would be let through, 0 if now. Takes none."""
-        excess = self._debt_at(now_ns) + ONE - self.burst * ONE
+        # What is to be paid off first. Written out: every order that is entered asks.
+        excess = self._debt - (now_ns - self._at_ns) * self.rate + ONE - self.burst * ONE
         return -(-excess // self.rate) if excess > 0 else 0
 
     def available(self, now_ns: int) -> int:

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 
 from engine.controls import DAY_NS, Control, ModeCause, TradingMode
-from engine.events import OrderAccepted, OrderReplaced, Trade
-from engine.order import Side
+from engine.events import OrderReplaced, Trade
+from engine.order import OrderView, Side
 from engine.units import format_fixed
 from risk.limits import LimitRow
 from risk.modes import TRIPPED, Modes
 from risk.plans import Plan
+from risk.windows import signature_of
 
 NS_PER_S = 1_000_000_000
 ENGINE = "engine"
@@ -16,32 +17,26 @@ BUY = Side.BUY
 UNFILLED_ORDERS, FILLS = Control.UNFILLED_ORDERS, Control.FILLS
 
 
-def feed_order(plan: Plan, event: OrderAccepted | OrderReplaced, now_ns: int) -> None:
-    """Count an order that was let in, or what its amendment has added."""
-    order = event.order
-    value = 0  # A market order's is counted as it trades.
-    if order.price is not None:
-        open_value = order.price * order.leaves_qty
-        if isinstance(event, OrderReplaced):
-            open_value -= (event.orig_price or 0) * (event.orig_order_qty - order.cum_qty)
-        value = max(0, open_value) * plan.instrument.notional_factor
-    if value:
-        for row in plan.exposures:
-            _expose(row, event, value, now_ns)
-    if isinstance(event, OrderReplaced):
-        return
+def feed_entry(plan: Plan, order: OrderView, now_ns: int) -> None:
+    """Count an order that was let in. A market order's value is counted as it trades."""
+    if order.price is not None and plan.exposures:
+        value = order.price * order.leaves_qty * plan.instrument.notional_factor
+        _expose(plan, order.side, value, now_ns)
     for row in plan.fed_by_orders:
         if row.repetition is not None:
-            signature = [
-                order.instrument_id,
-                order.side.value,
-                order.price or 0,
-                order.order_qty,
-            ]
-            row.repetition.add(signature, now_ns)
+            row.repetition.add(signature_of(order), now_ns)
         else:
             assert row.window is not None
             row.window.add(1, now_ns)
+
+
+def feed_amendment(plan: Plan, event: OrderReplaced, now_ns: int) -> None:
+    """Count what the amendment of an order has added to the value that was entered."""
+    order = event.order
+    added = (order.price or 0) * order.leaves_qty
+    added -= (event.orig_price or 0) * (event.orig_order_qty - order.cum_qty)
+    if added > 0:
+        _expose(plan, order.side, added * plan.instrument.notional_factor, now_ns)
 
 
 def feed_fill(plan: Plan, trade: Trade, modes: Modes, now_ns: int) -> list[TradingMode]:
@@ -56,13 +51,12 @@ def feed_fill(plan: Plan, trade: Trade, modes: Modes, now_ns: int) -> list[Tradi
                 window.take_back(1, now_ns)
             continue
         window.add(1 if row.control is FILLS else trade.qty, now_ns)
-        used = window.total(now_ns)
+        used = window.kept  # All of it counts: it was looked through just now.
         if used > row.value:
             words = f"{_in_units(plan, row, used)} {_over(row)}"
             trips += _trip(row, modes, ModeCause.EXECUTION_THROTTLE, words, now_ns)
     if order.price is None:
-        for row in plan.exposures:
-            _expose(row, trade, trade.notional, now_ns)
+        _expose(plan, order.side, trade.notional, now_ns)
     return trips
 
 
@@ -87,13 +81,12 @@ def _trip(
         yield TradingMode(row.scope, row.scope_id, row.level, after, cause, words, ENGINE, now_ns)
 
 
-def _expose(
-    row: LimitRow, event: OrderAccepted | OrderReplaced | Trade, value: int, now_ns: int
-) -> None:
-    signed = value * (row.buy_sign if event.order.side is BUY else row.sell_sign)
-    if signed:
-        assert row.window is not None
-        row.window.add(signed, now_ns)
+def _expose(plan: Plan, side: Side, value: int, now_ns: int) -> None:
+    for row in plan.exposures:
+        sign = row.buy_sign if side is BUY else row.sell_sign
+        if sign:
+            assert row.window is not None
+            row.window.add(sign * value, now_ns)
 
 
 def _in_units(plan: Plan, row: LimitRow, used: int) -> str:

@@ -17,6 +17,7 @@ from engine.commands import (
 from engine.depth import DepthReader
 from engine.events import Event
 from engine.exchange import Exchange
+from engine.gate import RiskGate
 from engine.instrument import Account, Asset, InstrumentDefinition
 from engine.limits import RiskLimits
 from engine.order import OrderTerms, OrderView, OrdStatus, OrdType, Side, TimeInForce
@@ -92,9 +93,13 @@ class Desk:
     """
 
     def __init__(
-        self, funds: dict[AssetId, Money] | None = None, *, market_protection_bps: int = 0
+        self,
+        funds: dict[AssetId, Money] | None = None,
+        *,
+        market_protection_bps: int = 0,
+        gate: RiskGate | None = None,
     ) -> None:
-        self.exchange = Exchange(PreTradeGate())
+        self.exchange = Exchange(gate or PreTradeGate())
         self.seq = 0
         self.now_ns = START_NS
         definition = msgspec.structs.replace(
