@@ -157,7 +157,7 @@ class EngineWatch:
         # What was taken back meanwhile, nobody tells.
         self.limits = KnownLimits()
         self.standing = Standing()
-        self._learn(link.welcome.events)
+        self.learn(link.welcome.events)
         self.durable_seq = Seq(link.welcome.next_seq - 1)
         self._reader.on_linked(self.durable_seq)
         self._link = link
@@ -173,11 +173,12 @@ class EngineWatch:
     def _take(self, records: list[Record]) -> None:
         for record in records:
             events = record.events()
-            self._learn(events)
+            self.learn(events)
             self.durable_seq = record.seq
             self._reader.on_record(record, events)
 
-    def _learn(self, events: list[Event]) -> None:
+    def learn(self, events: list[Event]) -> None:
+        """Take in what the engine has told."""
         for event in events:
             self.limits.learn(event)
             self.standing.learn(event)

@@ -56,9 +56,8 @@ async def bust_trade(
     """
     trade = await _get_trade(services, trade_id)
     command = BustTrade(trade, body.reason, user.actor, body.is_forced)
-    entry = user.audit(
-        "trade_bust_ordered", f"trade:{trade_id}", body.model_dump(), reason=body.reason
-    )
+    shall_be = {"state": "busted", "is_forced": body.is_forced}
+    entry = user.audit("trade_bust_ordered", f"trade:{trade_id}", shall_be, reason=body.reason)
     return await _order(services, user, response, once, command, entry)
 
 
@@ -82,8 +81,9 @@ async def correct_trade(
         user.actor,
         body.is_forced,
     )
+    shall_be = {"state": "corrected", **body.model_dump(exclude={"reason"})}
     entry = user.audit(
-        "trade_correction_ordered", f"trade:{trade_id}", body.model_dump(), reason=body.reason
+        "trade_correction_ordered", f"trade:{trade_id}", shall_be, reason=body.reason
     )
     return await _order(services, user, response, once, command, entry)
 

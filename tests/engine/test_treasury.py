@@ -198,6 +198,17 @@ def test_credit_in_use_is_not_taken_away(desk: Desk) -> None:
     assert desk.apply(credit(0)) == [CreditLineSet(ALICE, USD, Money(0))]
 
 
+def test_lines_of_credit_stand_until_they_are_taken_back(desk: Desk) -> None:
+    """Those that there are, an account's own and a firm's, are told as their events."""
+    lines = [*desk.apply(credit(70)), *desk.apply(firm_credit(80))]
+    assert desk.exchange.standing_events() == lines
+    (more,) = desk.apply(credit(90))
+    assert desk.exchange.standing_events() == [more, lines[1]]
+    desk.apply(credit(0))
+    desk.apply(firm_credit(0))
+    assert desk.exchange.standing_events() == []
+
+
 def firm_credit(limit: int, firm_id: int = ALICE) -> SetFirmCreditLine:
     return SetFirmCreditLine(FirmId(firm_id), USD, Money(limit))
 

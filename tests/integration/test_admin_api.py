@@ -24,6 +24,12 @@ def test_health_readiness_and_metrics_are_open(shared_venue: VenueProcess) -> No
     assert 'fixgw_http_requests_total{status="2xx"}' in body
 
 
+def test_database_and_engine_know_the_same_at_the_start(shared_venue: VenueProcess) -> None:
+    """They are compared once, and agree."""
+    shared_venue.wait_for(lambda: shared_venue.count_logged("event=reconciled "))
+    assert shared_venue.count_logged("reconciliation_difference") == 0
+
+
 def test_operators_see_all_sessions(shared_venue: VenueProcess) -> None:
     """Each with its set-up and its present owner."""
     status, body = shared_venue.call("GET", "/v1/sessions")
