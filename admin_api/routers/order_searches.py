@@ -5,14 +5,13 @@ from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query
-from pydantic import AwareDatetime
 
 from admin_api.auth.gate import allow
 from admin_api.auth.permissions import Permission
 from admin_api.auth.user import User
 from admin_api.errors import not_found
 from admin_api.paging import PagingOf
-from admin_api.schemas.fields import INTEGER_MAX
+from admin_api.schemas.fields import INTEGER_MAX, Timestamp
 from admin_api.schemas.pages import SearchPage
 from admin_api.schemas.problem import Problem, Responses
 from admin_api.schemas.reports import ExecutionReportView
@@ -54,10 +53,10 @@ ClOrdIdQuery = Annotated[
 ]
 CodeQuery = Annotated[str | None, Query(pattern=r"^[0-9A-Z]$")]
 SinceQuery = Annotated[
-    AwareDatetime | None,
+    Timestamp | None,
     Query(description="From this moment on", examples=["2026-11-23T09:30:00Z"]),
 ]
-UntilQuery = Annotated[AwareDatetime | None, Query(description="Before this moment")]
+UntilQuery = Annotated[Timestamp | None, Query(description="Before this moment")]
 
 router = APIRouter(prefix="/v1", tags=["orders"])
 

@@ -6,13 +6,13 @@ from importlib.metadata import version
 from typing import Annotated, Final
 
 from fastapi import APIRouter
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from admin_api.auth.gate import allow
 from admin_api.auth.permissions import Permission
 from admin_api.auth.user import User
 from admin_api.errors import invalid
-from admin_api.schemas.fields import GatewaysTold, RequestBody
+from admin_api.schemas.fields import GatewaysTold, RequestBody, Timestamp
 from admin_api.schemas.problem import says
 from admin_api.services import ServicesOf
 from admin_api.session_views import told_fields
@@ -34,7 +34,7 @@ class VersionView(BaseModel):
 class MaintenanceBody(RequestBody):
     """When all FIX clients are logged out, and told so before; null: it is called off, or over."""
 
-    at: AwareDatetime | None = Field(description="With its offset from UTC")
+    at: Timestamp | None = Field(description="With its offset from UTC")
     text: str = Field(default="", max_length=128, pattern=r"^[ -~]*$")
 
 

@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
-from admin_api.schemas.fields import GatewaysTold, RequestBody, Username
+from admin_api.schemas.fields import GatewaysTold, RequestBody, Timestamp, Username
 
 PEM_MAX: Final = 1024
 OVERLAP_MAX_S: Final = 30 * 24 * 3600
@@ -24,7 +24,7 @@ class NewCredentialBody(RequestBody):
     public_key: PublicKey | None = Field(
         default=None, description="The client's own Ed25519 key (PEM); null: a pair is made"
     )
-    expires_at: AwareDatetime | None = Field(
+    expires_at: Timestamp | None = Field(
         default=None, description="With its offset from UTC; null: never"
     )
 
@@ -36,7 +36,7 @@ class RotationBody(RequestBody):
         default=OVERLAP_S, description="For how long the old one works on"
     )
     public_key: PublicKey | None = None
-    expires_at: AwareDatetime | None = Field(default=None, description="Of the new one")
+    expires_at: Timestamp | None = Field(default=None, description="Of the new one")
 
 
 class CredentialView(BaseModel):

@@ -1,9 +1,12 @@
 """What fields of several bodies may hold, and what all bodies of requests have in common."""
 
+import re
+from datetime import datetime
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
+TIME_BEGINS: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:", re.ASCII)
 INTEGER_MAX: Final = 2**31 - 1
 """The largest number that an `integer` column holds."""
 
@@ -23,6 +26,17 @@ class GatewaysTold(BaseModel):
     )
 
 
+def _check_is_text_of_a_time(value: object) -> object:
+    """Numbers would be taken for seconds since 1970, or for milliseconds, depending on their size.
+
+    Raises ValueError.
+    """
+    if isinstance(value, datetime) or (isinstance(value, str) and TIME_BEGINS.match(value)):
+        return value
+    raise ValueError("is no time in the form of RFC 3339, such as 2026-11-23T09:30:00Z")
+
+
+Timestamp = Annotated[AwareDatetime, BeforeValidator(_check_is_text_of_a_time)]
 Flag = Annotated[bool, Field(strict=True)]
 Identity = Annotated[int, Field(strict=True, ge=1, le=INTEGER_MAX)]
 Count = Annotated[int, Field(strict=True, ge=1, le=INTEGER_MAX)]

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from admin_api.schemas.changes import Changed
-from admin_api.schemas.fields import INTEGER_MAX, RequestBody
+from admin_api.schemas.fields import INTEGER_MAX, RequestBody, Timestamp
 from admin_api.schemas.pages import Page
 
 DecimalText = Annotated[str, Field(min_length=1, max_length=40, examples=["0.01"])]
@@ -76,7 +76,7 @@ class StateBody(RequestBody):
 
     state: SettableState
     reason: Reason
-    until: AwareDatetime | None = Field(
+    until: Timestamp | None = Field(
         default=None, description="When it goes on by itself; null: when it is told to"
     )
     collects_s: Annotated[int, Field(strict=True, ge=0, le=86400)] = Field(

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
-from admin_api.schemas.fields import RequestBody
+from admin_api.schemas.fields import RequestBody, Timestamp
 from admin_api.schemas.reports import ExecutionReportView
 
 DecimalText = Annotated[str, Field(min_length=1, max_length=40, examples=["0.5"])]
@@ -26,7 +26,7 @@ class NewOrderBody(RequestBody):
     )
     is_post_only: bool = False
     min_qty: DecimalText | None = Field(default=None, description="With ioc: trade so much or none")
-    expires_at: AwareDatetime | None = Field(default=None, description="With gtd")
+    expires_at: Timestamp | None = Field(default=None, description="With gtd")
 
 
 class AmendBody(RequestBody):

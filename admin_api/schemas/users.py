@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from admin_api.auth.permissions import Permission
-from admin_api.schemas.fields import Code, Identity, RequestBody, Username
+from admin_api.schemas.fields import Code, Identity, RequestBody, Timestamp, Username
 from admin_api.schemas.pages import Page
 from store.users import Role, UserStatus
 
@@ -118,7 +118,7 @@ class ApiKeyBody(RequestBody):
 
     name: Annotated[str, Field(pattern=r"^[ -~]{1,64}$", examples=["risk dashboard"])]
     scopes: Annotated[list[Permission], Field(min_length=1, max_length=SCOPES_MAX)]
-    expires_at: AwareDatetime = Field(description="With its offset from UTC; at most a year off")
+    expires_at: Timestamp = Field(description="With its offset from UTC; at most a year off")
 
 
 class ApiKeyView(BaseModel):

@@ -82,7 +82,7 @@ def test_limit_holds_for_the_next_order_and_is_explained(
     assert seen == {**limit, "asset": None, "window_s": None, **done}
     seen |= dict.fromkeys(done)
     query = f"/v1/risk/controls?scope=ACCOUNT&scope_id={ACCOUNT}"
-    assert venue.call("GET", query) == (200, {"items": [seen]})
+    assert venue.call("GET", query) == (200, {"items": [seen], "next_cursor": None})
     name, text = trader.enter()
     assert text.startswith("FAT_FINGER_QTY: order qty ")
     explained = CliRunner().invoke(
@@ -125,7 +125,10 @@ def test_mode_holds_until_it_is_ended(own_venue: VenueProcess, trader: Trader) -
     (row,) = venue.call("GET", "/v1/risk/modes")[1]["items"]
     assert (row["mode"], row["cause"]) == ("CANCEL_ONLY", "PERSON")
     put(venue, "/v1/risk/modes", {**mode, "mode": "NORMAL"})
-    assert venue.call("GET", "/v1/risk/modes") == (200, {"items": []})
+    assert venue.call("GET", "/v1/risk/modes") == (
+        200,
+        {"items": [], "next_cursor": None},
+    )
 
 
 def test_rules_of_an_instrument_are_replaced_whole(own_venue: VenueProcess, trader: Trader) -> None:
