@@ -47,6 +47,7 @@ from store.sessions import (
 NS_PER_S: Final = 1_000_000_000
 NEW_PASSWORD_LENGTHS: Final = range(12, 129)
 NOBODY: Final = SessionId(0)
+PASSWORDS_REMEMBERED_MAX: Final = 10_000
 
 log = structlog.get_logger("authentication")
 
@@ -100,7 +101,7 @@ class LogonAuthenticator:
         self._metrics = metrics
         self._window = window
         self._clock_ns = clock_ns
-        self._verifier = PasswordVerifier()
+        self._verifier = PasswordVerifier(remembered_max=PASSWORDS_REMEMBERED_MAX)
         self._turns: dict[tuple[str, str], _Turn] = {}
 
     def close(self) -> None:

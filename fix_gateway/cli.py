@@ -222,6 +222,7 @@ def chaos(
     seed: Annotated[int | None, typer.Option(help="Choose the faults of an earlier run.")] = None,
     clients: Annotated[int, typer.Option(min=2, max=22, help="How many FIX clients trade.")] = 6,
     rate: Annotated[float, typer.Option(help="Messages per second of each client.")] = 15.0,
+    gateways: Annotated[int, typer.Option(min=1, max=8, help="How many gateway processes.")] = 1,
     keep_data: Annotated[
         bool, typer.Option("--keep-data", help="Keep the data also when nothing is wrong.")
     ] = False,
@@ -240,6 +241,7 @@ def chaos(
         seed=secrets.randbelow(1 << 32) if seed is None else seed,
         client_count=clients,
         rate=rate,
+        gateway_count=gateways,
         keeps_data=keep_data,
     )
     # However it is broken off, its venue ends with it.

@@ -2,6 +2,9 @@
 
 import asyncio
 import functools
+import hmac
+import secrets
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, ParamSpec, TypeVar
@@ -46,11 +49,19 @@ def find_password_fault(password: str, name: str) -> str | None:
 
 
 class PasswordVerifier:
-    """Verifies passwords in two worker threads. Belongs to one event loop."""
+    """Verifies passwords in two worker threads. Belongs to one event loop.
 
-    def __init__(self) -> None:
+    It remembers `remembered_max` passwords that fitted, as digests under a key that this process
+    alone has: whoever comes back is verified at once, so that hundreds of clients who return at the
+    same time need not wait for each other. A wrong password is never remembered.
+    """
+
+    def __init__(self, *, remembered_max: int = 0) -> None:
         self._workers = ThreadPoolExecutor(VERIFICATIONS_AT_ONCE, "argon2")
         self._waiting_count = 0
+        self._key = secrets.token_bytes(32)
+        self._remembered_max = remembered_max
+        self._remembered: OrderedDict[bytes, None] = OrderedDict()
         # For names that do not exist: a refusal takes as long as one of a wrong password.
         self._dummy_hash = hash_password("")
 
@@ -59,9 +70,16 @@ class PasswordVerifier:
 
         [] takes as long as one hash. Raises VerifierBusyError when too many wait already.
         """
-        hashes = password_hashes or [self._dummy_hash]
-        index = await self._work(_find_fitting, password, hashes)
-        return index if password_hashes else None
+        digests = [self._digest(password, password_hash) for password_hash in password_hashes]
+        for index, digest in enumerate(digests):
+            if digest in self._remembered:
+                self._remembered.move_to_end(digest)
+                return index
+        found = await self._work(_find_fitting, password, password_hashes or [self._dummy_hash])
+        if found is None or not password_hashes:
+            return None
+        self._remember(digests[found])
+        return found
 
     async def hash(self, password: str) -> str:
         """Return what may be stored of a password. Raises VerifierBusyError."""
@@ -70,6 +88,15 @@ class PasswordVerifier:
     def is_outdated(self, password_hash: str) -> bool:
         """Whether the hash was made with other parameters than are used today."""
         return _hasher.check_needs_rehash(password_hash)
+
+    def _digest(self, password: str, password_hash: str) -> bytes:
+        # Of the hash too, which has a salt: a credential that is replaced is not known any more.
+        return hmac.digest(self._key, f"{password_hash}\0{password}".encode(), "sha256")
+
+    def _remember(self, digest: bytes) -> None:
+        self._remembered[digest] = None
+        if len(self._remembered) > self._remembered_max:
+            self._remembered.popitem(last=False)
 
     async def _work(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if self._waiting_count >= VERIFICATIONS_WAITING_MAX:

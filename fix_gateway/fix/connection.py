@@ -45,6 +45,7 @@ from risk.rate_limiter import RateLimiter
 READ_BYTES_MAX: Final = 16 << 10  # Per client and turn of the loop: nobody starves the others.
 LOGON_BYTES_MAX: Final = 8 << 10
 DISCARDED_BYTES_MAX: Final = 64 << 10
+EARLY_BYTES_MAX: Final = 64 << 10  # What is read ahead while a Logon is considered.
 OUTBOUND_BYTES_MAX: Final = 8 << 20
 CLOSE_WAIT_S: Final = 2.0
 NEW_SEQ_NO_MAX: Final = 1_000_000_000
@@ -109,6 +110,7 @@ class Connection(asyncio.BufferedProtocol):
         self._reader = FrameReader()
         self._session: FixSession | None = None
         self._early: list[Frame] = []
+        self._early_bytes = 0
         self._raw = bytearray()  # What was read before the connection was a session's.
         self._received_bytes = 0
         self._discarded_bytes = 0
@@ -154,6 +156,8 @@ class Connection(asyncio.BufferedProtocol):
             self._raw += self._buffer[:nbytes]
         if self._is_busy:
             self._early += frames
+            self._early_bytes += nbytes
+            self.regulate_reading()
         elif self._session is None:
             self._take_before_logon(frames)
         elif frames:
@@ -221,10 +225,15 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.abort()
 
     def regulate_reading(self) -> None:
-        """Read or do not read, as things stand."""
+        """Read or do not read, as things stand.
+
+        While a Logon is considered, reading goes on: only who reads hears that the client has hung
+        up, and that its password need not be verified any more.
+        """
         if self._is_closing:
             return
-        if self._edge.is_paused or self._is_busy:
+        must_wait = self._session is not None or self._early_bytes > EARLY_BYTES_MAX
+        if self._edge.is_paused or (self._is_busy and must_wait):
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
@@ -243,7 +252,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._give_up(logon)
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
-        """Do something that takes a while, and read nothing more until it is done."""
+        """Do something that takes a while. What comes meanwhile waits until it is done."""
         self._is_busy = True
         self.regulate_reading()
         self._task = asyncio.ensure_future(work)
@@ -255,7 +264,7 @@ class Connection(asyncio.BufferedProtocol):
         if not task.cancelled() and task.exception() is not None:
             self._log.error("connection_failed", exc_info=task.exception())
             self.abort()
-        early, self._early = self._early, []
+        early, self._early, self._early_bytes = self._early, [], 0
         if early and self._session is not None and not self._is_closing:
             self._take_in_session(self._session, early)
         self.regulate_reading()

@@ -115,6 +115,45 @@ def test_connection_lost_in_the_moment_of_the_grant_is_not_attached() -> None:
     assert uvloop.run(scenario()) == []
 
 
+class Undecided(Everybody):
+    """Never comes to a decision about a Logon."""
+
+    def __init__(self) -> None:
+        self.is_asked = asyncio.Event()
+        self.is_spared = asyncio.Event()
+
+    async def authenticate(
+        self, row: FixSessionRow | None, logon: Logon, arrival: Arrival
+    ) -> Authentic:
+        self.is_asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.is_spared.set()
+        raise AssertionError
+
+
+def test_client_that_hangs_up_need_not_be_authenticated() -> None:
+    """Many who give up waiting and come back would otherwise keep everybody waiting for ever."""
+
+    async def scenario() -> None:
+        authenticator, metrics = Undecided(), GatewayMetrics()
+        entrance = Entrance({}, authenticator, ENTRANCE_LIMITS, metrics, gateway_comp_id="WCX")
+        entrance.is_ready.set()
+        limits = dataclasses.replace(LIMITS, logon_wait_s=600)
+        edge = Edge(entrance, limits, metrics, flush=lambda: None)
+        port = edge.open("127.0.0.1", 0)
+        client = await asyncio.to_thread(RawClient, port, "T01")
+        client.send_bytes(client.logon_message(is_reset=False))
+        await asyncio.wait_for(authenticator.is_asked.wait(), 30)
+        client.cut()
+        await asyncio.wait_for(authenticator.is_spared.wait(), 30)
+        edge.close()
+        await asyncio.sleep(0)
+
+    uvloop.run(scenario())
+
+
 def test_more_connections_than_allowed_are_closed_at_once() -> None:
     """Counted per address before a byte is read, and counted down when they end."""
     limits = dataclasses.replace(LIMITS, connections_per_address_max=2)

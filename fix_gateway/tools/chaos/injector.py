@@ -127,6 +127,8 @@ class Injector:
         for pid in self._venue.part_pids().values():
             _signal(pid, signal.SIGCONT)
             _limit_files(pid, resource.RLIM_INFINITY)
+        for client in self._clients:
+            client.proxy.spare()
 
     # What goes wrong.
 
@@ -197,7 +199,7 @@ class Injector:
 
     def _fill_the_stores_disk(self) -> None:
         """Let the gateway write no more than this into any file."""
-        pid = self._venue.part_pids().get(GATEWAY)
+        pid = self._pid_of(GATEWAY)
         bodies = sorted((self._venue.data_dir / "fix").glob("*/*.body"))
         if pid is not None and bodies:
             room = self._rng.randint(1, ROOM_BYTES_MAX)
@@ -214,7 +216,7 @@ class Injector:
 
     def _pause(self) -> None:
         (part,) = self._rng.choices((ENGINE, GATEWAY, POSTGRES), (4, 4, 1))
-        pid = self._venue.part_pids().get(part)
+        pid = self._pid_of(part)
         if pid is not None:
             self._stop_for(pid, self._rng.uniform(*STOP_S))
             self.counts[f"{part} stopped for a while"] += 1
@@ -251,8 +253,15 @@ class Injector:
 
     # How it is done.
 
+    def _pid_of(self, part: str) -> int | None:
+        """Return the part's process, one of several gateways; None when there is none."""
+        chosen = self._rng.random()  # Drawn also when there is no choice, so that a seed means it.
+        pids = self._venue.part_pids()
+        names = [name for name in pids if name == part or name.startswith(f"{part}-")]
+        return pids[names[int(chosen * len(names))]] if names else None
+
     def _kill(self, part: str) -> None:
-        pid = self._venue.part_pids().get(part)
+        pid = self._pid_of(part)
         if pid is not None and _signal(pid, signal.SIGKILL):
             self.counts[f"{part} killed"] += 1
 

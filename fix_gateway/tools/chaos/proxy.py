@@ -90,6 +90,10 @@ class CuttingProxy:
         """Cut the connection when so many more bytes have gone in one direction. On any thread."""
         self._cut = _Cut(after_bytes, is_to_client)
 
+    def spare(self) -> None:
+        """Do not cut what was to be cut and has not been yet. On any thread."""
+        self._cut = None
+
     def cut_now(self) -> None:
         """Cut the connection there is. On any thread."""
         self._loop.call_soon_threadsafe(self._abort_all)

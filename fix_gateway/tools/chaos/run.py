@@ -13,7 +13,7 @@ from typing import Final
 
 from fix_gateway.fix.fields import SOH, MsgType
 from fix_gateway.tools.chaos.client import ChaosClient, read_numbers
-from fix_gateway.tools.chaos.injector import PARTS, Injector
+from fix_gateway.tools.chaos.injector import GATEWAY, PARTS, Injector
 from fix_gateway.tools.chaos.journal_truth import JournalTruth
 from fix_gateway.tools.chaos.proxy import ProxyThread
 from fix_gateway.tools.chaos.read_model import (
@@ -50,6 +50,7 @@ class ChaosConfig:
     seed: int
     client_count: int
     rate: float
+    gateway_count: int = 1
     keeps_data: bool = False
 
 
@@ -129,8 +130,10 @@ class _Run:
             WCX_FAULT_DIR=str(fault_dir),
             WCX_JOURNAL__SEGMENT_BYTES_MAX=str(SEGMENT_BYTES_MAX),
             WCX_FIX__PROOF_WAIT_S="1",
+            WCX_FIX__WORKERS=str(config.gateway_count),
             WCX_PROJECTOR__ENABLED="true",
         )
+        self._parts = _names_of_parts(config.gateway_count)
         self._proxies = ProxyThread()
         self._clients = [
             self._make_client(number, comp_id)
@@ -267,7 +270,7 @@ class _Run:
 
     def _is_whole(self) -> bool:
         try:
-            return self.venue.part_pids().keys() == set(PARTS) and (
+            return self.venue.part_pids().keys() == self._parts and (
                 self.venue.get("/readyz")[0] == 200  # noqa: PLR2004 - HTTP's OK.
             )
         except OSError:
@@ -304,6 +307,13 @@ class _Run:
                 return False
             time.sleep(POLL_S)
         return True
+
+
+def _names_of_parts(gateway_count: int) -> set[str]:
+    """Return the processes of a venue that is whole."""
+    if gateway_count == 1:
+        return set(PARTS)
+    return {*PARTS} - {GATEWAY} | {f"{GATEWAY}-{number}" for number in range(gateway_count)}
 
 
 def _unverified(text: str) -> Finding:
