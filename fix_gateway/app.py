@@ -285,25 +285,37 @@ class Gateway:
             elif isinstance(event, TradingStateChanged):
                 self._tools.trading_states[event.instrument_id] = event.state
             else:
-                self._tell(Position(record.seq, event_index), record.now_ns, event)
+                self._tell(record, Position(record.seq, event_index), event)
         if self._tools.market_data is not None:
             self._books.apply(record.seq, record.now_ns, events)
 
-    def _tell(self, position: Position, happened_at_ns: int, event: Event) -> None:
+    def _tell(self, record: Record, position: Position, event: Event) -> None:
         """Tell an event to whom it is addressed, and to those who listen to its account."""
         addressed = recipients(event)
         if not addressed:
             self._announce(event)
         for session_id in addressed:
-            self._push(SessionEvent(session_id, position, happened_at_ns, event))
+            self._push(
+                SessionEvent(
+                    session_id, position, record.now_ns, event, command_bytes=record.command_bytes
+                )
+            )
         listeners = self._tools.listeners
         if not listeners or not is_copied(event):
             return
         account = self._reference.accounts.get(event.order.account_id)
         for session_id, listening in listeners.items():
             if account is not None and listening.hears(account) and session_id not in addressed:
-                told = SessionEvent(session_id, position, happened_at_ns, event, is_copy=True)
-                self._push(told)
+                self._push(
+                    SessionEvent(
+                        session_id,
+                        position,
+                        record.now_ns,
+                        event,
+                        is_copy=True,
+                        command_bytes=record.command_bytes,
+                    )
+                )
 
     def _announce(self, event: Event) -> None:
         """Tell those who are logged on of what is addressed to nobody but concerns them."""
@@ -394,7 +406,7 @@ class Gateway:
     async def _read_the_past(self, sessions: list[FixSession]) -> None:
         """Give every session what it has not proven to have, in one pass over the journal."""
         told = {session.row.session_id: session for session in sessions}
-        accounts = self._reference.accounts.values()
+        accounts = self._reference.accounts
         events = self._link.read_events(
             {session_id: session.proven for session_id, session in told.items()},
             {
@@ -463,7 +475,7 @@ class Gateway:
         session_id, generation = session.row.session_id, session.generation
         self._told.pop(session_id, None)
         self._touched.pop(session, None)
-        session.close()
+        session.give_back()
         if generation:
             self._link.release_session(session_id, generation)
         log.info("session_given_back", session=session.row.client_comp_id)

@@ -36,6 +36,7 @@ from fix_gateway import (
 from fix_gateway.control_requests import PlanMaintenance, ask_every_process
 from fix_gateway.fix.dictionary import BEGIN_STRINGS
 from fix_gateway.fix.position import read_proven
+from fix_gateway.fix.session_files import read_heard
 from fix_gateway.supervisor.child import LINE_BYTES_MAX
 from fix_gateway.supervisor.demo import PASSWORD, DemoConflictError
 from fix_gateway.supervisor.mqtt import NoBrokerError
@@ -309,7 +310,11 @@ def compact(
     """
     settings = Settings()
     try:
-        unread = find_first_unread(settings.journal_dir, read_proven(settings.fix_store_dir))
+        unread = find_first_unread(
+            settings.journal_dir,
+            read_proven(settings.fix_store_dir),
+            read_heard(settings.fix_store_dir),
+        )
         below = unread.seq
         if settings.projector.enabled:
             below = min(below, read_position_file(settings.projector_position_file) + 1)

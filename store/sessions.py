@@ -17,10 +17,12 @@ class FixSessionRow:
     """A FIX session as operators have set it up.
 
     Heartbeat bounds and throttles that are None: the gateway's own hold. Throttles are in messages
-    per second, and at once. `allowed_networks` [] is anywhere; `client_cert_sha256` (hexadecimal)
-    [] asks for no client certificate. The schedule's days are ISO, 1 is Monday, and its times UTC;
-    without start and end it is open around the clock, without `schedule_reset` it is never reset
-    by the clock.
+    per second, and at once. A drop copy session with `copied_account_ids` [] is told of its whole
+    firm. `timestamp_precision` None is that of the version; with `tells_timing` reports say when
+    the gateway and the engine had the order. `allowed_networks` [] is anywhere;
+    `client_cert_sha256` (hexadecimal) [] asks for no client certificate. The schedule's days are
+    ISO, 1 is Monday, and its times UTC; without start and end it is open around the clock, without
+    `schedule_reset` it is never reset by the clock.
     """
 
     session_id: SessionId
@@ -35,6 +37,9 @@ class FixSessionRow:
     can_cancel: bool
     is_drop_copy: bool
     is_market_data: bool
+    copied_account_ids: list[int]
+    timestamp_precision: Literal["ms", "us", "ns"] | None
+    tells_timing: bool
     allowed_networks: list[IPv4Network | IPv6Network]
     client_cert_sha256: list[str]
     order_rate: int | None

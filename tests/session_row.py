@@ -17,6 +17,8 @@ SET: Final[dict[str, Any]] = {
     "can_cancel": True,
     "is_drop_copy": False,
     "is_market_data": False,
+    "copied_account_ids": [],
+    "tells_timing": False,
     "allowed_networks": [],
     "client_cert_sha256": [],
     "throttle_policy": "reject",

@@ -86,7 +86,7 @@ async def create_fix_session(
         await once.claim(connection, user)
         if await find_firm(connection, FirmId(body.firm_id)) is None:
             raise invalid(f"firm_id: no firm {body.firm_id}")
-        await _check_account(connection, body.account_id, FirmId(body.firm_id))
+        await _check_accounts(connection, values, FirmId(body.firm_id))
         row = await create_session(connection, values)
         if row is None:
             raise conflict(f"there is a {body.begin_string} session {body.client_comp_id} already")
@@ -137,8 +137,7 @@ async def change_fix_session(
         row = await get_session(connection, session_id, user, for_update=True)
         check_if_match(row, if_match)
         _check_settings({**asdict(row), **values})
-        if "account_id" in values:
-            await _check_account(connection, body.account_id, row.firm_id)
+        await _check_accounts(connection, values, row.firm_id)
         if values:
             before = view_session(row, services.engine).model_dump(mode="json", include=set(values))
             row = await update_session(connection, row.session_id, values)
@@ -189,10 +188,15 @@ async def _tell(services: Services, response: Response, row: FixSessionRow) -> F
     )
 
 
-async def _check_account(connection: Connection, account_id: int, firm_id: FirmId) -> None:
-    account = await find_account(connection, AccountId(account_id))
-    if account is None or account.firm_id != firm_id:
-        raise invalid(f"account_id: firm {firm_id} has no account {account_id}")
+async def _check_accounts(connection: Connection, values: dict[str, Any], firm_id: FirmId) -> None:
+    """Refuse accounts that are not the firm's."""
+    named = [("copied_account_ids", each) for each in values.get("copied_account_ids", [])]
+    if "account_id" in values:
+        named.append(("account_id", values["account_id"]))
+    for field, account_id in named:
+        account = await find_account(connection, AccountId(account_id))
+        if account is None or account.firm_id != firm_id:
+            raise invalid(f"{field}: firm {firm_id} has no account {account_id}")
 
 
 def _check_settings(values: dict[str, Any]) -> None:

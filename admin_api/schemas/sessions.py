@@ -33,6 +33,12 @@ def _check_days(days: list[int]) -> list[int]:
     return sorted(days)
 
 
+def _check_accounts(account_ids: list[int]) -> list[int]:
+    if len(set(account_ids)) != len(account_ids):
+        raise ValueError("names an account twice")
+    return sorted(account_ids)
+
+
 HeartBtInt = Annotated[int, Field(strict=True, ge=1, le=HEART_BT_INT_MAX_S)]
 Fingerprint = Annotated[str, BeforeValidator(_parse_fingerprint), Field(pattern=SHA256_HEX)]
 UtcTime = Annotated[time, AfterValidator(_check_is_utc)]
@@ -51,6 +57,17 @@ class FixSessionChange(RequestBody):
     can_enter: Flag = Field(default=True, description="Whether it may enter orders")
     can_cancel: Flag = Field(default=True, description="Whether it may cancel orders")
     is_drop_copy: Flag = Field(default=False, description="Whether it is sent copies of reports")
+    copied_account_ids: Annotated[list[Identity], AfterValidator(_check_accounts)] = Field(
+        default=[], max_length=LIST_MAX,
+        description="Of which accounts of the firm; empty: of all",
+    )  # fmt: skip
+    timestamp_precision: Literal["ms", "us", "ns"] | None = Field(
+        default=None,
+        description="Of times in messages to the client; null: us over FIXT.1.1, else ms",
+    )
+    tells_timing: Flag = Field(
+        default=False, description="Whether reports have GatewayTime(25101) and EngineTime(25102)"
+    )
     heart_bt_int_min_s: HeartBtInt | None = None
     heart_bt_int_max_s: HeartBtInt | None = None
     allowed_networks: list[IPv4Network | IPv6Network] = Field(
@@ -113,6 +130,9 @@ class FixSessionView(BaseModel):
     can_cancel: bool
     is_drop_copy: bool
     is_market_data: bool
+    copied_account_ids: list[int]
+    timestamp_precision: str | None = Field(examples=["us"])
+    tells_timing: bool
     allowed_networks: list[IPv4Network | IPv6Network]
     client_cert_sha256: list[str]
     order_rate: int | None
@@ -202,6 +222,8 @@ def find_conflict(values: Mapping[str, Any]) -> str | None:
         return f"heart_bt_int_max_s: {high} is below heart_bt_int_min_s, which is {low}"
     if values["is_drop_copy"] and values["is_market_data"]:
         return "is_drop_copy: a market data session is sent no reports"
+    if values["copied_account_ids"] and not values["is_drop_copy"]:
+        return "copied_account_ids: only a drop copy session is sent copies of chosen accounts"
     start, end = values["schedule_start"], values["schedule_end"]
     if (start is None) != (end is None):
         missing = "schedule_start" if start is None else "schedule_end"

@@ -58,8 +58,7 @@ class Record(NamedTuple):
 
     def command(self) -> Command:
         """Return what was asked."""
-        command: Command = _command_decoder.decode(self.command_bytes)
-        return command
+        return decode_command(self.command_bytes)
 
     def events(self) -> list[Event]:
         """Return what happened."""
@@ -69,6 +68,12 @@ class Record(NamedTuple):
     def batch_first_seq(self) -> int:
         """The seq of the first record that was committed together with this one."""
         return self.seq - self.batch_index
+
+
+def decode_command(command_bytes: bytes) -> Command:
+    """Return the command of a record. Raises msgspec.DecodeError."""
+    command: Command = _command_decoder.decode(command_bytes)
+    return command
 
 
 def encode_record(

@@ -53,13 +53,17 @@ def parse_exec_id(text: str) -> Position | None:
 
 
 class SessionEvent(NamedTuple):
-    """An event that a FIX session is told of. With `is_copy` it is addressed to others."""
+    """An event that a FIX session is told of. With `is_copy` it is addressed to others.
+
+    `command_bytes` is what has caused it, for `codec.decode_command`.
+    """
 
     session_id: SessionId
     position: Position
     happened_at_ns: int
     event: Event
     is_copy: bool = False
+    command_bytes: bytes = b""
 
 
 def find_trade(record: Record, trade_id: TradeId) -> BookedTrade | None:
@@ -85,11 +89,15 @@ def find_trade(record: Record, trade_id: TradeId) -> BookedTrade | None:
 
 
 class AccountEvent(NamedTuple):
-    """An event of an order of an account that is told by ExecutionReport(8)."""
+    """An event of an order of an account that is told by ExecutionReport(8).
+
+    `command_bytes` is what has caused it where that is asked for, as in `SessionEvent`.
+    """
 
     position: Position
     happened_at_ns: int
     event: ExecutionEvent
+    command_bytes: bytes = b""
 
 
 class AccountPage(NamedTuple):
@@ -161,14 +169,19 @@ def read_session_events(
         for record in _read_stretch(directory, stretch):
             for event_index, event in enumerate(record.events()):
                 position = Position(record.seq, event_index)
-                for session_id in recipients(event):
+                takers = [(session_id, False) for session_id in recipients(event)]
+                takers += [(session_id, True) for session_id in _copy_takers(event, copied)]
+                for session_id, is_copy in takers:
                     after = positions.get(session_id)
                     if after is not None and position > after:
-                        yield SessionEvent(session_id, position, record.now_ns, event)
-                for session_id in _copy_takers(event, copied):
-                    if position > positions[session_id]:
-                        told = SessionEvent(session_id, position, record.now_ns, event)
-                        yield told._replace(is_copy=True)
+                        yield SessionEvent(
+                            session_id,
+                            position,
+                            record.now_ns,
+                            event,
+                            is_copy=is_copy,
+                            command_bytes=record.command_bytes,
+                        )
 
 
 def is_copied(event: Event) -> TypeGuard[ExecutionEvent]:
@@ -214,7 +227,7 @@ def follow_accounts(
             for event_index, event in enumerate(record.events()):
                 position = Position(record.seq, event_index)
                 if position > after and is_copied(event) and event.order.account_id in account_ids:
-                    yield AccountEvent(position, record.now_ns, event)
+                    yield AccountEvent(position, record.now_ns, event, record.command_bytes)
                     barren = 0
             if barren >= BARREN_RECORDS_MAX:
                 yield None
@@ -228,22 +241,33 @@ class FirstUnread(NamedTuple):
     session_id: SessionId
 
 
-def find_first_unread(directory: Path, positions: Mapping[SessionId, Position]) -> FirstUnread:
+def find_first_unread(
+    directory: Path,
+    positions: Mapping[SessionId, Position],
+    heard: Mapping[SessionId, AbstractSet[AccountId]],
+) -> FirstUnread:
     """Return how far the journal is of no more use to any FIX session.
 
-    A session without a position has read nothing. Archived segments and the last one, which is
-    still written, are not looked at: the answer is at most the beginning of the last one, 1 for a
-    journal that is empty. Raises JournalDamagedError.
+    A session without a position has read nothing. Those in `heard` need, too, what happened to the
+    orders of these accounts. Archived segments and the last one, which is still written, are not
+    looked at: the answer is at most the beginning of the last one, 1 for a journal that is empty.
+    Raises JournalDamagedError.
     """
     segments = [segment for segment in list_segments(directory) if not segment.is_archived]
     for segment in segments[:-1]:
-        last_seqs = _load_index(directory, segment)[0].session_seqs
-        if all(positions.get(who, BEFORE_ALL).seq > last_seqs[who] for who in last_seqs):
+        index = _load_index(directory, segment)[0]
+        needed_seqs = list(index.session_seqs.items())
+        needed_seqs += [
+            (who, index.account_seqs.get(account_id, -1))
+            for who, account_ids in heard.items()
+            for account_id in account_ids
+        ]
+        if all(positions.get(who, BEFORE_ALL).seq > seq for who, seq in needed_seqs):
             continue
         for record in read_segment(segment):
             for event_index, event in enumerate(record.events()):
-                for session_id in recipients(event):
-                    position = Position(record.seq, event_index)
+                position = Position(record.seq, event_index)
+                for session_id in [*recipients(event), *_copy_takers(event, heard)]:
                     if position > positions.get(session_id, BEFORE_ALL):
                         return FirstUnread(record.seq, session_id)
     return FirstUnread(segments[-1].first_seq if segments else 1, SessionId(0))

@@ -166,6 +166,10 @@ class SessionAcceptor:
         self._application.handler = handler
         self._session.refresh()
 
+    def tell_times(self, digits: int) -> None:
+        """Let SendingTime(52) have so many digits of a second."""
+        self._session.setTimestampPrecision(digits)
+
     def connect(self) -> None:
         """Connect the edge, for one client's connection."""
         assert self._connection is None
@@ -379,11 +383,10 @@ def _load_dictionaries(begin_string: str) -> "tuple[quickfix.DataDictionary, ...
 
 
 def _dialect_settings(dialect: Dialect) -> dict[str, str]:
-    own = {"TimestampPrecision": str(dialect.timestamp_digits)}
     path = str(dictionary_path(dialect.version))
     if not dialect.is_fixt:
-        return own | {"DataDictionary": path}
-    return own | {
+        return {"DataDictionary": path}
+    return {
         "DefaultApplVerID": APPLICATION_VERSION,
         "TransportDataDictionary": str(dictionary_path(TRANSPORT)),
         "AppDataDictionary": path,

@@ -74,6 +74,10 @@ class Delivery:
         self._probe: Position | None = None
         self._unproven_since_s: float | None = None
 
+    def speak(self, messages: EventMessages) -> None:
+        """Let the events that follow be told in another way."""
+        self._messages = messages
+
     def connect(self, sender: Sender) -> None:
         """Say how messages leave, once there is a way."""
         self._sender = sender

@@ -6,7 +6,7 @@ always the code in front of Text(58).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
 from typing import Final, TypeVar
@@ -16,6 +16,7 @@ from engine.reject_codes import ORD_REJ_CODES
 from engine.report import EXEC_RESTATEMENT_REASONS, OTHER
 from fix_gateway.fix.dictionary import BEGIN_STRINGS, Version, load_version
 from fix_gateway.fix.fields import BusinessRejectReason, Tag
+from store.sessions import FixSessionRow
 
 BROKER_OPTION: Final = "0"  # OrdRejReason(103) of FIX 4.2, which has no 99.
 CANCEL_BROKER_OPTION: Final = "2"  # CxlRejReason(102), likewise.
@@ -23,7 +24,8 @@ RESTATED_BROKER_OPTION: Final = "4"  # ExecRestatementReason(378), likewise.
 FIX_4_2: Final = "4.2"
 FIXT: Final = "FIXT.1.1"
 FIX_5_0_SP2: Final = "9"  # ApplVerID(1128).
-MILLISECONDS, MICROSECONDS = 3, 6
+MILLISECONDS, MICROSECONDS, NANOSECONDS = 3, 6, 9
+TIMESTAMP_DIGITS: Final = {"ms": MILLISECONDS, "us": MICROSECONDS, "ns": NANOSECONDS}
 
 Reason = TypeVar("Reason", bound=Enum)
 
@@ -55,7 +57,7 @@ class Dialect:
     """How one version of FIX says things. Reasons that a table does not hold have its `other`.
 
     `report_tags` and `cancel_reject_tags` are those that the client may be sent in a report and in
-    an OrderCancelReject(9).
+    an OrderCancelReject(9). With `tells_timing` reports say when gateway and engine had the order.
     """
 
     version: str
@@ -74,6 +76,7 @@ class Dialect:
     business_reject_reasons: frozenset[str]
     session_reject_reasons: frozenset[str]
     md_req_rej_reasons: frozenset[str]
+    tells_timing: bool = False
 
     @property
     def is_fixt(self) -> bool:
@@ -148,6 +151,15 @@ def find_dialect(begin_string: str) -> Dialect:
         session_reject_reasons=frozenset(_values(version, Tag.SESSION_REJECT_REASON)),
         md_req_rej_reasons=frozenset(_values(version, Tag.MD_REQ_REJ_REASON)),
     )
+
+
+def dialect_of(row: FixSessionRow) -> Dialect:
+    """Return how a session speaks: the dialect of its version, as operators have set it up."""
+    dialect = find_dialect(row.begin_string)
+    digits = dialect.timestamp_digits
+    if row.timestamp_precision is not None:
+        digits = TIMESTAMP_DIGITS[row.timestamp_precision]
+    return replace(dialect, timestamp_digits=digits, tells_timing=row.tells_timing)
 
 
 def _codes(

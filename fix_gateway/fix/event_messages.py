@@ -24,6 +24,7 @@ class EventMessages:
                 told.happened_at_ns,
                 is_poss_resend=is_poss_resend,
                 is_copy=told.is_copy,
+                command_bytes=told.command_bytes,
             )
             return [report]
         assert isinstance(event, RequestEvent)

@@ -3,7 +3,8 @@
 from operator import attrgetter
 from typing import Final
 
-from engine.events import CancelRejected, OrderEvent, OrderStatusReported
+from engine.commands import SessionCommand
+from engine.events import CancelRejected, ExecutionEvent, OrderEvent, OrderStatusReported
 from engine.explain import explain
 from engine.order import OrdStatus
 from engine.reasons import CancelReason, RejectReason
@@ -16,8 +17,9 @@ from engine.report import (
     Report,
     make_report,
 )
+from engine.runtime.codec import decode_command
 from engine.runtime.feed import Position
-from fix_gateway.fix.dialect import Dialect
+from fix_gateway.fix.dialect import NANOSECONDS, Dialect
 from fix_gateway.fix.fields import (
     SOH,
     BusinessRejectReason,
@@ -81,6 +83,14 @@ REPORT_TAGS: Final[dict[str, tuple[int, ...]]] = {
     "text": (Tag.TEXT,),
 }
 
+# What an order may say of itself, beyond who sends it and when.
+ECHOED_TAGS: Final = (
+    Tag.CL_ORD_ID, Tag.ACCOUNT, Tag.SYMBOL, Tag.SIDE, Tag.ORD_TYPE, Tag.TIME_IN_FORCE,
+    Tag.ORDER_QTY, Tag.CASH_ORDER_QTY, Tag.PRICE, Tag.EXEC_INST, Tag.MIN_QTY, Tag.STOP_PX,
+    Tag.TRIGGER_PRICE_DIRECTION, Tag.MAX_FLOOR, Tag.DISPLAY_QTY, Tag.EXPIRE_TIME, Tag.EXPIRE_DATE,
+    Tag.SELF_MATCH_PREVENTION_ID, Tag.SELF_MATCH_PREVENTION_INSTRUCTION,
+)  # fmt: skip
+
 Pairs = list[tuple[int, str]]
 
 
@@ -94,6 +104,7 @@ class ReportBuilder:
         self.dialect = dialect
         self._reference = reference
         self._timestamps = UtcTimestamps(dialect.timestamp_digits)
+        self._exact_times = UtcTimestamps(NANOSECONDS)
         told = {
             name: tag
             for name, tags in REPORT_TAGS.items()
@@ -101,6 +112,8 @@ class ReportBuilder:
         }
         self._values_of = attrgetter(*told)
         self._heads = [f"{int(tag)}=" for tag in told.values()]
+        # What may stand in either of several fields is said in the one of the version.
+        self._echoes = {tag: told[name] for name in told for tag in REPORT_TAGS[name]}
         self._has_aggressor = Tag.AGGRESSOR_INDICATOR in dialect.report_tags
 
     def build_report(
@@ -111,10 +124,12 @@ class ReportBuilder:
         *,
         is_poss_resend: bool = False,
         is_copy: bool = False,
+        command_bytes: bytes = b"",
     ) -> str:
         """Return the report of an event. With `is_poss_resend` it bears PossResend(97)=Y.
 
         With `is_copy` it is of an order of another session, and bears CopyMsgIndicator(797)=Y.
+        `command_bytes` is what has caused the event: a dialect may tell when that had come.
         """
         if isinstance(event, CancelRejected):
             head: Pairs = [(Tag.POSS_RESEND, YES)] if is_poss_resend else []
@@ -125,6 +140,8 @@ class ReportBuilder:
             extra += self._what_was_asked(event)
         if is_copy and Tag.COPY_MSG_INDICATOR in self.dialect.report_tags:
             extra += f"797=Y{SOH}"
+        if self.dialect.tells_timing:
+            extra += self._timing(event, command_bytes, happened_at_ns)
         resent = f"97=Y{SOH}" if is_poss_resend else ""
         told = "".join(
             [
@@ -179,6 +196,19 @@ class ReportBuilder:
             return ""
         return f"1057={YES if indicator == REMOVED_LIQUIDITY else NO}{SOH}"
 
+    def _timing(self, event: ExecutionEvent, command_bytes: bytes, happened_at_ns: int) -> str:
+        """Say when the gateway got the request, if one of the order's session was it, and ours."""
+        command = decode_command(command_bytes) if command_bytes else None
+        got = ""
+        if isinstance(command, SessionCommand) and command.session_id == event.order.session_id:
+            got = self._gateway_time(command.received_at_ns)
+        return f"{got}{int(Tag.ENGINE_TIME)}={self._exact_times.format(happened_at_ns)}{SOH}"
+
+    def _gateway_time(self, received_at_ns: int) -> str:
+        if not received_at_ns:
+            return ""
+        return f"{int(Tag.GATEWAY_TIME)}={self._exact_times.format(received_at_ns)}{SOH}"
+
     def _in_4_2(self, report: Report) -> str:
         """FIX 4.2 says what a report is about in ExecTransType(20)."""
         trans_type = NEW_INFORMATION
@@ -197,17 +227,13 @@ class ReportBuilder:
     def build_refused_order(
         self, fields: Fields, refusal: Refusal, exec_id: str, now_ns: int
     ) -> str:
-        """Return the report of an order refused at the door, with what it said of itself."""
-        echoed = (
-            Tag.ACCOUNT,
-            Tag.CL_ORD_ID,
-            Tag.SYMBOL,
-            Tag.SIDE,
-            Tag.ORDER_QTY,
-            Tag.ORD_TYPE,
-            Tag.PRICE,
-            Tag.TIME_IN_FORCE,
-        )
+        """Return the report of an order refused at the door, with what it said of itself.
+
+        It came at `now_ns`.
+        """
+        timing: Pairs = []
+        if self.dialect.tells_timing:
+            timing = [(Tag.GATEWAY_TIME, self._exact_times.format(now_ns))]
         return join_fields(
             [
                 (Tag.MSG_TYPE, MsgType.EXECUTION_REPORT),
@@ -216,15 +242,24 @@ class ReportBuilder:
                 *self._exec_trans_type(),
                 (Tag.EXEC_TYPE, ExecType.REJECTED),
                 (Tag.ORD_STATUS, ORD_STATUS_TEXT[OrdStatus.REJECTED]),
-                *((tag, printable(fields[tag])) for tag in echoed if tag in fields),
+                *self._echo(fields),
                 (Tag.LEAVES_QTY, "0"),
                 (Tag.CUM_QTY, "0"),
                 (Tag.AVG_PX, "0"),
                 (Tag.ORD_REJ_REASON, self.dialect.ord_rej_reason(refusal.reason)),
                 (Tag.TEXT, refusal.text),
+                *timing,
                 (Tag.TRANSACT_TIME, self._timestamps.format(now_ns)),
             ]
         )
+
+    def _echo(self, fields: Fields) -> Pairs:
+        """Return what an order said of itself, each where a report of it would say it."""
+        return [
+            (told, printable(fields[tag]))
+            for tag in ECHOED_TAGS
+            if tag in fields and (told := self._echoes.get(tag, tag)) in self.dialect.report_tags
+        ]
 
     def build_refused_cancel(self, fields: Fields, refusal: Refusal, now_ns: int) -> str:
         """Return the reject of a request to cancel or amend that was refused at the door."""
@@ -233,6 +268,7 @@ class ReportBuilder:
                 (Tag.MSG_TYPE, MsgType.ORDER_CANCEL_REJECT),
                 (Tag.ORDER_ID, NO_ORDER_ID),
                 (Tag.CL_ORD_ID, printable(fields[Tag.CL_ORD_ID])),
+                *([(Tag.ACCOUNT, printable(fields[Tag.ACCOUNT]))] if Tag.ACCOUNT in fields else []),
                 (Tag.ORIG_CL_ORD_ID, printable(fields.get(Tag.ORIG_CL_ORD_ID, NO_ORDER_ID))),
                 (Tag.ORD_STATUS, ORD_STATUS_TEXT[OrdStatus.REJECTED]),
                 (

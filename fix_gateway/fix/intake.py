@@ -15,7 +15,7 @@ import structlog
 from engine.commands import CancelOrder, NewOrder, ReplaceOrder, SessionCommand
 from engine.reasons import RejectReason
 from engine.request_commands import MassCancel, ReportBalances, ReportOpenOrders, ReportOrder
-from fix_gateway.fix.dialect import FIX_5_0_SP2
+from fix_gateway.fix.dialect import FIX_5_0_SP2, Dialect
 from fix_gateway.fix.dictionary import load_version
 from fix_gateway.fix.fields import (
     BusinessRejectReason,
@@ -107,29 +107,36 @@ class Intake:
     def __init__(
         self,
         tools: SessionTools,
-        begin_string: str,
+        dialect: Dialect,
         refusals: RefusalLog,
         throttle: SessionThrottle,
         replies: IntakeReplies,
     ) -> None:
         self.entered_msg_seq_num = 0
         self._engine = tools.engine
-        self._translator = tools.translators[begin_string]
+        self._tools = tools
+        self._translator = tools.translators[dialect.begin_string]
         self._requests = tools.requests
-        self._builder = tools.make_builder(begin_string)
-        self._answers = tools.make_answer_builder(begin_string)
-        self._venue = tools.make_venue_answers(begin_string)
-        self._spoken = load_version(self._builder.dialect.version).messages.keys()
+        self._spoken = load_version(dialect.version).messages.keys()
         self._metrics = tools.metrics
         self._refusals = refusals
         self._throttle = throttle
         self._replies = replies
+        self.speak(dialect)
+
+    def speak(self, dialect: Dialect) -> None:
+        """Let the messages that follow be answered so. The version never changes."""
+        self._builder = self._tools.make_builder(dialect)
+        self._answers = self._tools.make_answer_builder(dialect)
+        self._venue = self._tools.make_venue_answers(dialect)
 
     def take(self, text: str, row: FixSessionRow, generation: int, epoch: int) -> None:
         """Take a message that came in sequence and well-formed. A generation of 0 is no grant."""
         context = SessionContext(
             row.session_id, row.firm_id, row.account_id, generation, epoch, row.is_drop_copy
         )
+        if row.copied_account_ids:
+            context = context._replace(chosen_account_ids=frozenset(row.copied_account_ids))
         self._throttle.follow(row, time.monotonic_ns())
         fields = parse_message(text)
         if int(fields[Tag.MSG_SEQ_NUM]) in self._refusals:

@@ -97,12 +97,25 @@ def read_proven(store_dir: Path) -> dict[SessionId, Position]:
     proven = {}
     for path in sorted(store_dir.glob("*/position")):
         data = path.read_bytes()
-        if len(data) != FILE_BYTES:
-            continue
-        session_id, checksum = OWNER.unpack_from(data, 2 * SLOT_BYTES)
-        if checksum == zlib.crc32(OWNER.pack(session_id, 0)):
-            proven[SessionId(session_id)] = _load(data)[1].proven
+        session_id = _owner(data)
+        if session_id is not None:
+            proven[session_id] = _load(data)[1].proven
     return proven
+
+
+def read_owner(path: Path) -> SessionId | None:
+    """Return whose file it is, None when there is none that says so."""
+    try:
+        return _owner(path.read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def _owner(data: bytes) -> SessionId | None:
+    if len(data) != FILE_BYTES:
+        return None
+    session_id, checksum = OWNER.unpack_from(data, 2 * SLOT_BYTES)
+    return SessionId(session_id) if checksum == zlib.crc32(OWNER.pack(session_id, 0)) else None
 
 
 def _load(data: bytes | mmap.mmap) -> tuple[int, Marks]:

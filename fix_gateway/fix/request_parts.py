@@ -1,5 +1,6 @@
 """What the translations of all requests share: who asks, refusals, how orders are named."""
 
+from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
 from engine.explain import explain
@@ -26,7 +27,10 @@ def refuse(reason: RejectReason, words: str | None = None) -> Refusal:
 
 
 class SessionContext(NamedTuple):
-    """Who speaks: the session and what it may act for by default."""
+    """Who speaks: the session and what it may act for by default.
+
+    With `chosen_account_ids` it may ask about these only.
+    """
 
     session_id: SessionId
     firm_id: FirmId
@@ -34,6 +38,7 @@ class SessionContext(NamedTuple):
     generation: int
     epoch: int
     is_drop_copy: bool = False
+    chosen_account_ids: AbstractSet[int] = frozenset()
 
     def envelope(
         self, fields: Fields, account_id: AccountId
@@ -44,12 +49,17 @@ class SessionContext(NamedTuple):
 
 
 def find_account(fields: Fields, context: SessionContext, reference: Reference) -> AccountId | None:
-    """Return the account that is meant, None when the firm has none of the name that is given."""
+    """Return the account that is meant, None for one that the session has nothing to do with."""
+    account_id = context.account_id
     name = fields.get(Tag.ACCOUNT)
-    if name is None:
-        return context.account_id
-    account = reference.accounts_by_name.get((context.firm_id, name))
-    return None if account is None else account.account_id
+    if name is not None:
+        account = reference.accounts_by_name.get((context.firm_id, name))
+        if account is None:
+            return None
+        account_id = account.account_id
+    if context.chosen_account_ids and account_id not in context.chosen_account_ids:
+        return None
+    return account_id
 
 
 def parse_order_id(text: str | None) -> OrderId | None:

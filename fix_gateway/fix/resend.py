@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, Protocol, TypeVar
 
 import structlog
 
-from fix_gateway.fix.dialect import find_dialect
+from fix_gateway.fix.dialect import MILLISECONDS
 from fix_gateway.fix.fields import MsgType, Tag, UtcTimestamps, join_fields
 from fix_gateway.fix.framing import build_frame, split_fields
 from fix_gateway.fix.message_store import SessionIdentity, SessionStore
@@ -150,7 +150,12 @@ class Resend:
     """One range on its way to the client. `position` is the next number to look at."""
 
     def __init__(
-        self, store: SessionStore, identity: SessionIdentity, begin: int, end: int
+        self,
+        store: SessionStore,
+        identity: SessionIdentity,
+        begin: int,
+        end: int,
+        timestamp_digits: int = MILLISECONDS,
     ) -> None:
         self.position = begin
         self.end = end
@@ -158,7 +163,7 @@ class Resend:
         self._store = store
         self._identity = identity
         self._gap_begin = begin
-        self._timestamps = UtcTimestamps(find_dialect(identity.begin_string).timestamp_digits)
+        self._timestamps = UtcTimestamps(timestamp_digits)
 
     def next_slice(self) -> bytes:
         """Return the next messages as they go to the client. Blocks on the disk; on any thread."""
@@ -206,7 +211,8 @@ class Resender:
     """Answers the ResendRequests of one session. Belongs to the gateway's one thread.
 
     While it `is_active`, what else is for the client goes through `hold`; `on_done` is called when
-    there is no more to resend and all that was held has been sent.
+    there is no more to resend and all that was held has been sent. SendingTime(52) is told to
+    `timestamp_digits`.
     """
 
     def __init__(
@@ -222,6 +228,7 @@ class Resender:
         self._pace = pace
         self._metrics = metrics
         self._on_done = on_done
+        self.timestamp_digits = MILLISECONDS
         self._asked: tuple[int, int] | None = None
         self._running: Resend | None = None
         self._task: asyncio.Task[None] | None = None
@@ -261,7 +268,9 @@ class Resender:
 
     async def _run(self, client: Resendee) -> None:
         while self._asked is not None:
-            resend = self._running = Resend(self._store, self._identity, *self._asked)
+            resend = self._running = Resend(
+                self._store, self._identity, *self._asked, self.timestamp_digits
+            )
             self._asked = None
             self._metrics.resends.inc()
             while resend.position <= resend.end:

@@ -8,17 +8,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import structlog
 
 from engine.runtime import faults
 from engine.runtime.feed import Position
+from engine.runtime.whole_file import write_whole_file
 from engine.session_events import SessionOpened
+from engine.units import AccountId, SessionId
 from fix_gateway.fix.message_store import SessionIdentity, SessionStore
-from fix_gateway.fix.position import NO_EPOCH, Marks, PositionFile
+from fix_gateway.fix.position import NO_EPOCH, Marks, PositionFile, read_owner
 from fix_gateway.fix.refusals import RefusalLog
 from store.sessions import FixSessionRow
 
 FAR: Final = 1 << 62
+HEARD: Final = "heard"
 
 log = structlog.get_logger("fix.session")
 
@@ -33,6 +37,8 @@ class SessionFiles:
         self, directory: Path, row: FixSessionRow, identity: SessionIdentity, worker: int
     ) -> None:
         self._log = log.bind(session=row.client_comp_id)
+        self._heard_path = directory / HEARD
+        self._heard: frozenset[AccountId] | None = None
         self.store = SessionStore(directory, identity, worker)
         self.position = PositionFile(directory / "position", row.session_id)
         self.refusals = RefusalLog(directory / "refusals")
@@ -98,8 +104,35 @@ class SessionFiles:
         marks.poss_resend = Position(last_seq, FAR)
         self.name_epoch(opened.epoch)
 
+    def note_heard(self, account_ids: frozenset[AccountId]) -> None:
+        """Write down to whose orders the session listens, for who would archive what it needs."""
+        if account_ids == self._heard:
+            return
+        if account_ids:
+            write_whole_file(self._heard_path, msgspec.json.encode(sorted(account_ids)))
+        else:
+            self._heard_path.unlink(missing_ok=True)
+        self._heard = account_ids
+
     def close(self, *, is_in_order: bool) -> None:
         """Let go of the files. `is_in_order` says that nothing more will be written."""
         self.position.close()
         self.refusals.close()
         self.store.release(is_in_order=is_in_order)
+
+
+def read_heard(store_dir: Path) -> dict[SessionId, frozenset[AccountId]]:
+    """Return to whose orders the sessions listen that listen to any.
+
+    For other processes than the files' owner. What is not readable is left out.
+    """
+    heard = {}
+    for path in sorted(store_dir.glob(f"*/{HEARD}")):
+        owner = read_owner(path.with_name("position"))
+        try:
+            account_ids = msgspec.json.decode(path.read_bytes(), type=frozenset[AccountId])
+        except (FileNotFoundError, msgspec.DecodeError):
+            continue
+        if owner is not None:
+            heard[owner] = account_ids
+    return heard

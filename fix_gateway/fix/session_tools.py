@@ -16,7 +16,7 @@ from engine.units import AccountId, SessionId
 from fix_gateway.fix.acceptor import SessionAcceptor, SessionHandler
 from fix_gateway.fix.answers import AnswerBuilder
 from fix_gateway.fix.delivery import Delivery
-from fix_gateway.fix.dialect import find_dialect
+from fix_gateway.fix.dialect import Dialect, dialect_of
 from fix_gateway.fix.event_messages import EventMessages
 from fix_gateway.fix.event_resend import EventResender, Listener
 from fix_gateway.fix.execution_report import ReportBuilder
@@ -105,31 +105,32 @@ class SessionTools:
         """Make what needs nothing but the others."""
         object.__setattr__(self, "requests", RequestTranslator(self.reference))
 
-    def make_builder(self, begin_string: str) -> ReportBuilder:
-        """Return what builds the messages of a session of that version."""
-        return ReportBuilder(self.reference, find_dialect(begin_string))
+    def make_builder(self, dialect: Dialect) -> ReportBuilder:
+        """Return what builds the messages of a session that speaks so."""
+        return ReportBuilder(self.reference, dialect)
 
-    def make_answer_builder(self, begin_string: str) -> AnswerBuilder:
-        """Return what builds the answers to a session of that version."""
-        return AnswerBuilder(self.reference, find_dialect(begin_string))
+    def make_answer_builder(self, dialect: Dialect) -> AnswerBuilder:
+        """Return what builds the answers to a session that speaks so."""
+        return AnswerBuilder(self.reference, dialect)
 
-    def make_venue_answers(self, begin_string: str) -> VenueAnswers:
-        """Return what answers questions about the venue in that version."""
-        return VenueAnswers(self.reference, self.trading_states, find_dialect(begin_string))
+    def make_messages(self, dialect: Dialect) -> EventMessages:
+        """Return what tells a session that speaks so of events."""
+        return EventMessages(self.make_builder(dialect), self.make_answer_builder(dialect))
+
+    def make_venue_answers(self, dialect: Dialect) -> VenueAnswers:
+        """Return what answers questions about the venue to a session that speaks so."""
+        return VenueAnswers(self.reference, self.trading_states, dialect)
 
     def make_delivery(
         self, row: FixSessionRow, position_file: PositionFile, listening: Listening
     ) -> Delivery:
         """Return what brings a session its reports."""
-        messages = EventMessages(
-            self.make_builder(row.begin_string), self.make_answer_builder(row.begin_string)
-        )
         return Delivery(
             position_file,
-            messages,
+            self.make_messages(dialect_of(row)),
             self.metrics,
             lambda after: self.engine.read_session_events(
-                row.session_id, after, listening.heard(self.reference.accounts.values())
+                row.session_id, after, listening.heard(self.reference.accounts)
             ),
             proof_wait_s=self.proof_wait_s,
         )
@@ -140,10 +141,11 @@ class SessionTools:
         """Return what sends a session reports of its accounts again."""
 
         def read(after: Position) -> Iterator[AccountEvent | None]:
-            heard = listening.heard(self.reference.accounts.values())
-            return self.engine.read_account_events(heard | {row.account_id}, after)
+            asked_about = listening.asked_about(self.reference.accounts)
+            return self.engine.read_account_events(asked_about, after)
 
-        builder = self.make_builder(row.begin_string)  # Its own: it is used on other threads.
+        # A builder of its own: it is used on other threads.
+        builder = self.make_builder(dialect_of(row))
         return EventResender(
             listener, builder, self.resend_pace, read, lambda: self.engine.last_seq
         )
@@ -151,7 +153,7 @@ class SessionTools:
     def make_market_data_door(self, row: FixSessionRow, subscriber: Subscriber) -> MarketDataDoor:
         """Return how a session gets at market data."""
         desk = self.market_data if row.is_market_data else None
-        return MarketDataDoor(desk, subscriber, find_dialect(row.begin_string))
+        return MarketDataDoor(desk, subscriber, dialect_of(row))
 
     def obtain_acceptor(
         self,

@@ -12,6 +12,7 @@ from engine.runtime import faults
 from engine.runtime.feed import Position, SessionEvent
 from engine.session_events import SessionOpened
 from fix_gateway.fix.acceptor import SessionAcceptor
+from fix_gateway.fix.dialect import dialect_of
 from fix_gateway.fix.fields import SOH, MsgType, Tag, parse_message
 from fix_gateway.fix.intake import Intake, IntakeReplies
 from fix_gateway.fix.listening import Listening
@@ -51,10 +52,11 @@ class FixSession:
         self.listening = Listening(row, tools.listeners)
         self._event_resender = tools.make_event_resender(row, self, self.listening)
         self._market_data = tools.make_market_data_door(row, self)
+        self._dialect = dialect_of(row)
         replies = IntakeReplies(
             self._reply, self._event_resender.start, self._market_data.take_request, self.log_out
         )
-        self._intake = Intake(tools, row.begin_string, self._files.refusals, self.throttle, replies)
+        self._intake = Intake(tools, self._dialect, self._files.refusals, self.throttle, replies)
         self._delivery = tools.make_delivery(row, self._files.position, self.listening)
         self._resender = Resender(
             self._files.store, self._identity, tools.resend_pace, tools.metrics, self._end_resend
@@ -275,6 +277,7 @@ class FixSession:
         self._client = client
         self._admission = admission
         self._bytes_behind_gap = 0
+        self._speak(self._acceptor)
         if self._files.is_being_reset:
             # QuickFIX does so too when it reads 141=Y; but that may have been an earlier Logon,
             # whose connection was given up meanwhile.
@@ -294,6 +297,17 @@ class FixSession:
             self._files.name_epoch(self._epoch)
             faults.reach("epoch.after_mark")
         self._hand_on(written)
+
+    def _speak(self, acceptor: SessionAcceptor) -> None:
+        """Let what operators have set of how the session speaks hold for the client that comes."""
+        dialect = dialect_of(self.row)
+        acceptor.tell_times(dialect.timestamp_digits)
+        self._resender.timestamp_digits = dialect.timestamp_digits
+        if dialect != self._dialect:
+            self._dialect = dialect
+            self._intake.speak(dialect)
+            self._delivery.speak(self._tools.make_messages(dialect))
+            self._event_resender.speak(self._tools.make_builder(dialect))
 
     def receive(self, frames: bytes) -> None:
         """Take whole frames of the client."""
@@ -365,6 +379,8 @@ class FixSession:
                 self.log_out("the session is served elsewhere, connect again")
             self._acceptor.poll_timers()
             self._delivery.ask_for_proof(now_s)
+            if self.is_granted:
+                self._files.note_heard(self.listening.heard(self._tools.reference.accounts))
             self.drain()
 
     def drain(self) -> None:
@@ -470,6 +486,11 @@ class FixSession:
     def deliver(self) -> None:
         """Send the reports that are due, if the client is logged on."""
         self._delivery.deliver()
+
+    def give_back(self) -> None:
+        """Let go of the session: it has been disabled, or is another process's to serve."""
+        self._files.note_heard(frozenset())
+        self.close()
 
     def close(self) -> None:
         """Let go of the session's files. It is not used after this, and has no client any more."""

@@ -130,6 +130,8 @@ class RequestTranslator:
         if isinstance(meant, Refusal):
             return meant
         if asker.context.is_drop_copy and kind == BY_ALL and Tag.ACCOUNT not in fields:
+            if asker.context.chosen_account_ids:
+                return refuse(RejectReason.UNSUPPORTED, "name one of your accounts by Account(1)")
             meant = meant._replace(scope=Scope.FIRM, scope_id=asker.context.firm_id)
         return ReportOpenOrders(
             *asker.context.envelope(fields, asker.account_id),

@@ -57,6 +57,10 @@ def test_values_are_brought_into_one_form() -> None:
         ("allowed_networks", ["192.0.2.7"] * 65),
         ("client_cert_sha256", ["ab" * 31]),
         ("client_cert_sha256", ["xy" * 32]),
+        ("copied_account_ids", [1, 1]),
+        ("copied_account_ids", [0]),
+        ("timestamp_precision", "s"),
+        ("tells_timing", None),
         ("schedule_days", []),
         ("schedule_days", [0]),
         ("schedule_days", [8]),
@@ -89,6 +93,11 @@ def test_comp_ids_are_plain(comp_id: str) -> None:
         (
             {"heart_bt_int_min_s": 6, "heart_bt_int_max_s": 5},
             "heart_bt_int_max_s: 5 is below heart_bt_int_min_s, which is 6",
+        ),
+        ({"is_drop_copy": True, "copied_account_ids": [1]}, None),
+        (
+            {"copied_account_ids": [1]},
+            "copied_account_ids: only a drop copy session is sent copies of chosen accounts",
         ),
         ({"schedule_start": 8, "schedule_end": 17}, None),
         ({"schedule_start": 17, "schedule_end": 8}, None),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -243,21 +244,41 @@ def test_cursor_is_the_first_record_that_somebody_has_not_read(desk: FilesDesk) 
     directory = desk.files.journal_dir
     last_first_seq = list_segments(directory)[-1].first_seq
     told = [event for event in events(desk) if event.position.seq < last_first_seq]
-    assert find_first_unread(directory, ALL_READ) == (last_first_seq, 0)
-    assert find_first_unread(directory, {}) == (told[0].position.seq, OF_BOB)
+    assert find_first_unread(directory, ALL_READ, {}) == (last_first_seq, 0)
+    assert find_first_unread(directory, {}, {}) == (told[0].position.seq, OF_BOB)
     for owner, other in ((OF_ALICE, OF_BOB), (OF_BOB, OF_ALICE)):
         mine = [event.position for event in told if event.session_id == owner]
-        assert find_first_unread(directory, {other: ALL_READ[other]}) == (mine[0].seq, owner)
+        assert find_first_unread(directory, {other: ALL_READ[other]}, {}) == (mine[0].seq, owner)
         for place, position in enumerate(mine):
-            found = find_first_unread(directory, ALL_READ | {owner: position})
+            found = find_first_unread(directory, ALL_READ | {owner: position}, {})
             if place + 1 < len(mine):
                 assert found == (mine[place + 1].seq, owner)
             else:
                 assert found == (last_first_seq, 0)
 
 
+def test_cursor_waits_for_who_listens_to_an_account(desk: FilesDesk) -> None:
+    """A session that is told of others' orders keeps what happened to them until it has it."""
+    directory = desk.files.journal_dir
+    last_first_seq = list_segments(directory)[-1].first_seq
+    listener = SessionId(9)
+    heard = {listener: {BOB}}
+    told = read_session_events(
+        directory, {listener: BEFORE_ALL}, until_seq=desk.last_seq, copied=heard
+    )
+    copies = [event.position for event in told if event.position.seq < last_first_seq]
+    assert len(copies) > 10
+    assert find_first_unread(directory, ALL_READ, heard) == (copies[0].seq, listener)
+    for position, following in pairwise(copies):
+        found = find_first_unread(directory, ALL_READ | {listener: position}, heard)
+        assert found == (following.seq, listener)
+    found = find_first_unread(directory, ALL_READ | {listener: copies[-1]}, heard)
+    assert found == (last_first_seq, 0)
+    assert find_first_unread(directory, ALL_READ, {listener: set()}) == (last_first_seq, 0)
+
+
 def test_cursor_of_an_empty_journal_is_its_beginning(tmp_path: Path) -> None:
     """There is nothing to compact, and nothing fails."""
-    assert find_first_unread(tmp_path, {}) == (1, 0)
+    assert find_first_unread(tmp_path, {}, {}) == (1, 0)
     Journal(tmp_path, next_seq=Seq(1)).close()
-    assert find_first_unread(tmp_path, {}) == (1, 0)
+    assert find_first_unread(tmp_path, {}, {}) == (1, 0)

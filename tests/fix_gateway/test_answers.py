@@ -25,7 +25,7 @@ from fix_gateway.fix.execution_report import ReportBuilder
 from fix_gateway.fix.fields import SOH, Fields, parse_message
 from fix_gateway.fix.request_parts import Refusal, SessionContext
 from fix_gateway.fix.translate_requests import RequestTranslator
-from tests.exchange_desk import ALICE, BTC_USD, START_NS, Desk
+from tests.exchange_desk import ALICE, BOB, BTC_USD, START_NS, Desk
 
 SESSION = SessionId(1)
 CONTEXT = SessionContext(SESSION, FirmId(1), ALICE, generation=4, epoch=3)
@@ -139,6 +139,16 @@ def test_questions_are_put(desk: Desk) -> None:
         scope_id=1,
     )
     assert translate(desk, "35=AF|584=q|585=7|1=ALICE", COPY_CONTEXT) == everything
+    chosen = COPY_CONTEXT._replace(chosen_account_ids={ALICE})
+    assert translate(desk, "35=AF|584=q|585=7|1=ALICE", chosen) == everything
+    assert translate(desk, "35=AF|584=q|585=7", chosen) == Refusal(
+        RejectReason.UNSUPPORTED, "UNSUPPORTED: name one of your accounts by Account(1)"
+    )
+    others = COPY_CONTEXT._replace(chosen_account_ids={BOB})
+    for text in ("35=AF|584=q|585=7|1=ALICE", "35=H|11=a", "35=AN|710=q|724=0"):
+        refusal = translate(desk, text, others)
+        assert isinstance(refusal, Refusal)
+        assert refusal.reason is RejectReason.ACCOUNT_UNKNOWN
     assert translate(desk, "35=AN|710=q|724=0") == ReportBalances(
         **head,  # type: ignore[arg-type]
         request_id="q",

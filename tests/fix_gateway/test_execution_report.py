@@ -6,6 +6,7 @@ from typing import get_args
 import msgspec
 import pytest
 
+from engine.commands import NewOrder
 from engine.events import (
     CancelRejected,
     ExecutionEvent,
@@ -25,6 +26,7 @@ from engine.reasons import CancelReason, RejectReason
 from engine.reference import Reference
 from engine.report import CANCEL_WORDS
 from engine.runtime.feed import Position
+from engine.session_commands import ReleaseAllSessions
 from engine.trade_events import TradeBusted, TradeCorrected
 from engine.units import (
     AssetId,
@@ -36,14 +38,22 @@ from engine.units import (
     SessionId,
     TradeId,
 )
-from fix_gateway.fix.dialect import find_dialect
+from fix_gateway.fix.dialect import dialect_of, find_dialect
 from fix_gateway.fix.dictionary import BEGIN_STRINGS
 from fix_gateway.fix.execution_report import ReportBuilder
-from fix_gateway.fix.fields import SOH, BusinessRejectReason, Fields, Tag, parse_message
+from fix_gateway.fix.fields import (
+    SOH,
+    BusinessRejectReason,
+    Fields,
+    Tag,
+    UtcTimestamps,
+    parse_message,
+)
 from fix_gateway.fix.framing import build_frame
 from fix_gateway.fix.request_parts import Refusal
 from tests.exchange_desk import ALICE, BTC_USD, USD, Desk
 from tests.legal_messages import check_message
+from tests.session_row import make_row
 
 AT_NS = 1_795_426_200_123_456_789
 TIMES = {"FIX.4.2": "20261123-09:30:00.123", "FIX.4.4": "20261123-09:30:00.123",
@@ -130,6 +140,78 @@ def test_trade_is_told_whole(reference: Reference, begin_string: str) -> None:
         "FIXT.1.1": {150: "F", 880: "7", 851: "2", 1057: "Y"} | fee,
     }
     assert body == common | own[begin_string]
+
+
+NEW_ORDER = NewOrder(
+    session_id=SESSION,
+    generation=1,
+    epoch=1,
+    msg_seq_num=7,
+    account_id=ORDER.account_id,
+    instrument_id=ORDER.instrument_id,
+    cl_ord_id=ORDER.cl_ord_id,
+    side=ORDER.side,
+    ord_type=ORDER.ord_type,
+    time_in_force=ORDER.time_in_force,
+    order_qty=ORDER.order_qty,
+    received_at_ns=AT_NS - 1,
+)
+
+
+@every_version
+def test_session_has_times_as_it_wants_them(reference: Reference, begin_string: str) -> None:
+    """To ns where it is set up so, and told when gateway and engine had the request."""
+    row = make_row(begin_string=begin_string, timestamp_precision="ns", tells_timing=True)
+    builder = ReportBuilder(reference, dialect_of(row))
+    order = msgspec.structs.replace(ORDER, session_id=SESSION)
+    event = OrderAccepted(order)
+    now, before = UtcTimestamps(9).format(AT_NS), UtcTimestamps(9).format(AT_NS - 1)
+    for command, expected in (
+        (NEW_ORDER, (now, before, now)),
+        (msgspec.structs.replace(NEW_ORDER, received_at_ns=0), (now, None, now)),
+        # What others do with the order says nothing of when they did it.
+        (msgspec.structs.replace(NEW_ORDER, session_id=SessionId(99)), (now, None, now)),
+        (ReleaseAllSessions(), (now, None, now)),
+    ):
+        body = legal(
+            begin_string,
+            builder.build_report(
+                event, POSITION, AT_NS, command_bytes=msgspec.msgpack.encode(command)
+            ),
+        )
+        told = body[Tag.TRANSACT_TIME], body.get(Tag.GATEWAY_TIME), body[Tag.ENGINE_TIME]
+        assert told == expected
+    refused = builder.build_refused_order(
+        {34: "7", 35: "D", 11: "a", 55: "BTC-USD", 54: "1", 40: "2"},
+        Refusal(RejectReason.STALE, "STALE: words"), "D1.1.7", AT_NS,
+    )  # fmt: skip
+    body = legal(begin_string, refused)
+    assert (body[Tag.GATEWAY_TIME], body.get(Tag.ENGINE_TIME)) == (now, None)
+
+
+@every_version
+def test_refused_order_is_told_whole(reference: Reference, begin_string: str) -> None:
+    """All that it said of itself, in the fields in which a report of it would say that."""
+    builder = ReportBuilder(reference, find_dialect(begin_string))
+    said = {
+        1: "ALICE", 11: "a", 18: "6", 38: "0.5", 40: "4", 44: "60000", 54: "1", 55: "BTC-USD",
+        59: "6", 99: "59000.00", 110: "0.1", 126: TIMES[begin_string], 152: "7",
+    }  # fmt: skip
+    own = {
+        "FIX.4.2": {111: "0.1"},
+        "FIX.4.4": {111: "0.1"},
+        "FIXT.1.1": {1138: "0.1", 1109: "U", 2362: "8", 2964: "1"},
+    }
+    more = {34: "7", 35: "D", 111: "0.1", 1109: "U", 2362: "8", 2964: "1", 7928: "D"}
+    order: Fields = said | more
+    refusal = Refusal(RejectReason.STALE, "STALE: words")
+    body = legal(begin_string, builder.build_refused_order(order, refusal, "D1.1.7", AT_NS))
+    trans_type = {20: "0"} if begin_string == "FIX.4.2" else {}
+    reason = builder.dialect.ord_rej_reason(RejectReason.STALE)
+    assert body == said | own[begin_string] | trans_type | {
+        35: "8", 37: "NONE", 17: "D1.1.7", 150: "8", 39: "8", 151: "0", 14: "0", 6: "0",
+        103: reason, 58: "STALE: words", 60: TIMES[begin_string],
+    }  # fmt: skip
 
 
 def events() -> Iterator[OrderEvent]:

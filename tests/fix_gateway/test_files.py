@@ -5,9 +5,12 @@ import shutil
 from pathlib import Path
 
 from engine.runtime.feed import BEFORE_ALL, Position
-from engine.units import SessionId
+from engine.units import AccountId, SessionId
+from fix_gateway.fix.message_store import SessionIdentity
 from fix_gateway.fix.position import NO_EPOCH, SLOT_BYTES, Marks, PositionFile, read_proven
 from fix_gateway.fix.refusals import ENTRY, RefusalLog
+from fix_gateway.fix.session_files import SessionFiles, read_heard
+from tests.session_row import make_row
 
 SESSION = SessionId(7)
 
@@ -72,6 +75,21 @@ def test_others_read_what_each_session_has_proven(tmp_path: Path) -> None:
     (tmp_path / "FIX.4.4-T03" / "position").write_bytes(bytes(2 * SLOT_BYTES))
     assert read_proven(tmp_path) == {1: Position(8, -1), 2: BEFORE_ALL}
     owner.close()
+
+
+def test_others_read_whom_each_session_listens_to(tmp_path: Path) -> None:
+    """Beside the owner; who does not listen any more has no file, what is damaged is left out."""
+    files = []
+    for number in (1, 2, 3):
+        identity = SessionIdentity("FIX.4.4", "WCX", f"T0{number}")
+        row = make_row(session_id=SessionId(number))
+        files.append(SessionFiles(tmp_path / str(number), row, identity, worker=0))
+        files[-1].note_heard(frozenset({AccountId(5), AccountId(number)}))
+    files[1].note_heard(frozenset())
+    (tmp_path / "3" / "heard").write_bytes(b"[1, ")
+    assert read_heard(tmp_path) == {1: {1, 5}}
+    for each in files:
+        each.close(is_in_order=True)
 
 
 def test_random_damage_never_raises(tmp_path: Path) -> None:

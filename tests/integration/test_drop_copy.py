@@ -129,3 +129,30 @@ def test_session_may_ask_for_its_whole_account(shared_venue: VenueProcess) -> No
             assert (refused[Tag.MSG_TYPE], refused[Tag.TEXT]) == (
                 MsgType.LOGOUT, "ResponseMode(25036) must be 1 or 2",
             )  # fmt: skip
+
+
+def test_session_has_its_own_times(shared_venue: VenueProcess, copy_name: str) -> None:
+    """In microseconds, with GatewayTime and EngineTime, which are the same when sent again."""
+    port = shared_venue.fix_port
+    execute(
+        shared_venue,
+        "UPDATE fix_sessions SET timestamp_precision = 'us', tells_timing = true"
+        " WHERE client_comp_id = %s",
+        [copy_name],
+    )
+    assert ask(shared_venue, "refresh")["ok"]
+    with RawClient(port, TRADER) as trader, RawClient(port, copy_name) as listener:
+        trader.log_on()
+        listener.log_on()
+        exec_ids = enter_and_cancel(trader, "dc6")
+        reports = [listener.receive_type("8") for _ in exec_ids]
+        for report in reports:
+            assert {len(report[tag]) for tag in (Tag.SENDING_TIME, Tag.TRANSACT_TIME)} == {24}
+            # All three are of one clock.
+            assert report[Tag.GATEWAY_TIME] < report[Tag.ENGINE_TIME]
+            assert report[Tag.ENGINE_TIME][:24] == report[Tag.TRANSACT_TIME]
+        listener.send("F3", (Tag.BEGIN_EXEC_ID, exec_ids[0]), (Tag.END_EXEC_ID, exec_ids[1]))
+        for report in reports:
+            again = listener.receive_type("8")
+            for tag in (Tag.GATEWAY_TIME, Tag.ENGINE_TIME, Tag.TRANSACT_TIME):
+                assert again[tag] == report[tag]
