@@ -13,13 +13,20 @@ from typing import Any, Final, cast
 import structlog
 
 from engine.commands import SessionCommand
-from engine.events import CommandRefused, Event, ReferenceEvent, TradingStateChanged, recipients
+from engine.events import (
+    CommandRefused,
+    Event,
+    InstrumentDefined,
+    ReferenceEvent,
+    TradingStateChanged,
+    recipients,
+)
 from engine.reference import Reference
 from engine.runtime.client import LinkClosedError
 from engine.runtime.codec import Record, Welcome
 from engine.runtime.feed import Position, SessionEvent, is_copied
 from engine.session_events import SessionReset
-from engine.units import SessionId
+from engine.units import InstrumentId, SessionId
 from fix_gateway.announcements import find_announcement
 from fix_gateway.audit_trail import AuditTrail
 from fix_gateway.authentication import LogonAuthenticator, LogonWindow
@@ -278,12 +285,15 @@ class Gateway:
         for event_index, event in enumerate(events):
             if isinstance(event, ReferenceEvent):
                 self._reference.learn(event)
+                if isinstance(event, InstrumentDefined):
+                    self._tell_watchers(event.instrument.instrument_id, is_new=True)
             elif isinstance(event, SessionReset) and event.session_id in self._roster.sessions:
                 session = self._roster.sessions[event.session_id]
                 session.end_epoch()
                 self._timetable.note_reset(session)
             elif isinstance(event, TradingStateChanged):
                 self._tools.trading_states[event.instrument_id] = event.state
+                self._tell_watchers(event.instrument_id, is_new=False)
             else:
                 self._tell(record, Position(record.seq, event_index), event)
         if self._tools.market_data is not None:
@@ -316,6 +326,11 @@ class Gateway:
                         command_bytes=record.command_bytes,
                     )
                 )
+
+    def _tell_watchers(self, instrument_id: InstrumentId, *, is_new: bool) -> None:
+        """Tell those of an instrument who have subscribed to news of the venue."""
+        for watch in list(self._tools.watches.values()):
+            watch.tell(self._reference.instruments[instrument_id], is_new=is_new)
 
     def _announce(self, event: Event) -> None:
         """Tell those who are logged on of what is addressed to nobody but concerns them."""

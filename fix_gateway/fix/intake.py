@@ -88,13 +88,15 @@ class IntakeReplies(NamedTuple):
 
     `reply` notes that the message of this number is done with, and then sends what answers it,
     given as fields from 35= on. `resend_events` answers an EventResendRequest(F3), `tell_market` a
-    MarketDataRequest(V), of which it is given the whole text too. `log_out` sends a client away
-    that does not keep to its rate, and says why.
+    MarketDataRequest(V), of which it is given the whole text too. `ask_venue` returns what answers
+    a question about the venue, None for any other message. `log_out` sends a client away that does
+    not keep to its rate, and says why.
     """
 
     reply: Callable[[int, list[str]], None]
     resend_events: Callable[[Fields], None]
     tell_market: Callable[[Fields, str], None]
+    ask_venue: Callable[[Fields], list[str] | None]
     log_out: Callable[[str], None]
 
 
@@ -128,7 +130,6 @@ class Intake:
         """Let the messages that follow be answered so. The version never changes."""
         self._builder = self._tools.make_builder(dialect)
         self._answers = self._tools.make_answer_builder(dialect)
-        self._venue = self._tools.make_venue_answers(dialect)
 
     def take(self, text: str, row: FixSessionRow, generation: int, epoch: int) -> None:
         """Take a message that came in sequence and well-formed. A generation of 0 is no grant."""
@@ -197,7 +198,7 @@ class Intake:
             # Not now: this is the middle of one of QuickFIX's callbacks.
             asyncio.get_running_loop().call_soon(self._replies.tell_market, fields, text)
             return True
-        answers = self._venue.answer(fields)
+        answers = self._replies.ask_venue(fields)
         if answers is None:
             return False
         self._replies.reply(int(fields[Tag.MSG_SEQ_NUM]), answers)

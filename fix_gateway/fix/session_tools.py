@@ -29,6 +29,7 @@ from fix_gateway.fix.throttle import ThrottleDefaults
 from fix_gateway.fix.translate import Translator
 from fix_gateway.fix.translate_requests import RequestTranslator
 from fix_gateway.fix.venue_answers import TradingStates, VenueAnswers
+from fix_gateway.fix.venue_watch import VenueWatch
 from fix_gateway.metrics import GatewayMetrics
 from store.sessions import FixSessionRow
 
@@ -99,6 +100,7 @@ class SessionTools:
     requests: RequestTranslator = field(init=False)
     trading_states: TradingStates = field(default_factory=dict)
     listeners: dict[SessionId, Listening] = field(default_factory=dict)
+    watches: dict[SessionId, VenueWatch] = field(default_factory=dict)
     kept_acceptors: dict[SessionIdentity, SessionAcceptor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -116,6 +118,11 @@ class SessionTools:
     def make_messages(self, dialect: Dialect) -> EventMessages:
         """Return what tells a session that speaks so of events."""
         return EventMessages(self.make_builder(dialect), self.make_answer_builder(dialect))
+
+    def make_venue_watch(self, row: FixSessionRow, send: Callable[[str], None]) -> VenueWatch:
+        """Return what answers a session's questions about the venue, and tells it of changes."""
+        answers = self.make_venue_answers(dialect_of(row))
+        return VenueWatch(row.session_id, self.watches, answers, send)
 
     def make_venue_answers(self, dialect: Dialect) -> VenueAnswers:
         """Return what answers questions about the venue to a session that speaks so."""

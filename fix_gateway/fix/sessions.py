@@ -53,8 +53,13 @@ class FixSession:
         self._event_resender = tools.make_event_resender(row, self, self.listening)
         self._market_data = tools.make_market_data_door(row, self)
         self._dialect = dialect_of(row)
+        self._watch = tools.make_venue_watch(row, self.send)
         replies = IntakeReplies(
-            self._reply, self._event_resender.start, self._market_data.take_request, self.log_out
+            self._reply,
+            self._event_resender.start,
+            self._market_data.take_request,
+            self._watch.answer,
+            self.log_out,
         )
         self._intake = Intake(tools, self._dialect, self._files.refusals, self.throttle, replies)
         self._delivery = tools.make_delivery(row, self._files.position, self.listening)
@@ -306,6 +311,7 @@ class FixSession:
         if dialect != self._dialect:
             self._dialect = dialect
             self._intake.speak(dialect)
+            self._watch.speak(self._tools.make_venue_answers(dialect))
             self._delivery.speak(self._tools.make_messages(dialect))
             self._event_resender.speak(self._tools.make_builder(dialect))
 
@@ -430,6 +436,7 @@ class FixSession:
             self._tools.metrics.sessions_logged_on.dec()
             self._market_data.close()
             self._presence.log_off(self._generation)
+            self._watch.end()
             self._log.info("session_logged_off")
 
     def on_session_message(self, text: str) -> None:
