@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from fix_gateway.fix.fields import Tag
 from fix_gateway.tools.chaos.venue import VenueProcess
 from fix_gateway.tools.rest import RestClient
 from store.users import Role
 from tests.integration.people import ALPHA, BETA, People, code_of
+from tests.integration.raw_client import RawClient
 
 ALPHAS = "/v1/accounts/1"
 BETAS = "/v1/accounts/2"
@@ -431,8 +433,20 @@ def test_two_tighten_at_once(people: People) -> None:
 def test_instruments_are_defined_and_their_markets_steered(
     people: People, trader: RestClient
 ) -> None:
-    """Assets, an instrument, its state and its fees: known at once, and refused a second time."""
+    """Assets, an instrument, its state and its fees: known at once, and refused a second time.
+
+    A FIX client that has subscribed is told of the instrument and of its state.
+    """
     admin = people.admin
+    subscriber = RawClient(people.venue.fix_port, "T19")
+    subscriber.log_on()
+    subscriber.send(
+        "x", (Tag.SECURITY_REQ_ID, "l"), (Tag.SECURITY_LIST_REQUEST_TYPE, "4"),
+        (Tag.SUBSCRIPTION_REQUEST_TYPE, "1"),
+    )  # fmt: skip
+    before = int(subscriber.receive_type("y")[Tag.NO_RELATED_SYM])
+    subscriber.send("g", (Tag.TRAD_SES_REQ_ID, "s"), (Tag.SUBSCRIPTION_REQUEST_TYPE, "1"))
+    assert len([subscriber.receive_type("h") for _ in range(before)]) == before
     asset = admin.order("POST", "/v1/assets", {"symbol": "ADA", "decimals": 8})
     assert asset["engine_seq"] > 0
     body = {
@@ -449,6 +463,13 @@ def test_instruments_are_defined_and_their_markets_steered(
     assert admin.order("PUT", "/v1/instruments/ADA-USD/state", state)["state"] == "halted"
     listed = {one["symbol"]: one["state"] for one in trader.get_all("/v1/instruments")}
     assert listed["ADA-USD"] == "halted"
+    update = subscriber.receive_type("y")
+    assert (update[Tag.SECURITY_REQ_ID], update[Tag.SYMBOL]) == ("l", "ADA-USD")
+    for status in ("2", "1"):
+        update = subscriber.receive_type("h")
+        told = update[Tag.TRAD_SES_REQ_ID], update[Tag.TRADING_SESSION_ID]
+        assert (*told, update[Tag.TRAD_SES_STATUS]) == ("s", "ADA-USD", status)
+    subscriber.cut()
     fees = {"tier": 1, "maker_ppm": -50, "taker_ppm": 400}
     assert admin.order("PUT", "/v1/instruments/ADA-USD/fees", fees)["engine_seq"] > 0
     assert [(one["symbol"], one["tier"]) for one in trader.get("/v1/fees")["items"]] == [
