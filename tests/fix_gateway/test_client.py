@@ -24,7 +24,10 @@ def make(maker: RequestMaker, line: str) -> Request:
 
 def said(request: Request) -> dict[int, str]:
     """Return the fields whose values can be known beforehand."""
-    unknown = {Tag.CL_ORD_ID, Tag.TRANSACT_TIME, Tag.ORD_STATUS_REQ_ID, Tag.MASS_STATUS_REQ_ID}
+    unknown = {
+        Tag.CL_ORD_ID, Tag.TRANSACT_TIME, Tag.ORD_STATUS_REQ_ID, Tag.MASS_STATUS_REQ_ID,
+        Tag.TRAD_SES_REQ_ID,
+    }  # fmt: skip
     return {int(tag): value for tag, value in request.fields if tag not in unknown}
 
 
@@ -55,6 +58,8 @@ def report(order_id: str, cl_ord_id: str, exec_id: str, **fields: str) -> Fields
             "D",
             {55: "ETH-USD", 54: "2", 38: "1", 40: "4", 44: "9", 59: "0", 99: "10", 18: "6"},
         ),
+        ("trading", "g", {263: "0"}),
+        ("trading BTC-USD watch", "g", {336: "BTC-USD", 263: "1"}),
         ("masscancel", "q", {530: "7"}),
         ("masscancel session sell", "q", {530: "6", 54: "2"}),
         ("masscancel BTC-USD", "q", {530: "1", 55: "BTC-USD"}),

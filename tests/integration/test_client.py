@@ -72,8 +72,11 @@ def test_other_versions_are_spoken(shared_venue: VenueProcess, comp_id: str, ver
 
 def test_script_with_a_mistake_fails(shared_venue: VenueProcess) -> None:
     """What was not understood is said, the rest is carried out."""
-    done = run_script(shared_venue, "T14", "buy 1\norders\n")
+    script = "buy 1\nbuy 'x\nwait\nwait forever\norders\n"
+    done = run_script(shared_venue, "T14", script)
     assert done.returncode == 1
+    assert "No closing quotation" in done.stdout
+    assert done.stdout.count("like this: wait SECONDS") == 2
     assert "like this: buy QTY SYMBOL" in done.stdout
     assert "no orders" in done.stdout
 

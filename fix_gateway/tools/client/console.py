@@ -16,6 +16,7 @@ from fix_gateway.tools.readable import Reader
 
 LOGON_WAIT_S: Final = 10.0
 ANSWER_WAIT_S: Final = 10.0
+WAIT_MAX_S: Final = 3600.0
 GLANCE_S: Final = 0.05
 HIDDEN: Final = frozenset({MsgType.HEARTBEAT, MsgType.TEST_REQUEST})
 REFUSALS: Final = frozenset({MsgType.REJECT, MsgType.BUSINESS_MESSAGE_REJECT})
@@ -86,16 +87,24 @@ class Console:
                 self._screen.say("not logged on: does the venue run, and is the password right?")
                 return 1
             for line in self._screen.lines(source):
-                words = shlex.split(line, comments=True)
+                words = self._split(line)
                 if words and words[0] in LEAVING:
                     break
-                if words and not self._carry_out(words[0].lower(), words[1:]):
+                if words is None or (words and not self._carry_out(words[0].lower(), words[1:])):
                     failures += 1
         except KeyboardInterrupt:
             self._screen.say("")
         finally:
             self._initiator.stop()
         return 1 if failures else 0
+
+    def _split(self, line: str) -> list[str] | None:
+        """Return the words of a line, None when a quotation in it does not end."""
+        try:
+            return shlex.split(line, comments=True)
+        except ValueError as error:
+            self._screen.say(f"{error}: put a quotation mark behind a backslash, or end it")
+            return None
 
     def _carry_out(self, verb: str, words: list[str]) -> bool:
         """Carry out one line. Returns whether it was understood, and answered in time."""
@@ -152,8 +161,13 @@ class Console:
             self._screen.say("no orders")
 
     def _wait(self, words: list[str]) -> None:
-        (seconds,) = words
-        time.sleep(float(seconds))
+        try:
+            (seconds,) = map(float, words)
+        except ValueError:
+            raise UsageError("like this: wait SECONDS") from None
+        if not 0 <= seconds <= WAIT_MAX_S:
+            raise UsageError(f"wait at most {WAIT_MAX_S:.0f} s")
+        time.sleep(seconds)
 
 
 def run_client(comp_id: str, counterparty: Counterparty) -> int:

@@ -19,7 +19,8 @@ AUTOMATED: Final = "1"  # HandlInst(21), which FIX 4.2 asks for.
 FIX_4_2: Final = "FIX.4.2"
 BY_SYMBOL, BY_SESSION, BY_ALL = "1", "6", "7"
 POSITIONS: Final = "0"
-SNAPSHOT: Final = "0"
+SNAPSHOT, SNAPSHOT_AND_UPDATES = "0", "1"
+WATCH: Final = "watch"
 ALL_SECURITIES, ONE_SECURITY = "4", "0"
 THROTTLE_QUERY: Final = "5"
 YES: Final = "Y"
@@ -38,7 +39,7 @@ massstatus [session | SYMBOL]
                           ask how all open orders of the account stand
 positions                 ask what the account has
 securities [SYMBOL]       ask for the instruments and their rules
-trading [SYMBOL]          ask which instruments trade now
+trading [SYMBOL] [watch]  ask which instruments trade now, and to be told of every change
 resend EXECID [EXECID]    ask for the reports of the account again, from the first to the last
 throttle                  ask how often messages may be sent
 send MSGTYPE TAG=VALUE ...
@@ -236,10 +237,12 @@ class RequestMaker:
 
     def _trading(self, words: list[str]) -> Request:
         request_id = next(self._ids)
+        symbols = [word for word in words if word != WATCH]
+        wish = SNAPSHOT_AND_UPDATES if WATCH in words else SNAPSHOT
         fields: Pairs = [
             (Tag.TRAD_SES_REQ_ID, request_id),
-            *((Tag.TRADING_SESSION_ID, symbol) for symbol in words[:1]),
-            (Tag.SUBSCRIPTION_REQUEST_TYPE, SNAPSHOT),
+            *((Tag.TRADING_SESSION_ID, symbol) for symbol in symbols[:1]),
+            (Tag.SUBSCRIPTION_REQUEST_TYPE, wish),
         ]
         return Request(
             MsgType.TRADING_SESSION_STATUS_REQUEST,
