@@ -18,6 +18,7 @@ from engine.ledger_commands import (
     TransferFunds,
 )
 from engine.order import OrderTerms, OrdType, SelfTradeMode, Side, TimeInForce
+from engine.reasons import RejectReason
 from engine.request_commands import (
     MassCancel,
     ReportBalances,
@@ -151,6 +152,29 @@ class ReplaceOrder(msgspec.Struct, frozen=True, array_like=True, tag=12):
     restated: OrderTerms | None = None
 
 
+class RefuseRequest(msgspec.Struct, frozen=True, array_like=True, tag=13):
+    """Refuse to cancel or amend an order, named as in `CancelOrder`, for what the door has found.
+
+    With `is_replace` it was to be amended. `text` is the door's own words for the `reason`. What
+    the door cannot know is how the order stands.
+    """
+
+    session_id: SessionId
+    generation: int
+    epoch: int
+    msg_seq_num: int
+    account_id: AccountId
+    cl_ord_id: ClOrdId
+    orig_cl_ord_id: ClOrdId
+    order_id: OrderId
+    instrument_id: InstrumentId
+    side: Side | None
+    is_replace: bool
+    reason: RejectReason
+    text: str
+    received_at_ns: int = 0
+
+
 class SetSelfTradeMode(msgspec.Struct, frozen=True, array_like=True, tag=27):
     """Say what happens by default when an order meets another of the same owner.
 
@@ -269,7 +293,7 @@ class SetClOrdIdsMax(msgspec.Struct, frozen=True, array_like=True, tag=92):
     count: int
 
 
-SessionCommand = NewOrder | CancelOrder | ReplaceOrder | RequestCommand
+SessionCommand = NewOrder | CancelOrder | ReplaceOrder | RefuseRequest | RequestCommand
 """What a FIX session may send: numbered by MsgSeqNum(34) and fenced by generation and epoch."""
 
 
@@ -299,6 +323,7 @@ Command = (
     | NewOrder
     | CancelOrder
     | ReplaceOrder
+    | RefuseRequest
     | DefineAsset
     | DefineInstrument
     | OpenAccount

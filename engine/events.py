@@ -156,7 +156,7 @@ class CancelRejected(msgspec.Struct, frozen=True, array_like=True, tag=16):
     """A cancel request was refused. `order` is the order's true state, None when it is unknown.
 
     `is_replace` when it was to be amended. `limit`, `actual`, `scope` and `detail` as in
-    `OrderRejected`.
+    `OrderRejected`; `text` is in their place when the door has said what is wrong.
     """
 
     session_id: SessionId
@@ -170,6 +170,7 @@ class CancelRejected(msgspec.Struct, frozen=True, array_like=True, tag=16):
     actual: int = 0
     scope: Scope = Scope.ACCOUNT
     detail: RefusalDetail | None = None
+    text: str = ""
 
 
 class OrderReplaced(msgspec.Struct, frozen=True, array_like=True, tag=17):

@@ -18,6 +18,7 @@ from engine.commands import (
     NewOrder,
     OpenAccount,
     PullKillSwitch,
+    RefuseRequest,
     ReplaceOrder,
     SessionCommand,
     SetClOrdIdsMax,
@@ -243,6 +244,8 @@ class Exchange:
                 return self._trading.cancel(now_ns, command)
             case ReplaceOrder():
                 return self._trading.replace(now_ns, command)
+            case RefuseRequest():
+                return [self._trading.refuse(command)]
             case _:
                 return self._requests.apply(seq, now_ns, command)
 

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from engine.commands import CancelOrder, NewOrder, ReplaceOrder
+from engine.commands import CancelOrder, NewOrder, RefuseRequest, ReplaceOrder
 from engine.controls import RefusalDetail
 from engine.floor import Floor, paid_asset, with_fee
 from engine.gate import Candidate, Funding, Rejection, RiskGate
@@ -141,7 +141,7 @@ class OrderChecks:
             return RejectReason.TOO_LATE_TO_CANCEL
         return None
 
-    def find_named(self, command: CancelOrder | ReplaceOrder) -> Order | None:
+    def find_named(self, command: CancelOrder | ReplaceOrder | RefuseRequest) -> Order | None:
         """Return the one order of the account that fits all that the request says of it."""
         order = self._floor.memory.find_named(
             command.account_id, command.orig_cl_ord_id, command.order_id

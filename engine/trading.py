@@ -2,9 +2,17 @@
 
 from typing import Final
 
+import msgspec
+
 from engine.book import OrderBook
 from engine.cascade import Cascade
-from engine.commands import CancelOrder, NewOrder, ReplaceOrder, SetTradingState
+from engine.commands import (
+    CancelOrder,
+    NewOrder,
+    RefuseRequest,
+    ReplaceOrder,
+    SetTradingState,
+)
 from engine.events import (
     CancelRejected,
     Event,
@@ -209,6 +217,12 @@ class Trading:
             self._cascade.run(now_ns, events)
         return events
 
+    def refuse(self, command: RefuseRequest) -> Event:
+        """Say how the order stands of which the door has refused a cancel or an amendment."""
+        order = self._checks.find_named(command)
+        rejected = _cancel_rejected(command, order, Rejection(command.reason))
+        return msgspec.structs.replace(rejected, is_replace=command.is_replace, text=command.text)
+
     def set_state(self, now_ns: int, command: SetTradingState) -> list[Event]:
         """Put a market into another state, or say why not."""
         events = self._phases.change(now_ns, command)
@@ -302,7 +316,7 @@ class Trading:
 
 
 def _cancel_rejected(
-    command: CancelOrder | ReplaceOrder, order: Order | None, rejection: Rejection
+    command: CancelOrder | ReplaceOrder | RefuseRequest, order: Order | None, rejection: Rejection
 ) -> CancelRejected:
     return CancelRejected(
         session_id=command.session_id,
@@ -311,7 +325,7 @@ def _cancel_rejected(
         orig_cl_ord_id=command.orig_cl_ord_id,
         reason=rejection.reason,
         order=None if order is None else order.view(),
-        is_replace=isinstance(command, ReplaceOrder),
+        is_replace=not isinstance(command, CancelOrder),
         limit=rejection.limit,
         actual=rejection.actual,
         scope=rejection.scope,

@@ -334,7 +334,7 @@ class ReportBuilder:
                 TO_REPLACE_REQUEST if event.is_replace else TO_CANCEL_REQUEST,
             ),
             (Tag.CXL_REJ_REASON, self.dialect.cxl_rej_reason(event.reason)),
-            (Tag.TEXT, self._explain_cancel_reject(event)),
+            (Tag.TEXT, event.text or self._explain_cancel_reject(event)),
             (Tag.TRANSACT_TIME, self._timestamps.format(time_ns)),
         ]
         if account is not None:

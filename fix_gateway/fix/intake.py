@@ -12,7 +12,13 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from engine.commands import CancelOrder, NewOrder, ReplaceOrder, SessionCommand
+from engine.commands import (
+    CancelOrder,
+    NewOrder,
+    RefuseRequest,
+    ReplaceOrder,
+    SessionCommand,
+)
 from engine.reasons import RejectReason
 from engine.request_commands import MassCancel, ReportBalances, ReportOpenOrders, ReportOrder
 from fix_gateway.fix.dialect import FIX_5_0_SP2, Dialect
@@ -66,6 +72,12 @@ QUESTION_TYPES: Final = frozenset(
 )  # fmt: skip
 
 log = structlog.get_logger("fix.intake")
+
+
+def _msg_type_of(command: SessionCommand) -> str:
+    if isinstance(command, RefuseRequest):
+        return MSG_TYPES[ReplaceOrder if command.is_replace else CancelOrder]
+    return MSG_TYPES[type(command)]
 
 
 def find_forbidden(msg_type: str, row: FixSessionRow) -> str | None:
@@ -212,7 +224,7 @@ class Intake:
         """Refuse a message that became a command which cannot be sent, likewise."""
         fields: Fields = {
             Tag.MSG_SEQ_NUM: str(command.msg_seq_num),
-            Tag.MSG_TYPE: MSG_TYPES[type(command)],
+            Tag.MSG_TYPE: _msg_type_of(command),
         }
         cl_ord_id = getattr(command, "cl_ord_id", "")
         if cl_ord_id:

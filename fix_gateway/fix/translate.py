@@ -7,7 +7,13 @@ never ignored. Everything else that the standard allows is tolerated.
 from collections.abc import Callable
 from typing import Final
 
-from engine.commands import CancelOrder, NewOrder, ReplaceOrder, SessionCommand
+from engine.commands import (
+    CancelOrder,
+    NewOrder,
+    RefuseRequest,
+    ReplaceOrder,
+    SessionCommand,
+)
 from engine.instrument import Instrument
 from engine.order import OrdType, TimeInForce
 from engine.reasons import RejectReason
@@ -45,6 +51,7 @@ GOOD_TILL_CANCEL: Final = "1"
 SHOWN_TAGS: Final = frozenset({Tag.MAX_FLOOR, Tag.DISPLAY_QTY})
 ALL_OR_NONE: Final = "G"
 NOT_RESENT: Final = 0
+REFUSAL_CHARACTERS_MAX: Final = 256
 
 
 class Translator:
@@ -134,8 +141,12 @@ class Translator:
 
     def _translate_cancel(
         self, fields: Fields, context: SessionContext, now_ns: int
-    ) -> CancelOrder | Refusal:
-        return self._unsupported(fields) or self._name_order(fields, context, now_ns)
+    ) -> CancelOrder | RefuseRequest | Refusal:
+        named = self._name_order(fields, context, now_ns)
+        if isinstance(named, Refusal):
+            return named
+        refusal = self._unsupported(fields)
+        return named if refusal is None else _refuse_named(named, refusal, is_replace=False)
 
     def _name_order(
         self, fields: Fields, context: SessionContext, now_ns: int
@@ -174,11 +185,19 @@ class Translator:
 
     def _translate_replace(
         self, fields: Fields, context: SessionContext, now_ns: int
-    ) -> ReplaceOrder | Refusal:
+    ) -> ReplaceOrder | RefuseRequest | Refusal:
         """The order is named as in a cancel; the rest is said as in a new order."""
         named = self._name_order(fields, context, now_ns)
         if isinstance(named, Refusal):
             return named
+        amended = self._amend(fields, context, named, now_ns)
+        if isinstance(amended, Refusal):
+            return _refuse_named(named, amended, is_replace=True)
+        return amended
+
+    def _amend(
+        self, fields: Fields, context: SessionContext, named: CancelOrder, now_ns: int
+    ) -> ReplaceOrder | Refusal:
         instrument = self._reference.instruments_by_symbol.get(fields.get(Tag.SYMBOL, ""))
         if instrument is None:
             return refuse(RejectReason.UNKNOWN_ORDER)
@@ -242,6 +261,26 @@ class Translator:
             f"resent {age_ns / 1e9:.3f} s after it was first sent, at most "
             f"{self._resend_order_age_max_ns / 1e9:.3f} s are allowed",
         )
+
+
+def _refuse_named(named: CancelOrder, refusal: Refusal, *, is_replace: bool) -> RefuseRequest:
+    """Let the exchange refuse the request: it alone knows how the order stands."""
+    return RefuseRequest(
+        session_id=named.session_id,
+        generation=named.generation,
+        epoch=named.epoch,
+        msg_seq_num=named.msg_seq_num,
+        account_id=named.account_id,
+        cl_ord_id=named.cl_ord_id,
+        orig_cl_ord_id=named.orig_cl_ord_id,
+        order_id=named.order_id,
+        instrument_id=named.instrument_id,
+        side=named.side,
+        is_replace=is_replace,
+        reason=refusal.reason,
+        text=refusal.text[:REFUSAL_CHARACTERS_MAX],
+        received_at_ns=named.received_at_ns,
+    )
 
 
 def _orig_sending_time_ns(fields: Fields, now_ns: int) -> int | None:

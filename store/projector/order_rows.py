@@ -91,6 +91,7 @@ def make_cancel_reject_row(place: Place, event: CancelRejected, reference: Refer
     order = event.order
     instrument = None if order is None else reference.instruments.get(order.instrument_id)
     refusal = _refusal(event, order, reference)
+    refusal["text"] = event.text or refusal["text"]
     told = {
         "cl_ord_id": event.cl_ord_id,
         "orig_cl_ord_id": event.orig_cl_ord_id,

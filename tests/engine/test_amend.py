@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from engine.commands import ReplaceOrder, SetStorageLow
+from engine.commands import RefuseRequest, ReplaceOrder, SetStorageLow
 from engine.events import (
     CancelRejected,
     OrderAccepted,
@@ -29,6 +29,7 @@ from tests.exchange_desk import (
     ALICE,
     BOB,
     BTC,
+    BTC_USD,
     NOTIONAL_FACTOR,
     NS_PER_S,
     USD,
@@ -52,6 +53,45 @@ def bids(desk: Desk) -> list[str]:
     return [
         item.order.cl_ord_id for item in desk.exchange.state().open_orders if item.order.side is BUY
     ]
+
+
+@pytest.mark.parametrize("is_replace", [True, False])
+def test_refusal_of_the_door_says_how_the_order_stands(desk: Desk, is_replace: bool) -> None:
+    """As it is, in the door's words; of an order that is not known it says nothing, once."""
+    desk.buy(ALICE, 10, 100)
+    request = RefuseRequest(
+        session_id=SessionId(0),
+        generation=0,
+        epoch=0,
+        msg_seq_num=0,
+        account_id=ALICE,
+        cl_ord_id=ClOrdId("b"),
+        orig_cl_ord_id=ClOrdId("c1"),
+        order_id=OrderId(0),
+        instrument_id=BTC_USD,
+        side=BUY,
+        is_replace=is_replace,
+        reason=RejectReason.TICK_SIZE,
+        text="TICK_SIZE: words",
+    )
+    refused = CancelRejected(
+        session_id=SessionId(0),
+        account_id=ALICE,
+        cl_ord_id=ClOrdId("b"),
+        orig_cl_ord_id=ClOrdId("c1"),
+        reason=RejectReason.TICK_SIZE,
+        order=desk.exchange.state().open_orders[0].order,
+        is_replace=is_replace,
+        text="TICK_SIZE: words",
+    )
+    assert desk.apply(request) == [refused]
+    for other in ({"account_id": BOB}, {"side": Side.SELL}, {"orig_cl_ord_id": ClOrdId("x")}):
+        assert desk.apply(msgspec.structs.replace(request, **other)) == [
+            msgspec.structs.replace(
+                refused, order=None, **{key: other[key] for key in other if key != "side"}
+            )
+        ]
+    assert bids(desk) == ["c1"]
 
 
 @pytest.mark.parametrize(

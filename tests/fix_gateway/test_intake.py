@@ -5,7 +5,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.commands import CancelOrder, NewOrder, ReplaceOrder, SessionCommand
+from engine.commands import (
+    CancelOrder,
+    NewOrder,
+    RefuseRequest,
+    ReplaceOrder,
+    SessionCommand,
+)
 from engine.reference import Reference
 from engine.request_commands import MassCancel, ReportBalances, ReportOpenOrders, ReportOrder
 from fix_gateway.fix.dialect import dialect_of
@@ -146,6 +152,37 @@ def test_refusals_take_the_way_of_their_kind(tmp_path: Path, begin_string: str) 
         refusal = door.refused(text + BAD_ACCOUNT)
         assert (refusal[35], refusal[434], refusal[1]) == ("9", answers_to, "NOBODY")
         assert refusal[58] == order[58] == "ACCOUNT_UNKNOWN: no such account"
+
+
+@every_version
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            AMEND.replace("44=100", "44=100.001"),
+            "TICK_SIZE: price 100.001 is not a ",
+        ),
+        (
+            AMEND.replace("38=2", "38=0.00001"),
+            "LOT_SIZE: order qty 0.00001 is not a ",
+        ),
+        (f"{AMEND}|8013=N", "UNSUPPORTED: CancelOrdersOnDisconnect(8013) cannot be amended"),
+        (f"{AMEND}|43=Y", "STALE: a resent order needs OrigSendingTime(122)"),
+        (f"{CANCEL}|38=junk", ""),
+    ],
+)
+def test_exchange_says_how_the_order_stands_that_is_not_amended(
+    tmp_path: Path, begin_string: str, text: str, words: str
+) -> None:
+    """What is wrong with the request the door has found; a cancel needs nothing but a name."""
+    door = Door(tmp_path, begin_string)
+    command = door.take(text)
+    if words:
+        assert isinstance(command, RefuseRequest)
+        assert command.text.startswith(words)
+        assert (command.is_replace, command.orig_cl_ord_id) == (True, "a")
+    else:
+        assert isinstance(command, CancelOrder)
 
 
 @every_version
