@@ -21,7 +21,7 @@ from engine.commands import (
 )
 from engine.reasons import RejectReason
 from engine.request_commands import MassCancel, ReportBalances, ReportOpenOrders, ReportOrder
-from fix_gateway.fix.dialect import FIX_5_0_SP2, Dialect
+from fix_gateway.fix.dialect import FIX_5_0_SP2, Dialect, dialect_of
 from fix_gateway.fix.dictionary import load_version
 from fix_gateway.fix.fields import (
     BusinessRejectReason,
@@ -121,13 +121,14 @@ class Intake:
     def __init__(
         self,
         tools: SessionTools,
-        dialect: Dialect,
+        row: FixSessionRow,
         refusals: RefusalLog,
         throttle: SessionThrottle,
         replies: IntakeReplies,
     ) -> None:
         self.entered_msg_seq_num = 0
         self._engine = tools.engine
+        dialect = dialect_of(row)
         self._tools = tools
         self._translator = tools.translators[dialect.begin_string]
         self._requests = tools.requests

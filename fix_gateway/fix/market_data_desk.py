@@ -314,6 +314,10 @@ class MarketDataDoor:
         self._subscriber = subscriber
         self._dialect = dialect
 
+    def speak(self, dialect: Dialect) -> None:
+        """Let the subscriptions that follow be told so."""
+        self._dialect = dialect
+
     def take_request(self, fields: Fields, text: str) -> None:
         """Take a MarketDataRequest(V)."""
         if not self._subscriber.is_logged_on:

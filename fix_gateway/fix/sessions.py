@@ -14,7 +14,8 @@ from engine.session_events import SessionOpened
 from fix_gateway.fix.acceptor import SessionAcceptor
 from fix_gateway.fix.dialect import dialect_of
 from fix_gateway.fix.fields import SOH, MsgType, Tag, parse_message
-from fix_gateway.fix.intake import Intake, IntakeReplies
+from fix_gateway.fix.inquiries import Inquiries
+from fix_gateway.fix.intake import Intake
 from fix_gateway.fix.listening import Listening
 from fix_gateway.fix.logon import Admission
 from fix_gateway.fix.message_store import SessionIdentity, store_directory
@@ -50,18 +51,9 @@ class FixSession:
         self._files = SessionFiles(directory, row, self._identity, tools.worker)
         self.throttle = SessionThrottle(row, tools.throttle, tools.metrics, time.monotonic_ns())
         self.listening = Listening(row, tools.listeners)
-        self._event_resender = tools.make_event_resender(row, self, self.listening)
-        self._market_data = tools.make_market_data_door(row, self)
-        self._dialect = dialect_of(row)
-        self._watch = tools.make_venue_watch(row, self.send)
-        replies = IntakeReplies(
-            self._reply,
-            self._event_resender.start,
-            self._market_data.take_request,
-            self._watch.answer,
-            self.log_out,
-        )
-        self._intake = Intake(tools, self._dialect, self._files.refusals, self.throttle, replies)
+        self._inquiries = Inquiries(row, tools, self, self.listening)
+        replies = self._inquiries.make_replies(self._reply, self.log_out)
+        self._intake = Intake(tools, row, self._files.refusals, self.throttle, replies)
         self._delivery = tools.make_delivery(row, self._files.position, self.listening)
         self._resender = Resender(
             self._files.store, self._identity, tools.resend_pace, tools.metrics, self._end_resend
@@ -308,12 +300,9 @@ class FixSession:
         dialect = dialect_of(self.row)
         acceptor.tell_times(dialect.timestamp_digits)
         self._resender.timestamp_digits = dialect.timestamp_digits
-        if dialect != self._dialect:
-            self._dialect = dialect
-            self._intake.speak(dialect)
-            self._watch.speak(self._tools.make_venue_answers(dialect))
-            self._delivery.speak(self._tools.make_messages(dialect))
-            self._event_resender.speak(self._tools.make_builder(dialect))
+        self._intake.speak(dialect)
+        self._inquiries.speak(dialect)
+        self._delivery.speak(self._tools.make_messages(dialect))
 
     def receive(self, frames: bytes) -> None:
         """Take whole frames of the client."""
@@ -353,13 +342,13 @@ class FixSession:
         if request.begin <= end:
             # Whoever asks again has not received what an answer to an earlier question would prove.
             self._delivery.withdraw_question()
-            self._market_data.start_over()
+            self._inquiries.start_over()
             self._resender.resend(request.begin, end, self._client)
 
     def detach(self) -> None:
         """The client's connection is gone."""
         self._resender.cancel()
-        self._event_resender.cancel()
+        self._inquiries.end()
         self._client = None
         if self._acceptor is not None:
             self._acceptor.disconnect()
@@ -434,9 +423,8 @@ class FixSession:
             self._is_logged_on = False
             self.logged_on_at_ns = None
             self._tools.metrics.sessions_logged_on.dec()
-            self._market_data.close()
             self._presence.log_off(self._generation)
-            self._watch.end()
+            self._inquiries.end()
             self._log.info("session_logged_off")
 
     def on_session_message(self, text: str) -> None:

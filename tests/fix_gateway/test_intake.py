@@ -14,7 +14,6 @@ from engine.commands import (
 )
 from engine.reference import Reference
 from engine.request_commands import MassCancel, ReportBalances, ReportOpenOrders, ReportOrder
-from fix_gateway.fix.dialect import dialect_of
 from fix_gateway.fix.dictionary import BEGIN_STRINGS
 from fix_gateway.fix.engine_link import GatewayLink
 from fix_gateway.fix.fields import SOH, Fields, parse_message
@@ -88,11 +87,11 @@ class Door:
         )
         self.replies: list[Fields] = []
         watch = tools.make_venue_watch(self.row, self._never)
-        replies = IntakeReplies(self._reply, self._never, watch.answer, self._never)
+        replies = IntakeReplies(self._reply, self._never, self._never, watch.answer, self._never)
         self._refusals = RefusalLog(path / "refusals")
         self._refusals.load(1, watermark=0, next_sender_msg_seq_num=1)
         throttle = SessionThrottle(self.row, defaults, metrics, 0)
-        self.intake = Intake(tools, dialect_of(self.row), self._refusals, throttle, replies)
+        self.intake = Intake(tools, self.row, self._refusals, throttle, replies)
         self._next_seq = 1
 
     def take(
