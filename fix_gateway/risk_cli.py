@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
@@ -88,6 +88,8 @@ def find_refusals(records: Iterable[Record], cl_ord_id: str, account: str | None
             name = names.get(account_id, str(account_id))
             if account in (None, name):
                 refusal = _describe(rejection, order, reference)
+                if isinstance(event, CancelRejected) and event.text:
+                    refusal = replace(refusal, text=event.text)  # What the door has found.
                 found.append((record.seq, record.now_ns, name, refusal))
     return found
 
