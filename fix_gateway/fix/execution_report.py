@@ -19,6 +19,7 @@ from engine.report import (
 )
 from engine.runtime.codec import decode_command
 from engine.runtime.feed import Position
+from engine.units import parse_fixed
 from fix_gateway.fix.dialect import NANOSECONDS, Dialect
 from fix_gateway.fix.fields import (
     SOH,
@@ -90,6 +91,8 @@ ECHOED_TAGS: Final = (
     Tag.TRIGGER_PRICE_DIRECTION, Tag.MAX_FLOOR, Tag.DISPLAY_QTY, Tag.EXPIRE_TIME, Tag.EXPIRE_DATE,
     Tag.SELF_MATCH_PREVENTION_ID, Tag.SELF_MATCH_PREVENTION_INSTRUCTION,
 )  # fmt: skip
+
+ECHOED_DECIMALS_MAX: Final = 18
 
 Pairs = list[tuple[int, str]]
 
@@ -255,11 +258,15 @@ class ReportBuilder:
 
     def _echo(self, fields: Fields) -> Pairs:
         """Return what an order said of itself, each where a report of it would say it."""
-        return [
-            (told, printable(fields[tag]))
-            for tag in ECHOED_TAGS
-            if tag in fields and (told := self._echoes.get(tag, tag)) in self.dialect.report_tags
-        ]
+        echoed: dict[int, str] = {}
+        for tag in ECHOED_TAGS:
+            told = self._echoes.get(tag, tag)
+            if tag not in fields or told in echoed or told not in self.dialect.report_tags:
+                continue
+            # What comes in a field of another version has not been looked at by QuickFIX.
+            if told == tag or parse_fixed(fields[tag], ECHOED_DECIMALS_MAX) is not None:
+                echoed[told] = printable(fields[tag])
+        return list(echoed.items())
 
     def build_refused_cancel(self, fields: Fields, refusal: Refusal, now_ns: int) -> str:
         """Return the reject of a request to cancel or amend that was refused at the door."""

@@ -214,6 +214,33 @@ def test_refused_order_is_told_whole(reference: Reference, begin_string: str) ->
     }  # fmt: skip
 
 
+@every_version
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({1138: "Y"}, {"FIXT.1.1": {1138: "Y"}}),
+        (
+            {1138: "0.1"},
+            {"FIX.4.2": {111: "0.1"}, "FIX.4.4": {111: "0.1"}, "FIXT.1.1": {1138: "0.1"}},
+        ),
+        (
+            {111: "0.2", 1138: "0.1"},
+            {"FIX.4.2": {111: "0.2"}, "FIX.4.4": {111: "0.2"}, "FIXT.1.1": {1138: "0.2"}},
+        ),
+    ],
+)
+def test_what_is_no_quantity_is_not_echoed_as_one(
+    reference: Reference, begin_string: str, said: Fields, told: dict[str, Fields]
+) -> None:
+    """In the field of another version anything may come; in its own QuickFIX has looked at it."""
+    builder = ReportBuilder(reference, find_dialect(begin_string))
+    refusal = Refusal(RejectReason.STALE, "STALE: words")
+    order: Fields = {34: "7", 35: "D", 11: "a", 55: "BTC-USD", 54: "1"} | said
+    fields = parse_message(builder.build_refused_order(order, refusal, "D1.1.7", AT_NS))
+    echoed = {tag: fields[tag] for tag in (111, 1138) if tag in fields}
+    assert echoed == told.get(begin_string, {})
+
+
 def events() -> Iterator[OrderEvent]:
     """Every kind of event, for every reason that it may have."""
     yield OrderAccepted(ORDER)
