@@ -3,15 +3,17 @@
 from http import HTTPStatus
 from typing import Any
 
+import structlog
 from fastapi import Response
 
 from admin_api.auth.user import User
 from admin_api.errors import conflict, engine_away, invalid, not_found
 from admin_api.services import Services
-from engine.commands import Command
+from engine.commands import CancelOrder, Command, NewOrder, ReplaceOrder
 from engine.events import CommandRefused, Event
 from engine.explain import explain
 from engine.instrument import Account, Instrument
+from engine.request_commands import MassCancel
 from engine.runtime.client import LinkClosedError, Outcome
 from engine.units import AccountId, FirmId, parse_fixed
 from store.changes import ChangeRow
@@ -21,9 +23,14 @@ from store.firms import find_firm
 async def ask_engine(services: Services, command: Command) -> Outcome:
     """Return what a command has led to. Raises the 503 that says that nobody knows."""
     try:
-        return await services.engine.ask(command)
+        outcome = await services.engine.ask(command)
     except (LinkClosedError, TimeoutError):
         raise engine_away() from None
+    # With them the line of the request can be found by its order, and the other way round.
+    structlog.contextvars.bind_contextvars(engine_seq=outcome.seq)
+    if isinstance(command, NewOrder | CancelOrder | ReplaceOrder | MassCancel):
+        structlog.contextvars.bind_contextvars(cl_ord_id=command.cl_ord_id)
+    return outcome
 
 
 def first_event(outcome: Outcome) -> Event:

@@ -25,6 +25,7 @@ from engine.reference import Reference
 from engine.runtime.client import LinkClosedError
 from engine.runtime.codec import Record, Welcome
 from engine.runtime.feed import Position, SessionEvent, is_copied
+from engine.runtime.record_trace import RecordTrace
 from engine.session_events import SessionReset
 from engine.units import InstrumentId, SessionId
 from fix_gateway.announcements import find_announcement
@@ -109,6 +110,7 @@ class Gateway:
         self._reference = Reference()
         self._link = GatewayLink(config.engine_socket, config.journal_dir, self)
         self._books = Books(self._reference)
+        self._trace = RecordTrace("record_received")
         tools = self._tools = SessionTools(
             engine=self._link,
             reference=self._reference,
@@ -281,6 +283,8 @@ class Gateway:
         """Take in what has happened: new reference data, and what sessions are to be told."""
         if not record.seq % SAMPLED_RECORDS:
             self._sample(record)
+        if self._trace.is_on:
+            self._trace.note((record,))
         events = record.events()
         for event_index, event in enumerate(events):
             if isinstance(event, ReferenceEvent):

@@ -45,6 +45,7 @@ from engine.runtime.codec import (
     decode_book_query,
     decode_commands,
     decode_hello,
+    decode_records,
     decode_status_query,
     decode_what_if_query,
     encode_frame,
@@ -58,6 +59,7 @@ from engine.runtime.metrics import (
     QUEUED,
     EngineMetrics,
 )
+from engine.runtime.record_trace import RecordTrace
 from engine.runtime.replay import hash_state
 from engine.runtime.sequencer import BATCH_COMMANDS_MAX, Sequencer
 from engine.session_commands import OpenSession, ReleaseAllSessions, ReleaseSession
@@ -103,6 +105,7 @@ class LinkServer:
         self._is_commit_due = False
         self._is_stopped = False
         self._clock_steps_seen = 0
+        self._trace = RecordTrace("record_committed")
         self._timer: asyncio.TimerHandle | None = None
         self._server: asyncio.AbstractServer | None = None
         metrics.watch(
@@ -228,6 +231,8 @@ class LinkServer:
         self._count_clock_steps_back()
         if batch.records:
             self._release(batch.records)
+            if self._trace.is_on:
+                self._trace.note(decode_records(batch.records))
         self._answer(pending, batch.seqs, batch.events)
         if self._pending:
             self._is_commit_due = True

@@ -15,6 +15,7 @@ import structlog
 
 from engine.runtime import faults
 from engine.runtime.feed import Position, SessionEvent
+from engine.runtime.record_trace import is_tracing, name_order
 from fix_gateway.fix.event_messages import EventMessages
 from fix_gateway.fix.fields import MsgType, Tag, join_fields
 from fix_gateway.fix.outbox import Outbox
@@ -73,6 +74,7 @@ class Delivery:
         self._is_closed = False
         self._probe: Position | None = None
         self._unproven_since_s: float | None = None
+        self._is_tracing = is_tracing()
 
     def speak(self, messages: EventMessages) -> None:
         """Let the events that follow be told in another way."""
@@ -217,6 +219,15 @@ class Delivery:
             sender.send(body)
         faults.reach("delivery.after_send")
         self._metrics.reports_sent.inc(len(bodies))
+        if self._is_tracing:
+            named = name_order(event.event)
+            log.debug(
+                "report_sent",
+                session_id=event.session_id,
+                exec_id=event.position.exec_id,
+                msg_seq_num=marks.sender_msg_seq_num,
+                **({} if named is None else named._asdict()),
+            )
         if self._unproven_since_s is None:
             self._unproven_since_s = time.monotonic()
 

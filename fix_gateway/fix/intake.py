@@ -31,6 +31,7 @@ from fix_gateway.fix.fields import (
     Tag,
     parse_message,
 )
+from fix_gateway.fix.message_trace import MessageTrace
 from fix_gateway.fix.refusals import RefusalLog
 from fix_gateway.fix.request_parts import Refusal, SessionContext
 from fix_gateway.fix.session_tools import SessionTools
@@ -136,6 +137,7 @@ class Intake:
         self._metrics = tools.metrics
         self._refusals = refusals
         self._throttle = throttle
+        self._trace = MessageTrace()
         self._replies = replies
         self.speak(dialect)
 
@@ -153,6 +155,7 @@ class Intake:
             context = context._replace(chosen_account_ids=frozenset(row.copied_account_ids))
         self._throttle.follow(row, time.monotonic_ns())
         fields = parse_message(text)
+        self._trace.note_received(fields, context)
         if int(fields[Tag.MSG_SEQ_NUM]) in self._refusals:
             return
         if not self._is_in_time(fields, context):
@@ -286,6 +289,7 @@ class Intake:
     ) -> None:
         msg_seq_num = int(fields[Tag.MSG_SEQ_NUM])
         self._metrics.refusals.labels(refusal.reason.name).inc()
+        self._trace.note_refused(fields, refusal.text)
         exec_id = f"D{context.session_id}.{context.epoch}.{msg_seq_num}"
         if fields[Tag.MSG_TYPE] in REQUEST_TYPES:
             reply = self._answers.build_refusal(fields, refusal, exec_id, now_ns)
@@ -297,5 +301,6 @@ class Intake:
 
     def _refuse_business(self, fields: Fields, reason: BusinessRejectReason, text: str) -> None:
         self._metrics.refusals.labels(reason.name).inc()
+        self._trace.note_refused(fields, text)
         reply = self._builder.build_business_reject(fields, reason, text)
         self._replies.reply(int(fields[Tag.MSG_SEQ_NUM]), [reply])

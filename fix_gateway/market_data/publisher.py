@@ -19,6 +19,7 @@ import structlog
 
 from engine.runtime.codec import Record
 from engine.runtime.record_source import RecordSource
+from engine.runtime.record_trace import RecordTrace
 from engine.units import InstrumentId, Seq
 from fix_gateway.market_data.broker import Broker, BrokerError
 from fix_gateway.market_data.checkpoint import read_checkpoint, write_checkpoint
@@ -37,6 +38,7 @@ ONLINE, OFFLINE = "online", "offline"
 LAST_WILL: Final = Published(HEARTBEAT_TOPIC, encode(HeartbeatMessage(OFFLINE)), is_retained=True)
 OUTBOX_MAX: Final = 2_000
 OUTBOX_PART: Final = 100
+CONFIRMED_MAX: Final = 500
 TOP_INTERVAL_S: Final = 0.1
 TRADED_INTERVAL_S: Final = 1.0
 HEARTBEAT_S: Final = 1.0
@@ -76,6 +78,8 @@ class Publisher:
         self._metrics = metrics
         self._market: Market
         self._outbox: deque[Published] = deque()
+        # What was confirmed last: a broker that is killed may lose that again.
+        self._confirmed: deque[Published] = deque(maxlen=CONFIRMED_MAX)
         self._has_room = asyncio.Event()
         self._is_due = asyncio.Event()
         self._depths = [ConflatedDepth(interval) for interval in config.depth_intervals_ms]
@@ -85,6 +89,7 @@ class Publisher:
         self._heartbeat_due_s = 0.0
         self._checkpoint_due_s = 0.0
         self._checkpoint_seq = 0
+        self._trace = RecordTrace("record_received")
 
     async def run(self) -> None:
         """Publish until cancelled. Raises JournalDamagedError when records cannot be read."""
@@ -127,6 +132,7 @@ class Publisher:
         while True:
             records = await self._next_records(self._market.seq)
             self._note(self._market.apply(records))
+            self._trace.note(records)
             durable_seq = self._source.durable_seq or 0
             self._metrics.last_seq.set(self._market.seq)
             self._metrics.feed_lag.set(max(0, durable_seq - self._market.seq))
@@ -165,6 +171,7 @@ class Publisher:
         loop = asyncio.get_running_loop()
         try:
             await self._show_everything()
+            await self._send("must_arrive", list(self._confirmed))
             while True:
                 await self._send_outbox()
                 await self._send_due(loop.time())
@@ -193,8 +200,11 @@ class Publisher:
         part = list(islice(self._outbox, OUTBOX_PART))
         if part:
             await self._send("must_arrive", part)
-            for _ in part:
+            for message in part:
                 self._outbox.popleft()
+                # What is retained has just been shown as it is now.
+                if not message.is_retained:
+                    self._confirmed.append(message)
             self._has_room.set()
         self._metrics.outbox_messages.set(len(self._outbox))
 

@@ -14,6 +14,7 @@ import structlog
 from engine.runtime import faults
 from engine.runtime.journal import JournalDamagedError, RecordsGoneError, read_records
 from engine.runtime.record_source import RecordSource
+from engine.runtime.record_trace import RecordTrace
 from engine.units import Seq
 from store.postgres import Connection, StoreError
 from store.projector.connection import connect
@@ -44,6 +45,7 @@ class Projector:
         self._metrics = metrics
         self._position_file = position_file
         self._flushed_seq = Seq(-1)
+        self._trace = RecordTrace("record_projected")
         self._flush_at_s = 0.0
 
     async def run(self) -> None:
@@ -83,6 +85,7 @@ class Projector:
                         after = projection.position
                 if after != projection.position:
                     await self._write(connection, tables, projection, after)
+                    self._trace.note(records)
                 elif projection.position.seq != self._flushed_seq:
                     await self._flush(connection, projection.position.seq)
 

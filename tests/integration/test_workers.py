@@ -2,17 +2,20 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from fix_gateway.fix.fields import MsgType, Tag
+from fix_gateway.fix.fields import ExecType, MsgType, Tag
 from fix_gateway.supervisor.demo import SESSIONS
 from fix_gateway.tools.chaos.venue import VenueProcess
+from tests.integration.conftest import ConnectClient
 from tests.integration.gateway_control import ask
 from tests.integration.raw_client import RawClient
 from tests.integration.test_exactly_once import accepted_cl_ord_ids
+from tests.integration.trader import BUY, enter, next_report
 
 ALL = sum(not session.is_market_data for session in SESSIONS)
 NAMES = [f"T{number:02}" for number in range(1, 17)]
@@ -21,7 +24,12 @@ NAMES = [f"T{number:02}" for number in range(1, 17)]
 @pytest.fixture
 def venue(data_dir: Path) -> Iterator[VenueProcess]:
     """A venue of two gateway processes."""
-    venue = VenueProcess(data_dir, WCX_FIX__WORKERS="2", WCX_FIX__LOGON_WAIT_S="20").start()
+    venue = VenueProcess(
+        data_dir,
+        WCX_FIX__WORKERS="2",
+        WCX_FIX__LOGON_WAIT_S="60",
+        WCX_FIX__RESEND_ORDER_AGE_MAX_S="60",
+    ).start()
     yield venue
     assert venue.stop() == 0, venue.log_text()
 
@@ -86,13 +94,35 @@ def restart_one(venue: VenueProcess) -> list[str]:
     return ordered
 
 
-def test_sessions_outlive_the_process_that_served_them(venue: VenueProcess) -> None:
+def replace_one_after_the_other(venue: VenueProcess, connect: ConnectClient) -> list[str]:
+    """A rolling restart: whoever trades meanwhile loses nothing and is told nothing twice.
+
+    Returns the ClOrdIDs of what was entered, also while nobody was there to take it.
+    """
+    client = connect(venue, "T19", reset_on_logon=False)
+    ordered: list[str] = []
+    for name in ("gateway-0", "gateway-1"):
+        before = venue.pid_of(name)
+        os.kill(before, signal.SIGTERM)
+        while venue.pid_of(name) in (0, before):
+            ordered.append(enter(client, BUY, "0.1", "1.00"))
+            time.sleep(0.1)
+        assert client.logged_on.wait(30)
+        ordered.append(enter(client, BUY, "0.1", "1.00"))
+    reports = [next_report(client, ExecType.NEW) for _ in ordered]
+    assert [report[Tag.CL_ORD_ID] for report in reports] == ordered
+    client.stop()
+    return ordered
+
+
+def test_sessions_outlive_the_process_that_served_them(
+    venue: VenueProcess, connect: ConnectClient
+) -> None:
     """Any connection reaches any session; a dead process's sessions go on elsewhere, in order."""
-    ordered = restart_one(venue)
     clients = [RawClient(venue.fix_port, name) for name in NAMES]
     for client in clients:
         client.log_on()
-    ordered += [trade(client, f"{client.comp_id}-1") for client in clients]
+    ordered = [trade(client, f"{client.comp_id}-1") for client in clients]
     passed_on = venue.count_logged("event=connection_passed_on")
     assert 0 < passed_on < len(clients)
     owned = [sessions_of(venue, worker) for worker in (0, 1)]
@@ -118,7 +148,9 @@ def test_sessions_outlive_the_process_that_served_them(venue: VenueProcess) -> N
         late.log_on()
         ordered.append(trade(late, "T17-1"))
     ordered += [trade(client, f"{client.comp_id}-3") for client in (*living, *back)]
-    assert accepted_cl_ord_ids(venue) == ordered
     for client in (*living, *back):
         with client:
             pass
+    ordered += restart_one(venue)
+    ordered += replace_one_after_the_other(venue, connect)
+    assert accepted_cl_ord_ids(venue) == ordered

@@ -1,26 +1,47 @@
 """A venue on outside PostgreSQL, Redis and MQTT does what one on its own servers does.
 
-The database must be empty or a test's; the broker must let its user publish and read `wcx/v1/#`.
+Each run makes a database of its own on the server, and drops it. The broker must let its user
+publish and read `wcx/v1/#`.
 """
 
+import asyncio
 import os
+import secrets
 import subprocess
 from collections.abc import Iterator
 
+import psycopg
 import pytest
+from psycopg import sql
 
+from fix_gateway.fix.fields import MsgType, Tag
 from fix_gateway.tools.chaos.venue import WCX, VenueProcess
+from store.postgres import ensure_database
+from tests.integration.raw_client import RawClient
 from tests.outside.conftest import VARIABLES
 
 CHECK_WAIT_S = 240.0
 
 
 @pytest.fixture(scope="module")
-def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VenueProcess]:
+def database_url() -> Iterator[str]:
+    """An empty database on the server."""
+    server_url = os.environ["WCX_TEST_DATABASE_URL"]
+    name = f"wcx_test_{secrets.token_hex(4)}"
+    yield asyncio.run(ensure_database(server_url, name))
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="module")
+def venue(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VenueProcess]:
     """A demo venue that starts no server of its own."""
     urls = {name.replace("_TEST", ""): os.environ[name] for name in VARIABLES}
+    urls["WCX_DATABASE_URL"] = database_url
     data_dir = tmp_path_factory.mktemp("outside") / "var"
-    venue = VenueProcess(data_dir, WCX_MARKET_DATA__ENABLED="true", **urls).start()
+    venue = VenueProcess(
+        data_dir, WCX_MARKET_DATA__ENABLED="true", WCX_PROJECTOR__ENABLED="true", **urls
+    ).start()
     yield venue
     assert venue.stop() == 0, venue.log_text()
 
@@ -34,6 +55,23 @@ def test_nothing_of_its_own_is_started(venue: VenueProcess) -> None:
     for store in ("postgresql", "redis"):
         assert f'fixgw_admin_store_available{{store="{store}"}} 1.0' in text
     assert venue.call("GET", "/v1/sessions")[0] == 200
+
+
+def test_order_is_found_in_the_database(venue: VenueProcess) -> None:
+    """The projector writes it there, also where a database still has another venue's read model."""
+    cl_ord_id = f"outside-{secrets.token_hex(8)}"
+    with RawClient(venue.fix_port, "T15") as client:
+        client.log_on()
+        client.send_bytes(client.order(cl_ord_id))
+        order_id = client.receive_type(MsgType.EXECUTION_REPORT)[Tag.ORDER_ID]
+
+    def found() -> list[tuple[str, str]]:
+        status, body = venue.call("GET", f"/v1/orders?cl_ord_id={cl_ord_id}")
+        assert status == 200, body
+        return [(str(item["order_id"]), item["ord_status"]) for item in body["items"]]
+
+    venue.wait_for(found)
+    assert found() == [(order_id, "0")]
 
 
 def test_market_data_agrees_with_the_engine(venue: VenueProcess) -> None:

@@ -31,7 +31,8 @@ from fix_gateway.tools.chaos.venue import VenueProcess
 
 ENGINE, GATEWAY, ADMIN_API = "engine", "gateway", "admin_api"
 POSTGRES, VALKEY, PROJECTOR = "postgres", "valkey", "projector"
-PARTS: Final = (ENGINE, GATEWAY, ADMIN_API, POSTGRES, VALKEY, PROJECTOR)
+BROKER, PUBLISHER = "mqtt", "publisher"
+PARTS: Final = (ENGINE, GATEWAY, ADMIN_API, POSTGRES, VALKEY, PROJECTOR, BROKER, PUBLISHER)
 VISITS_MAX: Final = 12
 ORDERS_OPEN_MAX: Final = 6
 ORDER_LIFE_FAULTS: Final = 5
@@ -133,7 +134,7 @@ class Injector:
     # What goes wrong.
 
     def _kill_one(self) -> None:
-        (part,) = self._rng.choices(PARTS, (8, 8, 2, 2, 2, 3))
+        (part,) = self._rng.choices(PARTS, (8, 8, 2, 2, 2, 3, 3, 3))
         self._kill(part)
 
     def _kill_two(self) -> None:

@@ -25,6 +25,7 @@ class Kind(Enum):
     REORDERED = "out of order"
     GAP = "gap left open"
     READ_MODEL = "database disagreeing"
+    MARKET_DATA = "market data disagreeing"
     UNVERIFIED = "not verified"
 
 

@@ -15,6 +15,7 @@ from fix_gateway.fix.fields import SOH, MsgType
 from fix_gateway.tools.chaos.client import ChaosClient, read_numbers
 from fix_gateway.tools.chaos.injector import GATEWAY, PARTS, Injector
 from fix_gateway.tools.chaos.journal_truth import JournalTruth
+from fix_gateway.tools.chaos.market_data import MarketDataWatch
 from fix_gateway.tools.chaos.proxy import ProxyThread
 from fix_gateway.tools.chaos.read_model import (
     ReadModel,
@@ -132,8 +133,10 @@ class _Run:
             WCX_FIX__PROOF_WAIT_S="1",
             WCX_FIX__WORKERS=str(config.gateway_count),
             WCX_PROJECTOR__ENABLED="true",
+            WCX_MARKET_DATA__ENABLED="true",
         )
         self._parts = _names_of_parts(config.gateway_count)
+        self._market_data: MarketDataWatch | None = None
         self._proxies = ProxyThread()
         self._clients = [
             self._make_client(number, comp_id)
@@ -147,11 +150,15 @@ class _Run:
         self._say(f"seed {self._config.seed}, data in {self._directory}")
         self.venue.start()
         try:
+            self._market_data = MarketDataWatch(self.venue.status()["mqtt_port"])
             self._trade_under_faults()
             result.findings += self._settle()
             result.findings += self._verify()
             found = self._read_read_model()
+            result.findings += self._compare_market_data(self._market_data)
         finally:
+            if self._market_data is not None:
+                self._market_data.stop()
             for client in self._clients:
                 client.log_out()
             self._proxies.stop()
@@ -267,6 +274,18 @@ class _Run:
 
         self._wait_until(look)
         return found[0] if found else None
+
+    def _compare_market_data(self, watch: MarketDataWatch) -> list[Finding]:
+        """Return where the books of a subscriber never become the engine's."""
+        rest = self.venue.log_in()
+        findings: list[Finding] = []
+
+        def look() -> bool:
+            findings[:] = watch.compare(rest)
+            return not findings
+
+        self._wait_until(look)
+        return findings
 
     def _is_whole(self) -> bool:
         try:
