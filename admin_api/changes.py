@@ -48,7 +48,8 @@ def view_approval(row: ApprovalRow) -> ApprovalView:
     """Return a proposal as the endpoints show it."""
     fields = asdict(row)
     del fields["command"], fields["firm_id"], fields["held_tag"]
-    return ApprovalView(**fields, after=fields.pop("detail"))
+    fields["after"] = fields.pop("detail")
+    return ApprovalView(**fields)
 
 
 class Changes:

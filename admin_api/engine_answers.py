@@ -61,8 +61,15 @@ async def check_engine(services: Services) -> None:
         raise engine_away()
 
 
+def check_is_known(services: Services) -> None:
+    """Let those through who ask for what the engine has told. Raises 503 before its first word."""
+    if services.engine.durable_seq is None:
+        raise engine_away()
+
+
 def get_account(services: Services, user: User, account_id: int) -> Account:
     """Return the account. Raises the 404 that says that there is none, or none for this user."""
+    check_is_known(services)
     account = services.engine.reference.accounts.get(AccountId(account_id))
     if account is None or not user.sees_firm(account.firm_id):
         raise not_found(f"no account {account_id}")
@@ -80,6 +87,7 @@ async def get_firm(services: Services, user: User, firm_id: int) -> FirmId:
 
 def get_instrument(services: Services, symbol: str) -> Instrument:
     """Return the instrument. Raises the 404 that says that there is none."""
+    check_is_known(services)
     instrument = services.engine.reference.instruments_by_symbol.get(symbol)
     if instrument is None:
         raise not_found(f"the exchange has no instrument {symbol}")

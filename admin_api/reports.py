@@ -1,11 +1,16 @@
 """What was reported of an account, or traded, read from the journal files on worker threads."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final, TypeVar
 
+import structlog
+
+from admin_api.errors import ApiError, unavailable
 from admin_api.paging import encode_cursor
 from admin_api.schemas.pages import Page
 from admin_api.schemas.reports import ExecutionReportView
@@ -13,7 +18,7 @@ from engine.events import ExecutionEvent
 from engine.reference import Reference
 from engine.report import Report, make_report
 from engine.runtime.feed import Position, find_trade, read_account_events
-from engine.runtime.journal import read_records
+from engine.runtime.journal import JournalDamagedError, RecordsGoneError, read_records
 from engine.trade_commands import BookedTrade
 from engine.units import AccountId, Seq, TradeId
 from store.projector.order_rows import describe_report
@@ -26,9 +31,25 @@ READS_WAITING_MAX: Final = 32
 # Some tenths of a second of work. A page that ends for it says that there may be more.
 RECORDS_PER_PAGE_MAX: Final = 50_000
 
+log = structlog.get_logger("admin")
+
 
 class ReaderBusyError(Exception):
     """So many pages are waiting to be read that one more must come back later."""
+
+
+@contextmanager
+def reading_answers() -> Iterator[None]:
+    """Let what goes wrong while the journal is read leave as the answer to who has asked."""
+    try:
+        yield
+    except ReaderBusyError:
+        raise unavailable("too many pages are being read: try again", code="busy") from None
+    except RecordsGoneError as error:
+        raise ApiError(HTTPStatus.GONE, str(error)) from None
+    except JournalDamagedError as error:
+        log.exception("journal_not_readable")
+        raise ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, str(error)) from None
 
 
 class ReportReader:

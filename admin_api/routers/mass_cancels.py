@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path
 from admin_api.auth.gate import allow
 from admin_api.auth.permissions import Permission
 from admin_api.auth.user import User
-from admin_api.engine_answers import ask_engine, get_account, get_instrument
+from admin_api.engine_answers import ask_engine, check_is_known, get_account, get_instrument
 from admin_api.errors import conflict, not_found
 from admin_api.idempotency import IdempotencyKey
 from admin_api.schemas.fields import INTEGER_MAX
@@ -62,6 +62,7 @@ async def cancel_of_firm(
     body: MassCancelBody | None = None,
 ) -> MassCancelDone:
     """Cancel all open orders of all accounts of the firm. Later ones are not touched."""
+    check_is_known(services)
     accounts = services.engine.reference.accounts_of(FirmId(firm_id))
     if not accounts or not user.sees_firm(firm_id):
         raise not_found(f"the exchange has no accounts of a firm {firm_id}")

@@ -3,27 +3,25 @@
 from http import HTTPStatus
 from typing import Annotated, Final
 
-import structlog
 from fastapi import APIRouter, Path, Query
 
 from admin_api.auth.gate import allow
 from admin_api.auth.permissions import Permission
 from admin_api.auth.user import User
-from admin_api.errors import ApiError, engine_away, not_found, unavailable
+from admin_api.engine_answers import get_account
+from admin_api.errors import ApiError, engine_away, not_found
 from admin_api.paging import PagingOf
-from admin_api.reports import ReaderBusyError
+from admin_api.reports import reading_answers
 from admin_api.schemas.fields import INTEGER_MAX
 from admin_api.schemas.pages import Page
 from admin_api.schemas.problem import Problem
 from admin_api.schemas.reports import ExecutionReportView
-from admin_api.services import Services, ServicesOf
+from admin_api.services import ServicesOf
 from engine.runtime.feed import BEFORE_ALL, Position, parse_exec_id
-from engine.runtime.journal import JournalDamagedError, RecordsGoneError
-from engine.units import AccountId, Seq
+from engine.units import Seq
 
 SHOWN_MAX: Final = 64
 
-log = structlog.get_logger("admin")
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
 
 
@@ -65,31 +63,16 @@ async def list_reports(
     """
     after = Position(*paging.begin_at(*_parse_after(after_exec_id)))
     is_engine_there = await services.engine.status() is not None
+    account = get_account(services, user, account_id)
     durable_seq = services.engine.durable_seq
-    if durable_seq is None:
-        raise engine_away()
-    account = services.engine.reference.accounts.get(AccountId(account_id))
-    if account is None or not user.sees_firm(account.firm_id):
-        raise not_found(f"no account {account_id}")
+    assert durable_seq is not None
     if after.seq > durable_seq:
         raise _beyond_the_end(after, durable_seq, is_engine_there=is_engine_there)
-    return await _read(services, AccountId(account_id), after, durable_seq, paging.limit)
-
-
-async def _read(
-    services: Services, account_id: AccountId, after: Position, durable_seq: Seq, limit: int
-) -> Page[ExecutionReportView]:
-    try:
+    reference = services.engine.reference
+    with reading_answers():
         return await services.reports.read(
-            account_id, after, services.engine.reference, until_seq=durable_seq, limit=limit
+            account.account_id, after, reference, until_seq=durable_seq, limit=paging.limit
         )
-    except ReaderBusyError:
-        raise unavailable("too many pages are being read: try again", code="busy") from None
-    except RecordsGoneError as error:
-        raise ApiError(HTTPStatus.GONE, str(error)) from None
-    except JournalDamagedError as error:
-        log.exception("journal_not_readable")
-        raise ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, str(error)) from None
 
 
 def _parse_after(after_exec_id: str | None) -> Position:

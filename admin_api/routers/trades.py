@@ -6,22 +6,20 @@ Everything moves as the trade had moved it, fees too. The market is not played a
 from http import HTTPStatus
 from typing import Annotated, Final
 
-import structlog
 from fastapi import APIRouter, Path, Response
 
 from admin_api.auth.gate import allow
 from admin_api.auth.permissions import Permission
 from admin_api.auth.user import User
 from admin_api.changes import view_approval
-from admin_api.engine_answers import parse_number, settle
-from admin_api.errors import ApiError, not_found, unavailable
+from admin_api.engine_answers import check_engine, parse_number, settle
+from admin_api.errors import not_found
 from admin_api.idempotency import Once, OnceOf
-from admin_api.reports import ReaderBusyError
+from admin_api.reports import reading_answers
 from admin_api.schemas.changes import ApprovalView
 from admin_api.schemas.problem import says
 from admin_api.schemas.trades import BustBody, CorrectionBody, TradeAmended
 from admin_api.services import Services, ServicesOf
-from engine.runtime.journal import JournalDamagedError, RecordsGoneError
 from engine.trade_commands import BookedTrade, BustTrade, CorrectTrade, TradeCommand
 from engine.units import Price, Qty, Seq, TradeId
 from store.audit import AuditEntry
@@ -37,7 +35,6 @@ ANSWERS: Final = {
 Amender = Annotated[User, allow(Permission.TRADES_AMEND)]
 TradePath = Annotated[int, Path(ge=1, le=BEFORE_NONE, description="SecondaryExecID(527)")]
 
-log = structlog.get_logger("admin")
 router = APIRouter(prefix="/v1/trades/{trade_id}", tags=["trades"])
 
 
@@ -90,19 +87,13 @@ async def correct_trade(
 
 async def _get_trade(services: Services, trade_id: int) -> BookedTrade:
     """Return the trade as the journal tells of it, whose record the read model knows."""
+    await check_engine(services)
     async with snapshot(services.database) as at:
         found = await find_trade(at, TradeId(trade_id))
     if found is None:
         raise not_found(f"no trade {trade_id}")
-    try:
+    with reading_answers():
         trade = await services.reports.find_trade(Seq(found.seq), TradeId(trade_id))
-    except ReaderBusyError:
-        raise unavailable("too many pages are being read: try again", code="busy") from None
-    except RecordsGoneError as error:
-        raise ApiError(HTTPStatus.GONE, str(error)) from None
-    except JournalDamagedError as error:
-        log.exception("journal_not_readable")
-        raise ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, str(error)) from None
     assert trade is not None
     return trade
 
