@@ -52,6 +52,8 @@ class Markets:
         if rules.breaker is None:
             self._breakers.pop(instrument_id, None)
         elif breaker is None:
+            # Breakers stand in the order of the rules, as they do when these are restored.
+            self.rules[instrument_id] = self.rules.pop(instrument_id)
             self._breakers[instrument_id] = Breaker(instrument_id, rules.breaker)
         else:
             breaker.set_rules(rules.breaker)

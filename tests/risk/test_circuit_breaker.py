@@ -2,7 +2,7 @@
 
 import msgspec
 
-from engine.commands import SetTradingState
+from engine.commands import DefineInstrument, SetTradingState
 from engine.controls import NS_PER_S, BreakerPhase, BreakerRules, InstrumentRules
 from engine.events import (
     Event,
@@ -12,13 +12,15 @@ from engine.events import (
     Trade,
     TradingStateChanged,
 )
+from engine.exchange import Exchange
 from engine.order import TimeInForce
 from engine.reasons import CancelReason, RejectReason
 from engine.risk_commands import SetInstrumentRules, SetReferencePrice
 from engine.risk_events import BreakerChanged
 from engine.trading_state import TradingState
-from engine.units import Price
-from tests.exchange_desk import ALICE, BOB, BTC_USD, Desk
+from engine.units import InstrumentId, Price
+from risk.pre_trade import PreTradeGate
+from tests.exchange_desk import ALICE, BOB, BTC_USD, BTC_USD_DEFINITION, Desk
 
 BREAKER = BreakerRules(
     band_bps=1000,
@@ -237,3 +239,19 @@ def test_operator_who_halts_ends_the_limit_state() -> None:
     desk.buy(ALICE, 1, 1200)
     desk.apply(SetTradingState(BTC_USD, TradingState.HALTED, "news", "ann"))
     assert desk.exchange.next_timer_ns() is None
+
+
+def test_breaker_that_was_taken_away_for_a_while_is_restored_in_its_place() -> None:
+    """Where two markets pause at once, the restored exchange says it in the same order."""
+    other = InstrumentId(2)
+    desk = make_desk(breaker=BREAKER)
+    definition = msgspec.structs.replace(
+        BTC_USD_DEFINITION, instrument_id=other, symbol="BTC-USD-2"
+    )
+    desk.apply(DefineInstrument(definition))
+    desk.apply(SetInstrumentRules(InstrumentRules(other, breaker=BREAKER)))
+    desk.apply(SetInstrumentRules(InstrumentRules(BTC_USD)))
+    desk.apply(SetInstrumentRules(InstrumentRules(BTC_USD, breaker=BREAKER)))
+    state = desk.exchange.state()
+    assert [breaker.instrument_id for breaker in state.gate.breakers] == [other, BTC_USD]
+    assert Exchange.restore(PreTradeGate(), state).state() == state
