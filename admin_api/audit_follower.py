@@ -22,6 +22,7 @@ from engine.events import (
     KillSwitchPulled,
     TradingStateChanged,
 )
+from engine.risk_events import BreakerChanged, CreditUsed, TradingModeSet
 from engine.runtime.codec import Record
 from engine.runtime.journal import JournalDamagedError, read_records
 from engine.scope import Scope
@@ -68,6 +69,28 @@ def make_entry(event: Event, at: datetime) -> AuditEntry | None:
                 {"from": event.old_state.name, "to": event.state.name},
                 at,
                 reason=event.reason,
+            )
+        case BreakerChanged():
+            return AuditEntry(
+                "engine",
+                "circuit_breaker_changed",
+                f"instrument:{event.instrument_id}",
+                {"phase": event.phase.name, "low": event.low, "high": event.high},
+                at,
+            )
+        case CreditUsed():
+            detail = {"asset_id": event.asset_id, "percent": event.percent}
+            detail |= {"used": event.used, "credit": event.credit}
+            subject = f"account:{event.account_id}"
+            return AuditEntry("engine", "credit_used", subject, detail, at)
+        case TradingModeSet(mode):
+            return AuditEntry(
+                mode.actor,
+                "trading_mode_set",
+                _name(mode.scope, mode.scope_id),
+                {"mode": mode.mode.name, "level": mode.level.name, "cause": mode.cause.name},
+                at,
+                reason=mode.reason,
             )
         case KillCompleted(scope, scope_id, canceled_count):
             return AuditEntry(

@@ -39,7 +39,7 @@ from engine.order import OrderTerms, OrderView, OrdStatus, OrdType, Side, TimeIn
 from engine.reasons import RejectReason
 from engine.request_commands import ReportOrder
 from engine.runtime.client import Outcome
-from engine.units import ClOrdId, OrderId, Price, Qty, SessionId
+from engine.units import ClOrdId, OrderId, Price, Qty, SessionId, UserId
 
 SIDES: Final = {"buy": Side.BUY, "sell": Side.SELL}
 ORD_TYPES: Final = {"limit": OrdType.LIMIT, "market": OrdType.MARKET}
@@ -80,9 +80,11 @@ async def place_order(
     """
     account = get_account(services, user, account_id)
     instrument = get_instrument(services, body.symbol)
-    command = _new_order(account, instrument, body, _name(once.key, body.cl_ord_id))
-    if once.key is not None:
-        command = msgspec.structs.replace(command, is_poss_resend=True)
+    command = msgspec.structs.replace(
+        _new_order(account, instrument, body, _name(once.key, body.cl_ord_id)),
+        user_id=UserId(user.user_id),
+        is_poss_resend=once.key is not None,
+    )
     outcome = await ask_engine(services, command)
     event = outcome.events[0]
     if isinstance(event, OrderRejected):
@@ -130,6 +132,7 @@ async def amend_order(
         Price(parse_number("price", body.price, instrument.definition.price_decimals)),
         OrderId(order_id),
         is_poss_resend=once.key is not None,
+        user_id=UserId(user.user_id),
     )
     outcome = await ask_engine(services, command)
     order = _changed(outcome.events[0], instrument)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,13 +11,15 @@ import pytest
 
 from admin_api import audit_follower
 from admin_api.audit_follower import AuditFollower, find_entry
+from engine.controls import BreakerPhase, Level, Mode, ModeCause, TradingMode
 from engine.events import Event, KillCompleted, KillSwitchLifted, KillSwitchPulled
+from engine.risk_events import BreakerChanged, CreditUsed, TradingModeSet
 from engine.runtime.codec import Record
 from engine.runtime.journal import read_records
 from engine.scope import Scope
 from engine.session_commands import OpenSession, ResetSession
 from engine.session_events import SessionReset
-from engine.units import Seq, SessionId
+from engine.units import AccountId, AssetId, InstrumentId, Money, Price, Seq, SessionId
 from store.audit import AuditEntry, AuditRow, add_audit_entries, list_audit_rows
 from store.migrate import migrate
 from store.postgres import Database, ensure_database
@@ -241,6 +244,51 @@ def test_kill_switches_are_told_with_whoever_pulled_them() -> None:
     assert found.entry == AuditEntry(
         "operator:bob os:wcx", "kill_switch_lifted", "session:7", reason="it was a test"
     )
+
+
+@pytest.mark.parametrize(
+    ("event", "entry"),
+    [
+        (
+            BreakerChanged(InstrumentId(3), BreakerPhase.LIMIT_STATE, Price(95), Price(105), 9),
+            AuditEntry(
+                "engine",
+                "circuit_breaker_changed",
+                "instrument:3",
+                {"phase": "LIMIT_STATE", "low": 95, "high": 105},
+            ),
+        ),
+        (
+            CreditUsed(AccountId(5), AssetId(1), 90, Money(91), Money(100)),
+            AuditEntry(
+                "engine",
+                "credit_used",
+                "account:5",
+                {"asset_id": 1, "percent": 90, "used": 91, "credit": 100},
+            ),
+        ),
+        (
+            TradingModeSet(
+                TradingMode(
+                    Scope.ACCOUNT, 5, Level.FIRM, Mode.REDUCE_ONLY,
+                    ModeCause.LOSS_LIMIT, "lost 5 USD today", "engine",
+                )
+            ),
+            AuditEntry(
+                "engine",
+                "trading_mode_set",
+                "account:5",
+                {"mode": "REDUCE_ONLY", "level": "FIRM", "cause": "LOSS_LIMIT"},
+                reason="lost 5 USD today",
+            ),
+        ),
+    ],
+)  # fmt: skip
+def test_what_limits_and_breakers_do_is_told(event: Event, entry: AuditEntry) -> None:
+    """Nobody has ordered it, so nothing but the journal tells of it."""
+    found = find_entry(Record(Seq(9), 0, 1, 0, b"", b""), [event])
+    assert found is not None
+    assert replace(found.entry, at=entry.at) == entry
 
 
 def test_audit_log_is_read_in_pages(on_postgres: Callable[[Scenario], None]) -> None:
