@@ -37,7 +37,7 @@ def control_commands(
                         Scope.ACCOUNT,
                         scope_id,
                         control,
-                        NOTHING_RESTRICTED if rule.unit is Unit.RESTRICTIONS else INT_MAX,
+                        NOTHING_RESTRICTED if rule.unit is Unit.RESTRICTIONS else rule.value_max,
                         instrument_id if rule.per_instrument else InstrumentId(0),
                         asset_id if rule.unit is Unit.ASSET else AssetId(0),
                         DAY_NS if rule.is_windowed else 0,

@@ -11,6 +11,7 @@ import msgspec
 from engine.reasons import RejectReason
 from engine.scope import Scope
 from engine.units import (
+    INT_MAX,
     AccountId,
     AssetId,
     ClOrdId,
@@ -83,6 +84,8 @@ class Control(Enum):
     FILLS = 17
     FILLED_QTY = 18
     DAY_LOSS = 19
+    MESSAGES = 20
+    MESSAGES_PER_FILL = 21
 
 
 class Restriction(Enum):
@@ -95,6 +98,8 @@ class Restriction(Enum):
     STOP = 16
 
 
+MESSAGES_PER_FILL_MAX: Final = 1_000_000
+"""Each fill takes as many off a sum that must stay far from what can be written down."""
 EVERY_RESTRICTION: Final = sum(restriction.value for restriction in Restriction)
 
 
@@ -109,13 +114,17 @@ class Unit(Enum):
 
 
 class ControlRule(NamedTuple):
-    """How a control's limits are formed. `per_instrument` None: with an instrument or without."""
+    """How a control's limits are formed. `per_instrument` None: with an instrument or without.
+
+    `value_max` is the widest that there can be.
+    """
 
     unit: Unit
     scopes: tuple[Scope, ...]
     reason: RejectReason
     per_instrument: bool | None = None
     is_windowed: bool = False
+    value_max: int = INT_MAX
 
 
 FIRM, ACCOUNT, USER, SESSION = Scope.FIRM, Scope.ACCOUNT, Scope.USER, Scope.SESSION
@@ -124,7 +133,10 @@ OWNERS: Final = (FIRM, ACCOUNT)
 
 CONTROL_RULES: Final[dict[Control, ControlRule]] = {
     Control.RESTRICTED: ControlRule(
-        Unit.RESTRICTIONS, EVERY_TRADER, RejectReason.SYMBOL_RESTRICTED
+        Unit.RESTRICTIONS,
+        EVERY_TRADER,
+        RejectReason.SYMBOL_RESTRICTED,
+        value_max=EVERY_RESTRICTION,
     ),
     Control.ORDER_QTY: ControlRule(
         Unit.QTY, EVERY_TRADER, RejectReason.FAT_FINGER_QTY, per_instrument=True
@@ -170,6 +182,16 @@ CONTROL_RULES: Final[dict[Control, ControlRule]] = {
         RejectReason.CANCEL_ONLY,
         per_instrument=True,
         is_windowed=True,
+    ),
+    Control.MESSAGES: ControlRule(
+        Unit.COUNT, EVERY_TRADER, RejectReason.MESSAGE_LIMIT, is_windowed=True
+    ),
+    Control.MESSAGES_PER_FILL: ControlRule(
+        Unit.COUNT,
+        EVERY_TRADER,
+        RejectReason.ORDER_TO_TRADE,
+        is_windowed=True,
+        value_max=MESSAGES_PER_FILL_MAX,
     ),
     Control.DAY_LOSS: ControlRule(
         Unit.ASSET, (ACCOUNT,), RejectReason.LOSS_LIMIT, per_instrument=False

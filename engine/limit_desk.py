@@ -4,7 +4,6 @@ from typing import Final, assert_never
 
 from engine.controls import (
     CONTROL_RULES,
-    EVERY_RESTRICTION,
     WINDOW_MIN_NS,
     BreakerRules,
     InstrumentRules,
@@ -194,8 +193,7 @@ def _misformed(limit: Limit) -> RejectReason | None:
         return RejectReason.UNSUPPORTED
     if rule.is_windowed and not WINDOW_MIN_NS <= limit.window_ns <= WINDOW_MAX_NS:
         return RejectReason.AMOUNT_INVALID
-    value_max = EVERY_RESTRICTION if rule.unit is Unit.RESTRICTIONS else INT_MAX
-    if limit.value is not None and not 0 <= limit.value <= value_max:
+    if limit.value is not None and not 0 <= limit.value <= rule.value_max:
         return RejectReason.AMOUNT_INVALID
     return None
 

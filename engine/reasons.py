@@ -84,6 +84,8 @@ class RejectReason(Enum):
     PRICE_BAND = 623
     # How often.
     RATE_LIMIT = 651
+    MESSAGE_LIMIT = 652
+    ORDER_TO_TRADE = 653
     TOO_MANY_UNFILLED = 661
     MAX_OPEN_ORDERS = 671
     MAX_STOP_ORDERS = 672

@@ -100,6 +100,8 @@ ORD_REJ_CODES: Final[dict[RejectReason, OrdRejCode]] = {
     RejectReason.PRICE_COLLAR: PRICE_BAND,
     RejectReason.PRICE_BAND: PRICE_BAND,
     RejectReason.RATE_LIMIT: OTHER,
+    RejectReason.MESSAGE_LIMIT: OTHER,
+    RejectReason.ORDER_TO_TRADE: OTHER,
     RejectReason.TOO_MANY_UNFILLED: OTHER,
     RejectReason.MAX_OPEN_ORDERS: OTHER,
     RejectReason.MAX_STOP_ORDERS: OTHER,

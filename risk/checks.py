@@ -28,6 +28,26 @@ def check_rate(plan: Plan, entry: Candidate) -> Rejection | None:
     return Rejection(RejectReason.RATE_LIMIT, throttle.rate, wait_ns) if wait_ns else None
 
 
+def check_messages(plan: Plan, entry: Candidate) -> Rejection | None:
+    """Orders, amendments and cancels over a while: cancels count, but are never refused. (3)"""
+    for row in plan.rows[Control.MESSAGES]:
+        assert row.window is not None
+        count = row.window.total(entry.now_ns)
+        if count >= row.value:
+            return _pass_beyond(row, RejectReason.MESSAGE_LIMIT, count, 1)
+    return None
+
+
+def check_messages_per_fill(plan: Plan, entry: Candidate) -> Rejection | None:
+    """So many messages may go with each fill, and as many before the first. (20)"""
+    for row in plan.rows[Control.MESSAGES_PER_FILL]:
+        assert row.window is not None
+        count = row.window.total(entry.now_ns)  # Each fill has taken off what goes with it.
+        if count >= row.value:
+            return _pass_beyond(row, RejectReason.ORDER_TO_TRADE, count, 1)
+    return None
+
+
 def check_limits_exist(plan: Plan, _entry: Candidate) -> Rejection | None:
     """Fail closed: an account without limits in the instrument may not trade it."""
     return Rejection(RejectReason.NO_RISK_LIMITS) if plan.limits is None else None

@@ -23,7 +23,13 @@ EXPOSURES: Final = (
     Control.NET_EXPOSURE,
 )
 FED_BY_ORDERS: Final = (Control.UNFILLED_ORDERS, Control.REPEATED_ORDERS)
-FED_BY_FILLS: Final = (Control.UNFILLED_ORDERS, Control.FILLS, Control.FILLED_QTY)
+FED_BY_MESSAGES: Final = (Control.MESSAGES, Control.MESSAGES_PER_FILL)
+FED_BY_FILLS: Final = (
+    Control.UNFILLED_ORDERS,
+    Control.FILLS,
+    Control.FILLED_QTY,
+    Control.MESSAGES_PER_FILL,
+)
 NO_ROWS: Final[list[LimitRow]] = []
 
 
@@ -40,6 +46,7 @@ class Plan:
         "desk",
         "exposures",
         "fed_by_fills",
+        "fed_by_messages",
         "fed_by_orders",
         "has_fill_limits",
         "has_order_limits",
@@ -78,6 +85,7 @@ class Plan:
         self.rows: dict[Control, list[LimitRow]] = {}
         self.exposures: list[LimitRow] = NO_ROWS
         self.fed_by_orders: list[LimitRow] = NO_ROWS
+        self.fed_by_messages: list[LimitRow] = NO_ROWS
         self.fed_by_fills: list[LimitRow] = NO_ROWS
         self.has_order_limits = self.has_fill_limits = False
         self.losses: list[LimitRow] = NO_ROWS
@@ -89,6 +97,7 @@ class Plan:
         quote = self.instrument.quote.asset_id
         self.exposures = [row for row in rows if row.control in EXPOSURES and row.asset_id == quote]
         self.fed_by_orders = [row for row in rows if row.control in FED_BY_ORDERS]
+        self.fed_by_messages = [row for row in rows if row.control in FED_BY_MESSAGES]
         self.fed_by_fills = [row for row in rows if row.control in FED_BY_FILLS]
         self.has_order_limits = bool(self.fed_by_orders or self.exposures)
         self.has_fill_limits = bool(self.fed_by_fills or self.exposures)

@@ -7,6 +7,7 @@ from engine.book import OrderBook
 from engine.commands import NewOrder
 from engine.controls import InstrumentRules, Limit, Override, TradingMode
 from engine.events import (
+    CancelRejected,
     Event,
     OrderAccepted,
     OrderCanceled,
@@ -29,17 +30,18 @@ from engine.risk_events import (
 from engine.scope import Scope
 from engine.units import AccountId, AssetId, InstrumentId, Money, Price, SessionId, UserId
 from risk.day_results import DayResults
-from risk.holdings import Holdings
+from risk.holdings import ALL_INSTRUMENTS, Holdings
 from risk.limits import LimitRow, LimitRows, LimitTable, ScopeLimitTable
 from risk.markets import Markets
 from risk.modes import Modes
 from risk.overrides import Overrides
-from risk.plans import Plan
+from risk.plans import FED_BY_MESSAGES, Plan
 from risk.precedence import Checked, PlanKey
 from risk.rate_limiter import RateLimiter
-from risk.usage import feed_amendment, feed_entry, feed_fill, loss_trips_of
+from risk.usage import feed_amendment, feed_entry, feed_fill, feed_message, loss_trips_of
 
 PLANS_MAX: Final = 100_000
+ASKED_FOR: Final = (CancelReason.REQUESTED, CancelReason.AMENDED_TO_FILLED)
 OrderChange = OrderAccepted | OrderCanceled | OrderExpired | OrderReplaced | OrderRestated
 
 
@@ -242,6 +244,8 @@ class PreTradeGate:
                     self._learn_trade(event, now_ns, consequences)
                 case OrderExpired() | OrderRestated():
                     self._learn_order(event, now_ns, consequences)
+                case CancelRejected():
+                    self._learn_refused_cancel(event, now_ns)
                 case TradingStateChanged():
                     self._markets.learn_state(event, now_ns)
                 case _:
@@ -266,14 +270,34 @@ class PreTradeGate:
             case OrderAccepted():
                 if plan.throttle is not None:
                     plan.throttle.take(now_ns)
+                if plan.fed_by_messages:
+                    feed_message(plan.fed_by_messages, now_ns)
                 if plan.has_order_limits:
                     feed_entry(plan, event.order, now_ns)
             case OrderReplaced():
                 if plan.throttle is not None:
                     plan.throttle.take(now_ns)
+                feed_message(plan.fed_by_messages, now_ns)
                 feed_amendment(plan, event, now_ns)
+            case OrderCanceled() if event.reason in ASKED_FOR:
+                feed_message(plan.fed_by_messages, now_ns)
             case OrderCanceled() if event.reason is CancelReason.CIRCUIT_BREAKER:
                 consequences += self._markets.learn_touch(plan.instrument.instrument_id, now_ns)
+
+    def _learn_refused_cancel(self, event: CancelRejected, now_ns: int) -> None:
+        account = self._holdings.accounts.get(event.account_id)
+        if event.is_replace or account is None:
+            return
+        if event.order is not None:
+            feed_message(self._find(event.order).plan.fed_by_messages, now_ns)
+            return
+        for scope, scope_id in (
+            (Scope.FIRM, account.firm_id),
+            (Scope.ACCOUNT, account.account_id),
+            (Scope.SESSION, event.session_id),
+        ):
+            rows = self._rows.of(scope, scope_id, ALL_INSTRUMENTS, ())
+            feed_message((row for row in rows if row.control in FED_BY_MESSAGES), now_ns)
 
     def _learn_trade(self, trade: Trade, now_ns: int, consequences: list[Consequence]) -> None:
         plan = self._find(trade.order).plan

@@ -18,6 +18,8 @@ from risk.checks import (
     check_icebergs,
     check_limits_exist,
     check_loss,
+    check_messages,
+    check_messages_per_fill,
     check_notional,
     check_open_orders,
     check_open_orders_per_side,
@@ -88,6 +90,8 @@ TRADER_CHECKS: Final[tuple[TraderStage, ...]] = (
 
 CHECKS: Final[tuple[Stage, ...]] = (
     Stage(check_rate, lambda plan: plan.throttle is not None),
+    Stage(check_messages, _with_rows(Control.MESSAGES)),
+    Stage(check_messages_per_fill, _with_rows(Control.MESSAGES_PER_FILL)),
     Stage(check_limits_exist, lambda plan: plan.limits is None),
     Stage(check_price_range, _with_rules(has_price_range)),
     Stage(check_qty_range, _with_rules(has_qty_range)),

@@ -34,6 +34,8 @@ class Screen:
         "_base_factor",
         "_buy_bps",
         "_buys",
+        "_counted",
+        "_credited",
         "_has_counts",
         "_has_reference",
         "_has_sums",
@@ -56,7 +58,6 @@ class Screen:
         "_sells",
         "_takes_icebergs",
         "_trade_age_max_ns",
-        "_unfilled",
         "_width",
     )
 
@@ -92,6 +93,7 @@ class Screen:
             and (self._takes_icebergs or order.terms is None or not order.terms.display_qty)
             and (plan.throttle is None or not plan.throttle.wait_ns(entry.now_ns))
             and (not self._has_reference or self._is_near(order, entry.now_ns))
+            and (not self._credited or self._is_credited(entry.now_ns))
             and (not self._has_counts or self._has_room(order))
             and (not self._has_sums or self._stays_below(entry))
         )
@@ -123,13 +125,17 @@ class Screen:
         for counts, most in self._open_orders_per_side:
             if (counts.buys if is_buy else counts.sells) >= most:
                 return False
-        for window, most in self._unfilled:
+        for window, most in self._counted:
             if window.kept >= most:
                 return False
         for repetition, most in self._alike:  # noqa: SIM110  # A generator is a call more.
             if repetition.count >= most:
                 return False
         return True
+
+    def _is_credited(self, now_ns: int) -> bool:
+        """Whether there were fills for all messages."""
+        return all(window.total(now_ns) < most for window, most in self._credited)
 
     def _stays_below(self, entry: Candidate) -> bool:
         """Whether the order is inside all limits of amounts that add up."""
@@ -190,14 +196,16 @@ class Screen:
             (counts_of(plan, row), row.value)
             for row in rows.get(Control.OPEN_ORDERS_PER_SIDE, NO_ROWS)
         ]
-        self._unfilled = _windows_of(rows.get(Control.UNFILLED_ORDERS, NO_ROWS))
+        self._counted = _windows_of(rows.get(Control.UNFILLED_ORDERS, NO_ROWS))
+        self._counted += _windows_of(rows.get(Control.MESSAGES, NO_ROWS))
+        self._credited = _windows_of(rows.get(Control.MESSAGES_PER_FILL, NO_ROWS))
         self._alike = [
             (row.repetition, row.value)
             for row in rows.get(Control.REPEATED_ORDERS, NO_ROWS)
             if row.repetition is not None
         ]
         self._has_counts = bool(
-            self._open_orders or self._open_orders_per_side or self._unfilled or self._alike
+            self._open_orders or self._open_orders_per_side or self._counted or self._alike
         )
 
     def _merge_sums(self, plan: Plan) -> None:
@@ -207,7 +215,7 @@ class Screen:
             for row in plan.rows.get(Control.POSITION, NO_ROWS)
             if row.asset_id == base
         ]
-        # Of a balance of both sides more may be forgotten than is kept: it is looked through.
+        # What is below 0 may be forgotten too: the sum can grow by itself.
         nets = [row for row in plan.exposures if row.control is Control.NET_EXPOSURE]
         others = [row for row in plan.exposures if row.control is not Control.NET_EXPOSURE]
         self._nets = _windows_of(nets)

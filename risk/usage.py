@@ -1,6 +1,6 @@
 """What orders and fills use up of the limits that count over a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from engine.controls import DAY_NS, Control, ModeCause, TradingMode
 from engine.events import OrderReplaced, Trade
@@ -15,6 +15,7 @@ NS_PER_S = 1_000_000_000
 ENGINE = "engine"
 BUY = Side.BUY
 UNFILLED_ORDERS, FILLS = Control.UNFILLED_ORDERS, Control.FILLS
+MESSAGES_PER_FILL = Control.MESSAGES_PER_FILL
 
 
 def feed_entry(plan: Plan, order: OrderView, now_ns: int) -> None:
@@ -28,6 +29,13 @@ def feed_entry(plan: Plan, order: OrderView, now_ns: int) -> None:
         else:
             assert row.window is not None
             row.window.add(1, now_ns)
+
+
+def feed_message(rows: Iterable[LimitRow], now_ns: int) -> None:
+    """Count an order or an amendment that was let in, or a cancel."""
+    for row in rows:
+        assert row.window is not None
+        row.window.add(1, now_ns)
 
 
 def feed_amendment(plan: Plan, event: OrderReplaced, now_ns: int) -> None:
@@ -49,6 +57,9 @@ def feed_fill(plan: Plan, trade: Trade, modes: Modes, now_ns: int) -> list[Tradi
         if row.control is UNFILLED_ORDERS:
             if order.cum_qty == trade.qty:  # Its first fill.
                 window.take_back(1, now_ns)
+            continue
+        if row.control is MESSAGES_PER_FILL:
+            window.add(-row.value, now_ns)
             continue
         window.add(1 if row.control is FILLS else trade.qty, now_ns)
         used = window.kept  # All of it counts: it was looked through just now.

@@ -27,6 +27,7 @@ from engine.events import (
     OrderRejected,
     OrderReplaced,
 )
+from engine.exchange import Exchange
 from engine.limits import RiskLimits
 from engine.reasons import CancelReason, RejectReason
 from engine.risk_commands import (
@@ -40,6 +41,7 @@ from engine.risk_events import LimitSet, OverrideGranted, TradingModeSet
 from engine.scope import Scope
 from engine.units import AssetId, InstrumentId, Money, Qty
 from risk.modes import ALLOWED, REASONS, TRIPPED, Act
+from risk.pre_trade import PreTradeGate
 from tests.exchange_desk import ALICE, BASE_FACTOR, BOB, BTC, BTC_USD, NOTIONAL_FACTOR, USD, Desk
 
 MINUTE_NS = 60 * NS_PER_S
@@ -271,6 +273,54 @@ def test_unfilled_orders_are_credited_back_by_fills() -> None:
     assert refusal(desk.buy(ALICE, 1, 92)) is RejectReason.TOO_MANY_UNFILLED
     desk.now_ns += 2 * MINUTE_NS
     assert isinstance(desk.buy(ALICE, 1, 92)[0], OrderAccepted)
+
+
+def test_cancels_are_messages_and_are_never_refused() -> None:
+    """Orders, amendments and all cancels count; what is refused of orders does not."""
+    desk = Desk()
+    desk.apply(set_limit(Control.MESSAGES, 5, window_ns=MINUTE_NS))
+    desk.buy(BOB, 1, 80)
+    desk.buy(ALICE, 1, 90)  # 1
+    desk.amend(ALICE, "c2", "a1", 2, 90)  # 2
+    (refused,) = desk.amend(ALICE, "a1", "a2", 0, 90)
+    assert isinstance(refused, CancelRejected)
+    desk.cancel(ALICE, "a1", "x1")  # 3
+    (unknown,) = desk.cancel(ALICE, "a1", "x2")  # 4
+    assert isinstance(unknown, CancelRejected)
+    assert isinstance(desk.cancel(ALICE, "nobody", "x3")[0], CancelRejected)  # 5
+    assert refusal(desk.buy(ALICE, 1, 91)) is RejectReason.MESSAGE_LIMIT
+    restored = Exchange.restore(PreTradeGate(), desk.exchange.state())
+    assert restored.state() == desk.exchange.state()
+    desk.exchange = restored
+    assert refusal(desk.buy(ALICE, 1, 91)) is RejectReason.MESSAGE_LIMIT
+    desk.apply(set_limit(Control.MESSAGES, 6, window_ns=MINUTE_NS))
+    assert isinstance(desk.buy(ALICE, 1, 91)[0], OrderAccepted)
+    assert refusal(desk.buy(ALICE, 1, 91)) is RejectReason.MESSAGE_LIMIT
+    assert isinstance(desk.cancel(ALICE, "c5", "x4")[0], OrderCanceled)
+    desk.now_ns += 2 * MINUTE_NS
+    assert isinstance(desk.buy(ALICE, 1, 91)[0], OrderAccepted)
+
+
+def test_each_fill_pays_for_messages() -> None:
+    """So many may go without one; both sides of a match are credited."""
+    desk = Desk()
+    desk.apply(set_limit(Control.MESSAGES_PER_FILL, 2, window_ns=MINUTE_NS))
+    desk.buy(ALICE, 1, 90)
+    desk.cancel(ALICE, "c1", "x1")
+    assert refusal(desk.buy(ALICE, 1, 90)) is RejectReason.ORDER_TO_TRADE
+    desk.now_ns += 2 * MINUTE_NS
+    desk.buy(ALICE, 1, 90)
+    desk.sell(BOB, 1, 90)
+    for price in (91, 92, 93):
+        assert isinstance(desk.buy(ALICE, 1, price)[0], OrderAccepted), price
+    assert refusal(desk.buy(ALICE, 1, 94)) is RejectReason.ORDER_TO_TRADE
+
+
+def test_messages_for_a_fill_have_a_bound() -> None:
+    """The sum that they make must fit the journal."""
+    (event,) = Desk().apply(set_limit(Control.MESSAGES_PER_FILL, 1_000_001, window_ns=MINUTE_NS))
+    assert isinstance(event, CommandRefused)
+    assert event.reason is RejectReason.AMOUNT_INVALID
 
 
 def test_order_may_be_amended_so_often() -> None:

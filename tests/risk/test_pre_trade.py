@@ -28,6 +28,8 @@ PRECEDENCE = [
     "check_mode",
     "check_clock",
     "check_rate",
+    "check_messages",
+    "check_messages_per_fill",
     "check_limits_exist",
     "check_price_range",
     "check_qty_range",
