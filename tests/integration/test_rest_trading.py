@@ -220,6 +220,32 @@ def test_venues_kill_switch_is_pulled_by_one_and_lifted_by_two(
     assert code_of(risk.call("POST", "/v1/kill-switches/lift", kill)) == "not_killed"
 
 
+def test_control_of_a_user_is_tightened_by_one_and_loosened_by_two(
+    people: People, trader: RestClient
+) -> None:
+    """It holds for the user's own orders, until a second person lets it go."""
+    risk = people.client(Role.RISK_OFFICER)
+    order = limit("buy", "0.1", "10000")
+    control = {
+        "level": "OPERATOR",
+        "scope": "USER",
+        "scope_id": trader.get("/v1/me")["user_id"],
+        "control": "ORDER_QTY",
+        "symbol": "BTC-USD",
+        "value": "0.05",
+    }
+    assert risk.order("PUT", "/v1/risk/controls", control)["value"] == "0.0500"
+    assert code_of(trader.call("POST", f"{ALPHAS}/orders", order)) == "max_order_qty"
+    wider = risk.call("PUT", "/v1/risk/controls", {**control, "value": "0.1"})
+    assert (wider.status, wider.body["status"]) == (202, "pending")
+    assert code_of(trader.call("POST", f"{ALPHAS}/orders", order)) == "max_order_qty"
+    approve = f"/v1/approvals/{wider.body['approval_id']}/approve"
+    assert code_of(risk.call("POST", approve)) == "four_eyes"
+    people.admin.order("POST", approve)
+    placed = trader.order("POST", f"{ALPHAS}/orders", order)
+    trader.order("DELETE", f"{ALPHAS}/orders/{placed['order_id']}")
+
+
 def test_rejected_proposal_changes_nothing(people: People) -> None:
     """Who has proposed it may take it back himself."""
     risk = people.client(Role.RISK_OFFICER)
