@@ -21,6 +21,7 @@ from admin_api.schemas.changes import ApprovalView, ChangeView
 from engine.commands import Command, LiftKillSwitch
 from engine.events import CommandRefused
 from engine.explain import explain
+from engine.risk_commands import GrantOverride
 from engine.runtime.client import LinkClosedError
 from engine.trade_commands import BustTrade, CorrectTrade
 from store.approvals import ApprovalRow, NewApproval, add_approval, decide
@@ -164,6 +165,9 @@ class Changes:
         if isinstance(command, LiftKillSwitch | BustTrade | CorrectTrade):
             # The engine asks who it was, of a kill switch another than has pulled it: here are two.
             command = msgspec.structs.replace(command, actor=f"{command.actor} {user.actor}")
+        if isinstance(command, GrantOverride):
+            override = msgspec.structs.replace(command.override, approver=user.actor)
+            command = GrantOverride(override)
         change_id = await self.add(connection, user, command, entry)
         return await decide(
             connection, row.approval_id, decided_by=user.user_id, change_id=change_id

@@ -14,13 +14,17 @@ from admin_api.engine_link import EngineWatch
 from admin_api.etags import etag_of
 from admin_api.known_limits import KnownLimits
 from admin_api.limit_views import view_account_limits, view_scope_limits
+from admin_api.override_views import view_override
 from admin_api.risk_views import view_limit, view_mode, view_rules
 from admin_api.schemas.changes import Changed
 from admin_api.standing import CreditLines
 from engine.commands import Command, LiftKillSwitch
 from engine.ledger_commands import SetCreditLine, SetFirmCreditLine
+from engine.reasons import RejectReason
 from engine.reference import Reference
 from engine.risk_commands import (
+    GrantOverride,
+    RevokeOverride,
     SetAccountThrottle,
     SetInstrumentRules,
     SetLimit,
@@ -29,7 +33,7 @@ from engine.risk_commands import (
     SetTradingMode,
 )
 from engine.trade_commands import BustTrade, CorrectTrade, TradeCommand
-from engine.units import AssetId, format_fixed
+from engine.units import AccountId, AssetId, ClOrdId, InstrumentId, format_fixed
 from store.postgres import Connection
 from store.searches import Snapshot, find_read_model_seq, find_trade
 
@@ -68,6 +72,13 @@ def find_held(engine: EngineWatch, command: Command) -> Held:
             return _find_limits(engine.limits, reference, command)
         case SetLimit() | SetInstrumentRules() | SetTradingMode():
             return _find_control(engine.limits, reference, command)
+        case GrantOverride(wanted):
+            key = (wanted.account_id, wanted.reason, wanted.cl_ord_id, wanted.instrument_id)
+            return _find_override(engine.limits, reference, *key)
+        case RevokeOverride(account_id, reason, cl_ord_id, instrument_id):
+            return _find_override(
+                engine.limits, reference, account_id, reason, cl_ord_id, instrument_id
+            )
         case _:
             # Whoever lets another kind of change be proposed says here what it replaces.
             raise AssertionError(command)
@@ -114,6 +125,24 @@ def _find_control(
             for mode in known.modes():
                 if (mode.scope, mode.scope_id, mode.level) == (scope, scope_id, level):
                     return _held(mode, view_mode(mode))
+    return NOTHING
+
+
+def _find_override(
+    known: KnownLimits,
+    reference: Reference,
+    account_id: AccountId,
+    reason: RejectReason,
+    cl_ord_id: ClOrdId,
+    instrument_id: InstrumentId,
+) -> Held:
+    for override in known.overrides_of(account_id):
+        if (override.reason, override.cl_ord_id, override.instrument_id) == (
+            reason,
+            cl_ord_id,
+            instrument_id,
+        ):
+            return _held(override, view_override(override, reference))
     return NOTHING
 
 

@@ -1,18 +1,21 @@
 """The limits that hold, as the engine has told them."""
 
-from engine.controls import Control, InstrumentRules, Level, Limit, Mode, TradingMode
+from engine.controls import Control, InstrumentRules, Level, Limit, Mode, Override, TradingMode
 from engine.events import Event
 from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
+from engine.reasons import RejectReason
 from engine.risk_events import (
     AccountThrottleSet,
     InstrumentRulesSet,
     LimitSet,
+    OverrideGranted,
+    OverrideRevoked,
     RiskLimitsSet,
     ScopeLimitsSet,
     TradingModeSet,
 )
 from engine.scope import Scope
-from engine.units import AccountId, AssetId, InstrumentId
+from engine.units import AccountId, AssetId, ClOrdId, InstrumentId
 
 LimitKey = tuple[Level, Scope, int, Control, InstrumentId, AssetId, int]
 
@@ -27,6 +30,7 @@ class KnownLimits:
         self._limits: dict[LimitKey, Limit] = {}
         self._rules: dict[InstrumentId, InstrumentRules] = {}
         self._modes: dict[tuple[Scope, int, Level], TradingMode] = {}
+        self._overrides: dict[tuple[AccountId, RejectReason, ClOrdId, InstrumentId], Override] = {}
 
     def learn(self, event: Event) -> None:
         """Take in what an event says of limits; others say nothing."""
@@ -45,6 +49,10 @@ class KnownLimits:
                 self._rules[rules.instrument_id] = rules
             case TradingModeSet(mode):
                 self._learn_mode(mode)
+            case OverrideGranted(override):
+                self._overrides[_grant_of(override)] = override
+            case OverrideRevoked(override):
+                self._overrides.pop(_grant_of(override), None)
             case _:
                 pass
 
@@ -92,6 +100,10 @@ class KnownLimits:
         """Return the modes that are not NORMAL."""
         return list(self._modes.values())
 
+    def overrides_of(self, account_id: AccountId) -> list[Override]:
+        """Return what was granted to the account and not revoked, also what has expired since."""
+        return [known for known in self._overrides.values() if known.account_id == account_id]
+
     def _learn_limit(self, limit: Limit) -> None:
         key = (
             limit.level,
@@ -118,3 +130,7 @@ class KnownLimits:
             self._of_scopes.pop(key, None)
         else:
             self._of_scopes[key] = limits
+
+
+def _grant_of(override: Override) -> tuple[AccountId, RejectReason, ClOrdId, InstrumentId]:
+    return (override.account_id, override.reason, override.cl_ord_id, override.instrument_id)

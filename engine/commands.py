@@ -28,6 +28,7 @@ from engine.request_commands import (
 )
 from engine.risk_commands import (
     GrantOverride,
+    RevokeOverride,
     SetAccountThrottle,
     SetInstrumentRules,
     SetLimit,
@@ -353,6 +354,7 @@ Command = (
     | SetReferencePrice
     | SetTradingMode
     | GrantOverride
+    | RevokeOverride
     | BustTrade
     | CorrectTrade
     | SetClOrdIdsMax

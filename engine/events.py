@@ -32,6 +32,7 @@ from engine.risk_events import (
     InstrumentRulesSet,
     LimitSet,
     OverrideGranted,
+    OverrideRevoked,
     ReferencePriceSet,
     RiskLimitsSet,
     ScopeLimitsSet,
@@ -373,6 +374,7 @@ Event = (
     | ReferencePriceSet
     | TradingModeSet
     | OverrideGranted
+    | OverrideRevoked
     | TradeBusted
     | TradeCorrected
     | ClOrdIdsMaxSet

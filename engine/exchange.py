@@ -44,6 +44,7 @@ from engine.request_events import BalanceLine
 from engine.risk_commands import (
     GrantOverride,
     LimitCommand,
+    RevokeOverride,
     SetAccountThrottle,
     SetInstrumentRules,
     SetLimit,
@@ -151,6 +152,7 @@ class Exchange:
                 | SetInstrumentRules()
                 | SetReferencePrice()
                 | GrantOverride()
+                | RevokeOverride()
                 | SetSelfTradeMode()
             ):
                 return [self._limit(now_ns, command)]

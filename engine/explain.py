@@ -215,6 +215,7 @@ WORDS = {
     RejectReason.WITHDRAWAL_UNKNOWN: "no such withdrawal waits to be settled",
     RejectReason.SAME_ACCOUNT: "payer and payee are the same account",
     RejectReason.NOT_KILLED: "its kill switch is not pulled",
+    RejectReason.NOT_GRANTED: "nothing was granted for that",
     RejectReason.KILLED: "trading of the account is stopped, cancels are taken",
     RejectReason.STORAGE_LOW: (
         "the venue is short of storage: new orders are not taken for now, cancels are"

@@ -18,7 +18,7 @@ from engine.risk_events import (
     BreakerChanged,
 )
 from engine.scope import Scope
-from engine.units import AccountId, AssetId, InstrumentId, Money, Price
+from engine.units import AccountId, AssetId, ClOrdId, InstrumentId, Money, Price
 
 
 class Rejection(NamedTuple):
@@ -119,6 +119,15 @@ class RiskGate(Protocol):
 
     def grant(self, override: Override, now_ns: int) -> None:
         """Let through what would be refused, for a while. Forgets what has expired."""
+
+    def revoke(
+        self,
+        account_id: AccountId,
+        reason: RejectReason,
+        cl_ord_id: ClOrdId,
+        instrument_id: InstrumentId,
+    ) -> Override | None:
+        """Take back what was granted for that, and return it, None for nothing."""
 
     def add_account(self, account: Account) -> None:
         """An account exists."""

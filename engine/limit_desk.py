@@ -20,6 +20,7 @@ from engine.reference import Reference
 from engine.risk_commands import (
     GrantOverride,
     LimitCommand,
+    RevokeOverride,
     SetAccountThrottle,
     SetInstrumentRules,
     SetLimit,
@@ -32,6 +33,7 @@ from engine.risk_events import (
     InstrumentRulesSet,
     LimitSet,
     OverrideGranted,
+    OverrideRevoked,
     ReferencePriceSet,
     RiskLimitsSet,
     ScopeLimitsSet,
@@ -75,6 +77,8 @@ class LimitDesk:
                 return self._set_reference_price(now_ns, command)
             case GrantOverride():
                 return self._grant(now_ns, command)
+            case RevokeOverride():
+                return self._revoke(command)
             case _:
                 assert_never(command)
 
@@ -178,6 +182,14 @@ class LimitDesk:
             )
         self._gate.grant(override, now_ns)
         return OverrideGranted(override)
+
+    def _revoke(self, command: RevokeOverride) -> Event:
+        revoked = self._gate.revoke(
+            command.account_id, command.reason, command.cl_ord_id, command.instrument_id
+        )
+        if revoked is None:
+            return CommandRefused(RejectReason.NOT_GRANTED, actual=command.account_id)
+        return OverrideRevoked(revoked, command.actor)
 
 
 def _misformed(limit: Limit) -> RejectReason | None:

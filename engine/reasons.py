@@ -32,6 +32,7 @@ class RejectReason(Enum):
     SCALE_UNSUPPORTED = 304
     DUPLICATE_REFERENCE = 305
     NOT_KILLED = 306
+    NOT_GRANTED = 307
     WITHDRAWAL_UNKNOWN = 311
     SAME_ACCOUNT = 312
     # The state of the venue.

@@ -54,6 +54,7 @@ ORD_REJ_CODES: Final[dict[RejectReason, OrdRejCode]] = {
     RejectReason.SCALE_UNSUPPORTED: OTHER,
     RejectReason.DUPLICATE_REFERENCE: OTHER,
     RejectReason.NOT_KILLED: OTHER,
+    RejectReason.NOT_GRANTED: OTHER,
     RejectReason.WITHDRAWAL_UNKNOWN: OTHER,
     RejectReason.SAME_ACCOUNT: OTHER,
     RejectReason.STORAGE_LOW: CLOSED,  # As far as new orders go.

@@ -4,8 +4,9 @@ import msgspec
 
 from engine.controls import InstrumentRules, Level, Limit, Mode, Override
 from engine.limits import RiskLimits, ScopeLimits
+from engine.reasons import RejectReason
 from engine.scope import Scope
-from engine.units import AccountId, InstrumentId, Price
+from engine.units import AccountId, ClOrdId, InstrumentId, Price
 
 
 class SetRiskLimits(msgspec.Struct, frozen=True, array_like=True, tag=23):
@@ -83,6 +84,16 @@ class GrantOverride(msgspec.Struct, frozen=True, array_like=True, tag=74):
     override: Override
 
 
+class RevokeOverride(msgspec.Struct, frozen=True, array_like=True, tag=75):
+    """Take back what `GrantOverride` has granted for the same. One person may: it tightens."""
+
+    account_id: AccountId
+    reason: RejectReason
+    cl_ord_id: ClOrdId = ClOrdId("")
+    instrument_id: InstrumentId = InstrumentId(0)
+    actor: str = ""
+
+
 LimitCommand = (
     SetRiskLimits
     | SetScopeLimits
@@ -91,5 +102,6 @@ LimitCommand = (
     | SetInstrumentRules
     | SetReferencePrice
     | GrantOverride
+    | RevokeOverride
 )
 """What sets limits, and what they are measured by."""

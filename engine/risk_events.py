@@ -43,6 +43,13 @@ class OverrideGranted(msgspec.Struct, frozen=True, array_like=True, tag=74):
     override: Override
 
 
+class OverrideRevoked(msgspec.Struct, frozen=True, array_like=True, tag=77):
+    """What was granted before its time was up holds no longer."""
+
+    override: Override
+    actor: str
+
+
 class BreakerChanged(msgspec.Struct, frozen=True, array_like=True, tag=75):
     """The circuit breaker of an instrument goes into another phase, until `until_ns` at most.
 

@@ -7,6 +7,7 @@ from engine.risk_events import (
     AccountThrottleSet,
     InstrumentRulesSet,
     LimitSet,
+    OverrideGranted,
     RiskLimitsSet,
     ScopeLimitsSet,
     TradingModeSet,
@@ -20,6 +21,7 @@ def rules_in_force(gate: RiskGate, kill_switches: KillSwitches) -> list[Event]:
         *(LimitSet(limit, state.version) for limit in state.limits),
         *(InstrumentRulesSet(rules, state.version) for rules in state.rules),
         *(TradingModeSet(mode) for mode in state.modes),
+        *(OverrideGranted(override) for override in state.overrides),
         *(
             KillSwitchPulled(
                 switch.scope, switch.scope_id, switch.reason, switch.actor, switch.level

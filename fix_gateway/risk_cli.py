@@ -1,8 +1,9 @@
-"""`wcx risk`: the list of controls, and why an order was refused."""
+"""`wcx risk`: the list of controls, why an order was refused, and overrides."""
 
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -17,12 +18,27 @@ from engine.refusal import Refusal, describe
 from engine.runtime.codec import Record
 from engine.runtime.journal import JournalDamagedError, inspect_tail, read_records
 from engine.units import AccountId
+from fix_gateway.operating import (
+    AccountName,
+    AsJson,
+    account_path,
+    operating,
+    print_done,
+    print_items,
+)
 from risk.catalogue import CATALOGUE, render_catalogue
 
 DEFINITIONS = (bytes([20]), bytes([21]), bytes([22]))
 """The tags of `DefineAsset`, `DefineInstrument` and `OpenAccount`, as they are encoded."""
 
 app = typer.Typer(help="The controls that orders pass.", no_args_is_help=True)
+overrides = typer.Typer(help="What passes a limit for a while, over REST.", no_args_is_help=True)
+app.add_typer(overrides, name="override")
+
+Code = Annotated[str, typer.Argument(metavar="CODE", help="Of the refusal, as MAX_ORDER_QTY.")]
+OneSymbol = Annotated[str | None, typer.Option("--symbol", help="Only in this instrument.")]
+OneOrder = Annotated[str | None, typer.Option("--order", help="Only the order of this ClOrdID.")]
+OVERRIDE_COLUMNS = ("code", "symbol", "cl_ord_id", "value", "expires_at", "actor", "approver")
 
 
 @app.command("controls")
@@ -60,6 +76,57 @@ def explain(
             print(json.dumps({**place, **asdict(refusal)}))
         else:
             print(_in_lines({**place, **asdict(refusal)}))
+
+
+@overrides.command(name="list")
+def list_overrides(account: AccountName, *, as_json: AsJson = False) -> None:
+    """List what orders of an account may pass, until when, and who wanted it."""
+    with operating() as rest:
+        items = rest.get_all(f"{account_path(rest, account)}/overrides")
+    print_items(items, OVERRIDE_COLUMNS, as_json=as_json)
+
+
+@overrides.command()
+def grant(
+    account: AccountName,
+    code: Code,
+    value: Annotated[str, typer.Argument(help="The most that passes, in the code's unit.")],
+    *,
+    minutes: Annotated[int, typer.Option(min=1, help="For how long.")],
+    reason: Annotated[str, typer.Option(help="Why.")],
+    symbol: OneSymbol = None,
+    order: OneOrder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Propose that orders of an account pass a limit for a while. Another user approves it."""
+    expires_at = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=minutes)
+    body = {
+        "code": code,
+        "symbol": symbol,
+        "cl_ord_id": order,
+        "value": value,
+        "expires_at": expires_at.isoformat(),
+        "reason": reason,
+    }
+    with operating() as rest:
+        done = rest.order("POST", f"{account_path(rest, account)}/overrides", body)
+    print_done(f"{code} of {account}", done, as_json=as_json)
+
+
+@overrides.command()
+def revoke(
+    account: AccountName,
+    code: Code,
+    *,
+    symbol: OneSymbol = None,
+    order: OneOrder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take an override back before its time is up. Name what it was granted for."""
+    body = {"code": code, "symbol": symbol, "cl_ord_id": order}
+    with operating() as rest:
+        done = rest.order("POST", f"{account_path(rest, account)}/overrides/revoke", body)
+    print_done(f"{code} of {account}", done, as_json=as_json)
 
 
 Found = tuple[int, int, str, Refusal]

@@ -397,9 +397,9 @@ CATALOGUE: Final = (
         "One order, or the orders of an account, pass one limit up to an amount, until a time",
         "account; order",
         "two operators",
-        ("GrantOverride",),
+        ("GrantOverride", "RevokeOverride"),
         "none",
-        (R.APPROVER_MISSING,),
+        (R.APPROVER_MISSING, R.NOT_GRANTED),
         "RTS 7 Art 20(2)(d)",
     ),
     Entry(

@@ -3,6 +3,8 @@
 from engine.commands import NewOrder
 from engine.controls import Override
 from engine.gate import Rejection
+from engine.reasons import RejectReason
+from engine.units import AccountId, ClOrdId, InstrumentId
 
 Key = tuple[int, int, str, int]
 
@@ -21,6 +23,16 @@ class Overrides:
         for key in expired:
             del self._granted[key]
         self._granted[_key_of(override)] = override
+
+    def revoke(
+        self,
+        account_id: AccountId,
+        reason: RejectReason,
+        cl_ord_id: ClOrdId,
+        instrument_id: InstrumentId,
+    ) -> Override | None:
+        """Take back what was granted for that, and return it, None for nothing."""
+        return self._granted.pop((account_id, reason.value, cl_ord_id, instrument_id), None)
 
     def allow(self, rejection: Rejection, order: NewOrder, now_ns: int) -> bool:
         """Return whether the order is let through all the same."""

@@ -23,12 +23,12 @@ from engine.instrument import Account, Instrument
 from engine.ledger import postings_of
 from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
 from engine.order import Order, OrderView, Side
-from engine.reasons import CancelReason
+from engine.reasons import CancelReason, RejectReason
 from engine.risk_events import (
     BreakerChanged,
 )
 from engine.scope import Scope
-from engine.units import AccountId, AssetId, InstrumentId, Money, Price, SessionId, UserId
+from engine.units import AccountId, AssetId, ClOrdId, InstrumentId, Money, Price, SessionId, UserId
 from risk.day_results import DayResults
 from risk.holdings import ALL_INSTRUMENTS, Holdings
 from risk.limits import LimitRow, LimitRows, LimitTable, ScopeLimitTable
@@ -147,6 +147,16 @@ class PreTradeGate:
     def grant(self, override: Override, now_ns: int) -> None:
         """Let through what would be refused, for a while. Forgets what has expired."""
         self._overrides.grant(override, now_ns)
+
+    def revoke(
+        self,
+        account_id: AccountId,
+        reason: RejectReason,
+        cl_ord_id: ClOrdId,
+        instrument_id: InstrumentId,
+    ) -> Override | None:
+        """Take back what was granted for that, and return it, None for nothing."""
+        return self._overrides.revoke(account_id, reason, cl_ord_id, instrument_id)
 
     def add_account(self, account: Account) -> None:
         """An account exists."""

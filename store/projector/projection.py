@@ -58,6 +58,7 @@ from engine.risk_events import (
     InstrumentRulesSet,
     LimitSet,
     OverrideGranted,
+    OverrideRevoked,
     ReferencePriceSet,
     RiskLimitsSet,
     ScopeLimitsSet,
@@ -200,6 +201,7 @@ class Projection:
                 | ReferencePriceSet()
                 | TradingModeSet()
                 | OverrideGranted()
+                | OverrideRevoked()
                 | BreakerChanged()
                 | CreditUsed()
             ):

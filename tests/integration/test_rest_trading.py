@@ -246,6 +246,42 @@ def test_control_of_a_user_is_tightened_by_one_and_loosened_by_two(
     trader.order("DELETE", f"{ALPHAS}/orders/{placed['order_id']}")
 
 
+def test_override_takes_two_holds_for_a_while_and_is_taken_back_by_one(
+    people: People, trader: RestClient
+) -> None:
+    """One order passes a limit that holds for all others; the list says who wanted it."""
+    risk = people.client(Role.RISK_OFFICER)
+    overrides = f"{ALPHAS}/overrides"
+    control = {"level": "FIRM", "scope": "ACCOUNT", "scope_id": 1, "control": "ORDER_QTY"}
+    control |= {"symbol": "BTC-USD", "value": "0.05"}
+    risk.order("PUT", "/v1/risk/controls", control)
+    order = limit("buy", "0.1", "10000", cl_ord_id="larger")
+    assert code_of(trader.call("POST", f"{ALPHAS}/orders", order)) == "fat_finger_qty"
+    wanted = {"code": "FAT_FINGER_QTY", "symbol": "BTC-USD", "cl_ord_id": "larger"}
+    body = {**wanted, "value": "0.1", "expires_at": "2100-01-01T00:00:00Z", "reason": "as agreed"}
+    unknown = risk.call("POST", overrides, {**body, "code": "INSUFFICIENT_BALANCE"})
+    assert (unknown.status, code_of(unknown)) == (422, "invalid")
+    assert code_of(trader.call("POST", overrides, body)) == "permission_needed"
+    proposal = risk.order("POST", overrides, body)
+    assert code_of(trader.call("POST", f"{ALPHAS}/orders", order)) == "fat_finger_qty"
+    people.admin.order("POST", f"/v1/approvals/{proposal['approval_id']}/approve")
+    (granted,) = risk.get(overrides)["items"]
+    people_named = granted.pop("actor"), granted.pop("approver")
+    assert len(set(people_named)) == 2
+    assert granted == {
+        **wanted, "value": "0.1000", "expires_at": "2100-01-01T00:00:00Z",
+    }  # fmt: skip
+    placed = trader.order("POST", f"{ALPHAS}/orders", order)
+    trader.order("DELETE", f"{ALPHAS}/orders/{placed['order_id']}")
+    other = limit("buy", "0.1", "10000", cl_ord_id="another")
+    assert code_of(trader.call("POST", f"{ALPHAS}/orders", other)) == "fat_finger_qty"
+    assert risk.order("POST", f"{overrides}/revoke", wanted)["cl_ord_id"] == "larger"
+    assert code_of(risk.call("POST", f"{overrides}/revoke", wanted)) == "not_granted"
+    assert risk.get(overrides)["items"] == []
+    lifted = risk.order("PUT", "/v1/risk/controls", {**control, "value": None})
+    people.admin.order("POST", f"/v1/approvals/{lifted['approval_id']}/approve")
+
+
 def test_rejected_proposal_changes_nothing(people: People) -> None:
     """Who has proposed it may take it back himself."""
     risk = people.client(Role.RISK_OFFICER)

@@ -18,6 +18,7 @@ from engine.controls import (
 from engine.reasons import RejectReason
 from engine.risk_commands import (
     GrantOverride,
+    RevokeOverride,
     SetInstrumentRules,
     SetLimit,
     SetReferencePrice,
@@ -47,6 +48,8 @@ def scribble_control(rng: random.Random, now_ns: int) -> Command:
         reason = rng.choice([RejectReason.MAX_ORDER_QTY, RejectReason.POSITION_LIMIT])
         ends_at_ns = now_ns + rng.randint(0, 10**16)
         account_id = AccountId(rng.randint(1, 3))
+        if rng.random() < 0.3:
+            return RevokeOverride(account_id, reason)
         return GrantOverride(Override(account_id, reason, 10**9, ends_at_ns, "ann", "ben"))
     return SetLimit(scribble_limit(rng))
 

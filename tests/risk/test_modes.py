@@ -32,12 +32,13 @@ from engine.limits import RiskLimits
 from engine.reasons import CancelReason, RejectReason
 from engine.risk_commands import (
     GrantOverride,
+    RevokeOverride,
     SetInstrumentRules,
     SetLimit,
     SetRiskLimits,
     SetTradingMode,
 )
-from engine.risk_events import LimitSet, OverrideGranted, TradingModeSet
+from engine.risk_events import LimitSet, OverrideGranted, OverrideRevoked, TradingModeSet
 from engine.scope import Scope
 from engine.units import AssetId, InstrumentId, Money, Qty
 from risk.modes import ALLOWED, REASONS, TRIPPED, Act
@@ -414,6 +415,22 @@ def test_override_needs_two_people_and_an_end(
     (event,) = desk.apply(GrantOverride(msgspec.structs.replace(override, **changes)))
     assert isinstance(event, CommandRefused)
     assert event.reason is reason
+
+
+def test_override_is_taken_back_by_one() -> None:
+    """What was not granted, or is taken back already, is refused; the rest stays granted."""
+    desk = Desk()
+    desk.apply(SetRiskLimits(RiskLimits(ALICE, BTC_USD, Qty(10), Money(10**15))))
+    ends_at_ns = desk.now_ns + MINUTE_NS
+    of_all = Override(ALICE, RejectReason.MAX_ORDER_QTY, 20, ends_at_ns, "ann", "ben")
+    of_one = msgspec.structs.replace(of_all, cl_ord_id="c1")
+    desk.apply(GrantOverride(of_all))
+    desk.apply(GrantOverride(of_one))
+    revoke = RevokeOverride(ALICE, RejectReason.MAX_ORDER_QTY, actor="cid")
+    assert desk.apply(revoke) == [OverrideRevoked(of_all, "cid")]
+    assert desk.apply(revoke) == [CommandRefused(RejectReason.NOT_GRANTED, actual=ALICE)]
+    assert isinstance(desk.buy(ALICE, 20, 100)[0], OrderAccepted)  # As c1.
+    assert refusal(desk.buy(ALICE, 20, 100)) is RejectReason.MAX_ORDER_QTY
 
 
 @pytest.mark.parametrize(

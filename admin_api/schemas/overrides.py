@@ -1,0 +1,52 @@
+"""Temporary overrides of limits."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, Field
+
+from admin_api.schemas.changes import Changed
+from admin_api.schemas.fields import RequestBody
+from admin_api.schemas.limits import DecimalText
+from admin_api.schemas.pages import Page
+
+Code = Annotated[str, Field(max_length=64, examples=["MAX_ORDER_QTY"])]
+OneClOrdId = Annotated[str, Field(max_length=64, examples=["a-large-one"])]
+
+
+class RevokeBody(RequestBody):
+    """Which override is meant: that of the same code, order and instrument."""
+
+    code: Code = Field(description="Of the refusal that is not made for a while")
+    symbol: str | None = Field(
+        default=None, max_length=64, description="Null: all instruments", examples=["BTC-USD"]
+    )
+    cl_ord_id: OneClOrdId | None = Field(default=None, description="Null: all orders")
+
+
+class OverrideBody(RevokeBody):
+    """What is to pass: orders that come to at most `value`, until `expires_at`."""
+
+    value: DecimalText = Field(description="In the unit of the code", examples=["25.5"])
+    expires_at: AwareDatetime
+    reason: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class OverrideView(BaseModel):
+    """An override that holds, and the two who wanted it."""
+
+    code: str
+    symbol: str | None
+    cl_ord_id: str | None
+    value: str
+    expires_at: datetime
+    actor: str
+    approver: str
+
+
+class OverridesPage(Page[OverrideView]):
+    """The overrides of an account that have not expired."""
+
+
+class RevokedView(RevokeBody, Changed):
+    """What is taken back, and whether it is."""
