@@ -289,7 +289,7 @@ class PreTradeGate:
                     plan.throttle.take(now_ns)
                 feed_message(plan.fed_by_messages, now_ns)
                 feed_amendment(plan, event, now_ns)
-            case OrderCanceled() if event.reason in ASKED_FOR:
+            case OrderCanceled() if plan.fed_by_messages and event.reason in ASKED_FOR:
                 feed_message(plan.fed_by_messages, now_ns)
             case OrderCanceled() if event.reason is CancelReason.CIRCUIT_BREAKER:
                 consequences += self._markets.learn_touch(plan.instrument.instrument_id, now_ns)
