@@ -11,6 +11,7 @@ from admin_api.auth.permissions import Permission
 from admin_api.auth.user import User
 from admin_api.changes import view_approval
 from admin_api.engine_answers import check_engine, get_account, get_instrument
+from admin_api.errors import invalid
 from admin_api.idempotency import OnceOf
 from admin_api.limit_changes import LimitCall
 from admin_api.override_views import parse_code, parse_value, view_override
@@ -22,7 +23,7 @@ from admin_api.services import Services, ServicesOf
 from engine.controls import NS_PER_S, Override
 from engine.instrument import Instrument
 from engine.risk_commands import GrantOverride, RevokeOverride
-from engine.units import ClOrdId, InstrumentId
+from engine.units import INT_MAX, ClOrdId, InstrumentId
 
 READ: Final[Responses] = {
     HTTPStatus.NOT_FOUND: {"model": Problem, "description": "There is none of that identity"},
@@ -32,6 +33,11 @@ SET: Final[Responses] = {
     **READ,
     HTTPStatus.CONFLICT: {"model": Problem, "description": "The exchange refused it, and why"},
     HTTPStatus.UNPROCESSABLE_ENTITY: {"model": Problem, "description": "Not a number that fits"},
+}
+REVOKED: Final[Responses] = {
+    **SET,
+    HTTPStatus.ACCEPTED: {"model": RevokedView, "description": "It waits for the engine"},
+    HTTPStatus.PRECONDITION_FAILED: {"model": Problem, "description": "Changed since"},
 }
 AccountPath = Annotated[int, Path(ge=1, le=INTEGER_MAX)]
 Reader = Annotated[User, allow(Permission.LIMITS_READ)]
@@ -72,7 +78,7 @@ async def grant(
             account.account_id,
             reason,
             parse_value(body.value, reason, instrument),
-            int(body.expires_at.timestamp()) * NS_PER_S,
+            _expiry_of(body),
             user.actor,
             "",  # Who approves it.
             ClOrdId(body.cl_ord_id or ""),
@@ -85,7 +91,7 @@ async def grant(
     return view_approval(row)
 
 
-@router.post("/v1/accounts/{account_id}/overrides/revoke", responses=SET)
+@router.post("/v1/accounts/{account_id}/overrides/revoke", responses=REVOKED)
 async def revoke(
     call: Call, user: Writer, account_id: AccountPath, body: RevokeBody
 ) -> RevokedView:
@@ -111,6 +117,14 @@ async def revoke(
     )
     assert isinstance(done, dict), "it loosens nothing"
     return RevokedView(**body.model_dump(), **done)
+
+
+def _expiry_of(body: OverrideBody) -> int:
+    """Return when it ends. Raises the 422 of a time that the journal cannot hold."""
+    expires_at_ns = int(body.expires_at.timestamp()) * NS_PER_S
+    if not 0 < expires_at_ns <= INT_MAX:
+        raise invalid("expires_at: is out of range")
+    return expires_at_ns
 
 
 def _find_instrument(services: Services, body: RevokeBody) -> Instrument | None:

@@ -3,15 +3,16 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from admin_api.schemas.changes import Changed
-from admin_api.schemas.fields import RequestBody
+from admin_api.schemas.fields import RequestBody, Timestamp
 from admin_api.schemas.limits import DecimalText
 from admin_api.schemas.pages import Page
+from admin_api.schemas.trades import Reason
+from admin_api.schemas.trading import ClOrdIdText
 
-Code = Annotated[str, Field(max_length=64, examples=["MAX_ORDER_QTY"])]
-OneClOrdId = Annotated[str, Field(max_length=64, examples=["a-large-one"])]
+Code = Annotated[str, Field(pattern=r"^[A-Z_]{1,64}$", examples=["MAX_ORDER_QTY"])]
 
 
 class RevokeBody(RequestBody):
@@ -21,15 +22,15 @@ class RevokeBody(RequestBody):
     symbol: str | None = Field(
         default=None, max_length=64, description="Null: all instruments", examples=["BTC-USD"]
     )
-    cl_ord_id: OneClOrdId | None = Field(default=None, description="Null: all orders")
+    cl_ord_id: ClOrdIdText | None = Field(default=None, description="Null: all orders")
 
 
 class OverrideBody(RevokeBody):
     """What is to pass: orders that come to at most `value`, until `expires_at`."""
 
     value: DecimalText = Field(description="In the unit of the code", examples=["25.5"])
-    expires_at: AwareDatetime
-    reason: Annotated[str, Field(min_length=1, max_length=200)]
+    expires_at: Timestamp
+    reason: Reason
 
 
 class OverrideView(BaseModel):
