@@ -168,6 +168,8 @@ def make_report(event: ExecutionEvent, exec_id: str, reference: Reference) -> Re
         _add_terms(report, order, order.terms, format_qty)
         _add_stop(report, order, order.terms, format_price)
     match event:
+        case OrderAccepted() | OrderExpired() | OrderStatusReported() | OrderTriggered():
+            pass
         case OrderRejected():
             _add_reject(report, event, instrument)
         case OrderCanceled():
@@ -180,8 +182,6 @@ def make_report(event: ExecutionEvent, exec_id: str, reference: Reference) -> Re
             report.text = f"{event.reason.name}: {CANCEL_WORDS[event.reason]}"
         case OrderReplaced():
             report.orig_cl_ord_id = event.orig_cl_ord_id
-        case OrderAccepted() | OrderExpired() | OrderStatusReported() | OrderTriggered():
-            pass
         case _:
             assert_never(event)
     return report

@@ -5,7 +5,7 @@ from functools import cache
 import quickfix
 
 from fix_gateway.fix.dictionary import BEGIN_STRINGS, TRANSPORT, dictionary_path, load_version
-from fix_gateway.fix.fields import MsgType, Tag, parse_message
+from fix_gateway.fix.fields import Tag, parse_message
 
 
 @cache
@@ -22,6 +22,6 @@ def check_message(raw: str) -> None:
         application.validate(quickfix.Message(raw, application, True))
         return
     session = _load(TRANSPORT)
-    message = version.messages[MsgType(fields[Tag.MSG_TYPE])]
+    message = version.messages[fields[Tag.MSG_TYPE]]
     body = session if message.category == "admin" else application
     quickfix.DataDictionary.validate(quickfix.Message(raw, session, body, True), session, body)

@@ -63,9 +63,8 @@ class Outcome(NamedTuple):
     happened_at_ns: int
 
 
-class _Unanswered(NamedTuple):
-    command: Command
-    waiter: "asyncio.Future[Outcome] | None"
+# A command, and who waits for what becomes of it.
+_Unanswered = tuple[Command, "asyncio.Future[Outcome] | None"]
 
 
 class EngineLink(asyncio.Protocol):
@@ -147,8 +146,7 @@ class EngineLink(asyncio.Protocol):
         """
         assert not self._is_closed
         frame = encode_frame(FrameKind.COMMANDS, commands)
-        for command in commands:
-            self._unanswered.append(_Unanswered(command, None))
+        self._unanswered.extend([(command, None) for command in commands])
         self._write(frame)
 
     async def submit(self, command: Command) -> Outcome:
@@ -161,7 +159,7 @@ class EngineLink(asyncio.Protocol):
             raise LinkClosedError("the link to the engine is down")
         frame = encode_frame(FrameKind.COMMANDS, [command])
         waiter: asyncio.Future[Outcome] = self._loop.create_future()
-        self._unanswered.append(_Unanswered(command, waiter))
+        self._unanswered.append((command, waiter))
         self._waiter_count += 1
         self._write(frame)
         return await asyncio.wait_for(waiter, ANSWER_WAIT_S)
@@ -217,11 +215,11 @@ class EngineLink(asyncio.Protocol):
         self._is_closed = True
         fault = LinkClosedError("the link to the engine is down")
         waiters: list[asyncio.Future[Any]] = [*self._askers, self._welcomed]
-        waiters += [item.waiter for item in self._unanswered if item.waiter is not None]
+        waiters += [waiter for _, waiter in self._unanswered if waiter is not None]
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_exception(fault)
-        in_doubt = [item.command for item in self._unanswered if item.waiter is None]
+        in_doubt = [command for command, waiter in self._unanswered if waiter is None]
         self._on_closed(in_doubt)
 
     def _take(self, kind: FrameKind, body: bytes) -> None:
@@ -255,7 +253,7 @@ class EngineLink(asyncio.Protocol):
 
     def _settle(self, seqs: list[Seq]) -> None:
         for seq in seqs:
-            waiter = self._unanswered.popleft().waiter
+            _, waiter = self._unanswered.popleft()
             if waiter is None:
                 continue
             self._waiter_count -= 1

@@ -31,8 +31,10 @@ from engine.units import AccountId, InstrumentId, Seq
 
 MAGIC: Final = b"WCXR"
 PREFIX: Final = struct.Struct("<4sII")
+PREFIX_BYTES: Final = PREFIX.size
 BODY_HEADER: Final = struct.Struct("<HHIQq")
-RECORD_HEADER_BYTES: Final = PREFIX.size + BODY_HEADER.size
+RECORD_HEADER: Final = struct.Struct(PREFIX.format + BODY_HEADER.format.removeprefix("<"))
+RECORD_HEADER_BYTES: Final = RECORD_HEADER.size
 BATCH_RECORDS_MAX: Final = 4096
 RECORD_BYTES_MAX: Final = 1 << 30
 
@@ -105,29 +107,22 @@ def read_record(data: memoryview, offset: int) -> tuple[Record, int] | None:
 
     Returns None when no whole, undamaged record stands there.
     """
-    body_offset = offset + PREFIX.size
-    if body_offset + BODY_HEADER.size > len(data):
+    command_offset = offset + RECORD_HEADER_BYTES
+    if command_offset > len(data):
         return None
-    magic, length, checksum = PREFIX.unpack_from(data, offset)
-    end = body_offset + length
-    if magic != MAGIC or not BODY_HEADER.size <= length <= RECORD_BYTES_MAX or end > len(data):
-        return None
-    body = data[body_offset:end]
-    if crc32c(body) != checksum:
-        return None
-    rules_version, batch_index, command_length, seq, now_ns = BODY_HEADER.unpack_from(body, 0)
-    events_offset = BODY_HEADER.size + command_length
-    if events_offset > length:
-        return None
-    record = Record(
-        seq=seq,
-        now_ns=now_ns,
-        rules_version=rules_version,
-        batch_index=batch_index,
-        command_bytes=bytes(body[BODY_HEADER.size : events_offset]),
-        events_bytes=bytes(body[events_offset:]),
+    magic, length, checksum, rules_version, batch_index, command_length, seq, now_ns = (
+        RECORD_HEADER.unpack_from(data, offset)
     )
-    return record, end
+    body_offset = offset + PREFIX_BYTES
+    end = body_offset + length
+    events_offset = command_offset + command_length
+    if magic != MAGIC or length > RECORD_BYTES_MAX or not events_offset <= end <= len(data):
+        return None
+    if crc32c(data[body_offset:end]) != checksum:
+        return None
+    command_bytes = bytes(data[command_offset:events_offset])
+    events_bytes = bytes(data[events_offset:end])
+    return Record(seq, now_ns, rules_version, batch_index, command_bytes, events_bytes), end
 
 
 def skip_record(data: memoryview, offset: int) -> int | None:

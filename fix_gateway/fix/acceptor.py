@@ -44,7 +44,7 @@ TYPES_WITH_GROUPS: Final = tuple(
         MsgType.MARKET_DATA_INCREMENTAL_REFRESH,
     )
 )  # fmt: skip
-FEES: Final = f"{SOH}{int(Tag.NO_MISC_FEES)}="  # The one group of a report.
+FEES: Final = f"{SOH}{Tag.NO_MISC_FEES}="  # The one group of a report.
 UNVALIDATED: Final = False  # QuickFIX fills in length and checksum when it sends.
 APPLICATION_VERSION: Final = "FIX.5.0SP2"  # What QuickFIX calls ApplVerID(1128) 9.
 SETTINGS: Final = {

@@ -205,7 +205,7 @@ class AnswerBuilder:
             (Tag.MSG_TYPE, MsgType.EXECUTION_REPORT),
             (Tag.ORDER_ID, order_id),
             (Tag.EXEC_ID, exec_id),
-            *([(int(Tag.CL_ORD_ID), cl_ord_id)] if cl_ord_id else []),
+            *([(Tag.CL_ORD_ID, cl_ord_id)] if cl_ord_id else []),
             *kind,
             (Tag.ORD_STATUS, rejected),
         ]

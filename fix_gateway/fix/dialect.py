@@ -164,7 +164,7 @@ def dialect_of(row: FixSessionRow) -> Dialect:
 
 def _codes(
     version: Version,
-    tag: Tag,
+    tag: int,
     finer: Mapping[Reason, str],
     general: Mapping[Reason, str],
     other: str,
@@ -179,10 +179,10 @@ def _codes(
     }
 
 
-def _known(version: Version, tag: Tag, wanted: str, otherwise: str) -> str:
+def _known(version: Version, tag: int, wanted: str, otherwise: str) -> str:
     return wanted if wanted in _values(version, tag) else otherwise
 
 
-def _values(version: Version, tag: Tag) -> dict[str, str]:
+def _values(version: Version, tag: int) -> dict[str, str]:
     (field,) = (field for field in version.fields.values() if field.tag == tag)
     return field.values

@@ -94,6 +94,12 @@ ECHOED_TAGS: Final = (
 
 ECHOED_DECIMALS_MAX: Final = 18
 
+# What every report says; the rest is looked at field by field.
+ALWAYS_TOLD: Final = (
+    "exec_id", "order_id", "cl_ord_id", "exec_type", "ord_status", "symbol", "side", "ord_type",
+    "time_in_force", "order_qty", "leaves_qty", "cum_qty", "avg_px",
+)  # fmt: skip
+
 Pairs = list[tuple[int, str]]
 
 
@@ -113,10 +119,14 @@ class ReportBuilder:
             for name, tags in REPORT_TAGS.items()
             if (tag := next((tag for tag in tags if tag in dialect.report_tags), None)) is not None
         }
-        self._values_of = attrgetter(*told)
-        self._heads = [f"{int(tag)}=" for tag in told.values()]
         # What may stand in either of several fields is said in the one of the version.
         self._echoes = {tag: told[name] for name in told for tag in REPORT_TAGS[name]}
+        always = [name for name in told if name in ALWAYS_TOLD]
+        sometimes = [name for name in told if name not in ALWAYS_TOLD]
+        self._template = "".join([f"{told[name]}=%s{SOH}" for name in always])
+        self._always_of = attrgetter(*always)
+        self._heads = [f"{told[name]}=" for name in sometimes]
+        self._sometimes_of = attrgetter(*sometimes)
         self._has_aggressor = Tag.AGGRESSOR_INDICATOR in dialect.report_tags
 
     def build_report(
@@ -149,11 +159,13 @@ class ReportBuilder:
         told = "".join(
             [
                 f"{head}{value}{SOH}"
-                for head, value in zip(self._heads, self._values_of(report), strict=True)
+                for head, value in zip(self._heads, self._sometimes_of(report), strict=True)
                 if value is not None
             ]
         )
-        return f"35=8{SOH}{resent}{told}{extra}60={self._timestamps.format(happened_at_ns)}{SOH}"
+        always = self._template % self._always_of(report)
+        time_text = self._timestamps.format(happened_at_ns)
+        return f"35=8{SOH}{resent}{always}{told}{extra}60={time_text}{SOH}"
 
     def _in_dialect(self, report: Report) -> str:
         """Put the report's codes into those of the version, and return what it says besides."""

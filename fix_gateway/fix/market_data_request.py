@@ -155,9 +155,9 @@ def _find_instruments(text: str, reference: Reference) -> list[Instrument] | Rej
     return list(instruments.values())
 
 
-def _values(text: str, tag: Tag) -> Iterable[str]:
+def _values(text: str, tag: int) -> Iterable[str]:
     """Yield a tag's values in all entries of its group."""
-    name = f"{int(tag)}="
+    name = f"{tag}="
     for part in text.split(SOH):
         if part.startswith(name):
             yield part.removeprefix(name)

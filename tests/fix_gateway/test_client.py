@@ -40,7 +40,7 @@ def report(order_id: str, cl_ord_id: str, exec_id: str, **fields: str) -> Fields
         Tag.EXEC_ID: exec_id,
         Tag.SYMBOL: "BTC-USD",
         Tag.SIDE: "1",
-        **{Tag[name]: value for name, value in names.items()},
+        **{getattr(Tag, name): value for name, value in names.items()},
     }
 
 

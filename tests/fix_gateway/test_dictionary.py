@@ -6,6 +6,7 @@ The standard is known from another engine's dictionaries (`fixcore`), which nobo
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -35,6 +36,11 @@ LINES_OF_TEXT = 33
 FORGOTTEN: dict[int, set[str | None]] = {Tag.ORD_REJ_REASON: {"12"}}
 
 
+def names_in(namespace: type) -> list[tuple[str, Any]]:
+    """Return the names of a class that is nothing but names, and what they stand for."""
+    return [(name, value) for name, value in vars(namespace).items() if name.isupper()]
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_file_is_what_the_source_makes(version: str) -> None:
     """After a change of the source: `python -m fix_gateway.fix.dictionary_xml`."""
@@ -44,16 +50,16 @@ def test_file_is_what_the_source_makes(version: str) -> None:
 def test_our_tags_have_the_names_of_the_standard() -> None:
     """CL_ORD_ID is ClOrdID."""
     names = load_dictionary().field_names()
-    for tag in Tag:
-        assert names[tag].lower() == tag.name.replace("_", "").lower()
+    for name, tag in names_in(Tag):
+        assert names[tag].lower() == name.replace("_", "").lower()
 
 
 def test_our_values_are_those_of_the_standard() -> None:
     """Message and execution types exist under the names that we use."""
     dictionary = load_dictionary()
-    for msg_type in MsgType:
-        name = dictionary.message_names[msg_type]
-        assert name.lower() == msg_type.name.replace("_", "").lower()
+    for name, msg_type in names_in(MsgType):
+        message_name = dictionary.message_names[msg_type]
+        assert message_name.lower() == name.replace("_", "").lower()
     exec_types = dictionary.value_names()[Tag.EXEC_TYPE]
     assert {exec_type.value: exec_type.name for exec_type in ExecType}.items() <= exec_types.items()
 

@@ -79,7 +79,7 @@ def pages(
 def as_rest_has_it(fields: Fields) -> dict[str, Any]:
     """Return a report that came over FIX under REST's names, of which every field must have one."""
     found: dict[str, Any] = dict.fromkeys(NAMES.values())
-    found |= {NAMES[Tag(tag)]: value for tag, value in fields.items() if tag not in NOT_IN_THE_BODY}
+    found |= {NAMES[tag]: value for tag, value in fields.items() if tag not in NOT_IN_THE_BODY}
     return found | {"transact_time": parse_utc_timestamp(fields[Tag.TRANSACT_TIME])}
 
 

@@ -125,7 +125,7 @@ class ChaosClient:
                 (Tag.SIDE, side),
                 (Tag.ORDER_QTY, f"0.00{rng.randint(1, LOTS_MAX)}"),
                 (Tag.ORD_TYPE, MARKET if is_market else LIMIT),
-                *([] if is_market else [(int(Tag.PRICE), price)]),
+                *([] if is_market else [(Tag.PRICE, price)]),
                 (Tag.TIME_IN_FORCE, time_in_force),
                 (Tag.TRANSACT_TIME, self._now()),
             ],

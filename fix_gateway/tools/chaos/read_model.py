@@ -135,11 +135,11 @@ def _read_model_seq(rest: RestClient) -> int:
     return int(rest.get("/v1/orders?limit=1")["seq"])
 
 
-def _named(fields: Fields, names: dict[str, Tag]) -> dict[str, Any]:
+def _named(fields: Fields, names: dict[str, int]) -> dict[str, Any]:
     return {name: fields.get(tag) for name, tag in names.items()}
 
 
-def _chosen(row: dict[str, Any], names: dict[str, Tag]) -> dict[str, Any]:
+def _chosen(row: dict[str, Any], names: dict[str, int]) -> dict[str, Any]:
     return {name: row[name] for name in names}
 
 
