@@ -1,5 +1,6 @@
 """What the gateway process tells Prometheus. Label values come from closed sets only."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from prometheus_client import (
@@ -148,6 +149,7 @@ class GatewayMetrics:
                 left -= found
         self._sent[OTHER].inc(left)
 
-    def count_received(self, msg_type: str) -> None:
-        """Count a message of a client."""
-        self._received.get(msg_type, self._received[OTHER]).inc()
+    def count_received(self, counts: Mapping[str, int]) -> None:
+        """Count messages of a client, by MsgType(35)."""
+        for msg_type, count in counts.items():
+            self._received.get(msg_type, self._received[OTHER]).inc(count)

@@ -30,6 +30,7 @@ REFUSALS: Final[dict[type, str]] = {
     CancelRejected: "cancel",
     CommandRefused: "command",
 }
+Refused = OrderRejected | CancelRejected | CommandRefused
 
 
 class Tally(Collector):
@@ -45,7 +46,7 @@ class Tally(Collector):
         self._commands[command.__class__] += 1
         for event in events:
             self._events[event.__class__] += 1
-            if isinstance(event, OrderRejected | CancelRejected | CommandRefused):
+            if isinstance(event, Refused):
                 key = REFUSALS[event.__class__], event.reason
                 self._refusals[key] = self._refusals.get(key, 0) + 1
 

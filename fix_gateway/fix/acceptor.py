@@ -33,7 +33,7 @@ from fix_gateway.fix.message_store import SessionIdentity, SessionStore
 
 POLLS_MAX: Final = 1000
 NOTHING: Final = bytes(4)
-RECEIVE_BYTES: Final = 1 << 18
+RECEIVE_BYTES: Final = 1 << 16  # Larger buffers are mapped and unmapped for each read.
 LISTEN_TRIES: Final = 20
 LISTEN_RETRY_S: Final = 0.01
 TYPES_WITH_GROUPS: Final = tuple(

@@ -310,7 +310,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self._edge.metrics.logons.labels("accepted").inc()
-        self._edge.metrics.count_received(MsgType.LOGON)
+        self._edge.metrics.count_received({MsgType.LOGON: 1})
         session.attach(self, admission)
         self._raw.clear()
         closed = self._edge.entrance.why_closed(session.row)
@@ -340,8 +340,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def _take_in_session(self, session: FixSession, frames: list[Frame]) -> None:
         pieces: list[bytes] = []
+        counts: dict[str, int] = {}
         for index, frame in enumerate(frames):
-            self._edge.metrics.count_received(frame.msg_type)
+            counts[frame.msg_type] = counts.get(frame.msg_type, 0) + 1
             if frame.msg_type not in TO_BE_LOOKED_AT:
                 pieces.append(frame.raw)
                 continue
@@ -353,6 +354,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._early = frames[index + 1 :]
                 break
         session.receive(b"".join(pieces))
+        self._edge.metrics.count_received(counts)
         self._edge.flush()
 
     def _take_session_message(self, session: FixSession, frame: Frame) -> bool:
