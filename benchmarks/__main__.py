@@ -40,6 +40,7 @@ class Sizes(NamedTuple):
 
     new_orders: int
     rounds: int
+    depth_rounds: int
     depths: tuple[int, ...]
     depth_messages: int
     growth_orders: int
@@ -52,8 +53,9 @@ class Sizes(NamedTuple):
 
 
 STANDARD: Final = Sizes(
-    new_orders=20_000,
+    new_orders=10_000,
     rounds=2,
+    depth_rounds=1,
     depths=(1000, 10_000, 100_000, 1_000_000),
     depth_messages=30_000,
     growth_orders=20_000,
@@ -69,6 +71,7 @@ STANDARD: Final = Sizes(
 QUICK: Final = Sizes(
     new_orders=2000,
     rounds=1,
+    depth_rounds=1,
     depths=(1000, 10_000),
     depth_messages=6000,
     growth_orders=2000,
@@ -189,7 +192,7 @@ def bench_engines(sizes: Sizes) -> dict[str, float]:
 def bench_depth(sizes: Sizes) -> dict[str, dict[str, float]]:
     """Measure what a message costs in a small and in a deep book."""
     with tempfile.TemporaryDirectory() as name:
-        runs = measure_depth(sizes.depths, sizes.depth_messages, sizes.rounds, Path(name))
+        runs = measure_depth(sizes.depths, sizes.depth_messages, sizes.depth_rounds, Path(name))
     return tables.print_depth(runs)
 
 

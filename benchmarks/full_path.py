@@ -8,6 +8,7 @@ import statistics
 import time
 import urllib.request
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any, Final, TypedDict
 
@@ -18,6 +19,7 @@ from fix_gateway.tools.chaos.venue import VenueProcess
 
 RESTING, MIXED = "resting limits", "20 % trades"
 IN_FLIGHT: Final = 256
+SNAPSHOT_RATE: Final = 1000
 PROJECTOR_WAIT_S: Final = 60.0
 POLL_S: Final = 0.05
 US_PER_S: Final = 1_000_000
@@ -38,6 +40,7 @@ class Figures(TypedDict):
     floods: dict[str, list[Flood]]
     pings_s: list[float]
     open_loop_s: dict[str, list[float]]
+    during_snapshot_s: list[float]
     memory_mib: Costs
 
 
@@ -56,7 +59,9 @@ class Subject:
 
     def __init__(self, counterparty: Counterparty) -> None:
         self.counterparty = counterparty
-        self.figures = Figures(floods={}, pings_s=[], open_loop_s={}, memory_mib={})
+        self.figures = Figures(
+            floods={}, pings_s=[], open_loop_s={}, during_snapshot_s=[], memory_mib={}
+        )
         self._taker, self._maker = (
             Client(counterparty.port, name, answers_twice=counterparty.answers_twice)
             for name in (TAKER, MAKER)
@@ -98,6 +103,19 @@ class Subject:
         self.figures["open_loop_s"].setdefault(str(rate), []).extend(latencies)
         self.settle()
 
+    def open_loop_during_snapshot(self, duration_s: float) -> None:
+        """Measure at a fixed rate while a snapshot of all that has happened is made."""
+        venue = self.counterparty.venue
+        if venue is None:
+            return
+        orders = self._taker.resting_orders(int(SNAPSHOT_RATE * duration_s))
+        with ThreadPoolExecutor(1) as pool:
+            making = pool.submit(venue.engine, "snapshot", "--records-min", "1")
+            self.figures["during_snapshot_s"] += self._taker.open_loop(orders, SNAPSHOT_RATE)
+            made = making.result()
+        assert made.returncode == 0, made.stderr
+        self.settle()
+
     def settle(self) -> None:
         """Return once nothing of what was sent is being worked on any more."""
         self._maker.take_in()
@@ -130,6 +148,8 @@ def measure_full_path(quantities: Quantities) -> dict[str, Figures]:
             for rate in quantities["rates"]:
                 for subject in subjects:
                     subject.open_loop(rate, quantities["open_loop_s"])
+            for subject in subjects:
+                subject.open_loop_during_snapshot(quantities["open_loop_s"])
         return {subject.counterparty.name: subject.finish() for subject in subjects}
 
 
@@ -144,6 +164,11 @@ def summarize(measured: Mapping[str, Figures]) -> dict[str, dict[str, Any]]:
             },
             "memory_mib": figures["memory_mib"],
         }
+        | (
+            {"during_snapshot_us": _distribution(figures["during_snapshot_s"])}
+            if figures["during_snapshot_s"]
+            else {}
+        )
         for name, figures in measured.items()
     }
 

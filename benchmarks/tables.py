@@ -145,6 +145,8 @@ def print_full_path(summary: Mapping[str, Mapping[str, Any]]) -> None:
     for name, figures in summary.items():
         rows = {"ping-pong": figures["ping_us"]}
         rows |= {f"{rate} orders/s": taken for rate, taken in figures["open_loop_us"].items()}
+        if "during_snapshot_us" in figures:
+            rows["1000, snapshot"] = figures["during_snapshot_us"]
         for title, taken in rows.items():
             values = "".join(f"{value:>10,.0f}" for value in taken.values())
             print(f"  {name:<26}{title:<16}{values}")

@@ -91,6 +91,13 @@ def _latency_beside_naive(percentile: str) -> Callable[[Any], float]:
     return measure
 
 
+def _pause_by_snapshot(fix: Any) -> float:
+    """The 99th percentile while a snapshot is made, in parts of the one without."""
+    ours = fix[VENUE]
+    ratio: float = ours["during_snapshot_us"]["p99"] / ours["open_loop_us"][OPEN_LOOP_RATE]["p99"]
+    return ratio
+
+
 def _book_beside_peers(worst: Any) -> float:
     """Our book beside the fastest pure-Python peer, each in the worst scenario of workload A."""
     peers = [worst[peer] for peer in PURE_PYTHON if peer in worst]
@@ -140,6 +147,9 @@ TARGETS: Final = (
         "fix",
         "p99 at 1,000 orders/s, beside the naive acceptor's ping-pong",
         _latency_beside_naive("p99"), 6, AT_MOST,
+    ),
+    Target(
+        "fix", "p99 while a snapshot is made, beside without", _pause_by_snapshot, 2, AT_MOST
     ),
     Target(
         "engine",
