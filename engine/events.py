@@ -390,6 +390,19 @@ def recipients(event: Event) -> tuple[SessionId, ...]:
     """
     match event:
         case (
+            OrderAccepted()
+            | Trade()
+            | OrderRejected()
+            | OrderTriggered()
+            | OrderExpired()
+            | OrderRestated()
+            | TradeBusted()
+            | TradeCorrected()
+        ):
+            # First, for these are most of what happens.
+            session_id = event.order.session_id
+            return (session_id,) if session_id else ()
+        case (
             CancelRejected()
             | MassCancelReported()
             | MassCancelCompleted()
@@ -401,17 +414,6 @@ def recipients(event: Event) -> tuple[SessionId, ...]:
             sessions = (event.order.session_id, event.request_session_id)
         case OrderStatusReported():
             sessions = (event.request_session_id,)
-        case (
-            OrderAccepted()
-            | OrderRejected()
-            | OrderTriggered()
-            | Trade()
-            | OrderExpired()
-            | OrderRestated()
-            | TradeBusted()
-            | TradeCorrected()
-        ):
-            sessions = (event.order.session_id,)
         case _:
             sessions = ()
     return tuple(dict.fromkeys(session_id for session_id in sessions if session_id))

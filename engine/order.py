@@ -21,14 +21,20 @@ from engine.units import (
 NO_USER: Final = UserId(0)
 
 
-class Side(Enum):
+class FieldValue(Enum):
+    """Values of a FIX field. Looked up by identity: the hash of the name is a call in Python."""
+
+    __hash__ = object.__hash__
+
+
+class Side(FieldValue):
     """Side(54)."""
 
     BUY = 1
     SELL = 2
 
 
-class OrdType(Enum):
+class OrdType(FieldValue):
     """OrdType(40)."""
 
     MARKET = 1
@@ -37,7 +43,7 @@ class OrdType(Enum):
     STOP_LIMIT = 4
 
 
-class TimeInForce(Enum):
+class TimeInForce(FieldValue):
     """TimeInForce(59)."""
 
     DAY = 0
@@ -47,7 +53,7 @@ class TimeInForce(Enum):
     GTD = 6
 
 
-class OrdStatus(Enum):
+class OrdStatus(FieldValue):
     """OrdStatus(39)."""
 
     NEW = 0

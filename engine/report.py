@@ -22,7 +22,15 @@ from engine.events import (
 )
 from engine.explain import explain
 from engine.instrument import Instrument
-from engine.order import OrderTerms, OrderView, OrdStatus, TriggerDirection
+from engine.order import (
+    OrderTerms,
+    OrderView,
+    OrdStatus,
+    OrdType,
+    Side,
+    TimeInForce,
+    TriggerDirection,
+)
 from engine.reasons import CancelReason
 from engine.reference import Reference
 from engine.reject_codes import ORD_REJ_CODES
@@ -36,6 +44,9 @@ ADDED_LIQUIDITY: Final = "1"
 REMOVED_LIQUIDITY: Final = "2"
 AUCTION: Final = "4"
 ORD_STATUS_TEXT: Final = {status: f"{status.value:X}" for status in OrdStatus}
+SIDE_TEXT: Final = {side: str(side.value) for side in Side}
+ORD_TYPE_TEXT: Final = {ord_type: str(ord_type.value) for ord_type in OrdType}
+TIME_IN_FORCE_TEXT: Final = {each: str(each.value) for each in TimeInForce}
 EXEC_TYPES: Final[dict[type[ExecutionEvent], str]] = {
     OrderAccepted: "0",
     OrderCanceled: "4",
@@ -144,6 +155,8 @@ def make_report(event: ExecutionEvent, exec_id: str, reference: Reference) -> Re
     format_price: Callable[[int], str] = str
     if instrument is not None:
         format_qty, format_price = instrument.format_qty, instrument.format_price
+    order_qty = format_qty(order.order_qty)
+    is_untouched = order.leaves_qty == order.order_qty
     report = Report(
         exec_id=exec_id,
         exec_type=EXEC_TYPES[type(event)],
@@ -153,11 +166,11 @@ def make_report(event: ExecutionEvent, exec_id: str, reference: Reference) -> Re
         account=None if account is None else account.name,
         # Without the instrument: an order that was refused because there is none such.
         symbol=NO_SYMBOL if instrument is None else instrument.symbol,
-        side=str(order.side.value),
-        ord_type=str(order.ord_type.value),
-        time_in_force=str(order.time_in_force.value),
-        order_qty=format_qty(order.order_qty),
-        leaves_qty=format_qty(order.leaves_qty),
+        side=SIDE_TEXT[order.side],
+        ord_type=ORD_TYPE_TEXT[order.ord_type],
+        time_in_force=TIME_IN_FORCE_TEXT[order.time_in_force],
+        order_qty=order_qty,
+        leaves_qty=order_qty if is_untouched else format_qty(order.leaves_qty),
         cum_qty=format_qty(order.cum_qty),
         avg_px="0"
         if instrument is None

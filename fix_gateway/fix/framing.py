@@ -7,11 +7,13 @@ not is garbled, and garbled messages are ignored (FIX 4.4 vol. 2, "Message Valid
 
 import re
 from typing import Final, NamedTuple
+from zlib import adler32
 
 SOH: Final = b"\x01"
 FRAME_BYTES_MAX: Final = 1 << 16
 HEADER_BYTES_MAX: Final = 48
 TRAILER_BYTES: Final = 7
+ADLER_BYTES_MAX: Final = 256
 TAG_DIGITS_MAX: Final = 9
 LENGTH_DIGITS_MAX: Final = 6
 START: Final = b"8=FIX"
@@ -85,7 +87,7 @@ class FrameReader:
         if trailer is None or buffer[end - TRAILER_BYTES - 1 : end - TRAILER_BYTES] != SOH:
             return self._skip(start)
         raw = bytes(buffer[start:end])
-        if sum(raw[:-TRAILER_BYTES]) & 0xFF != int(trailer[1]):
+        if sum_bytes(raw[:-TRAILER_BYTES]) & 0xFF != int(trailer[1]):
             # Well delimited, so only this message is lost: the gap in MsgSeqNum(34) will show.
             self.discarded_bytes += end - start
             return end
@@ -129,4 +131,12 @@ def split_fields(raw: bytes) -> list[tuple[int, bytes]] | None:
 def build_frame(begin_string: str, body: bytes) -> bytes:
     """Return a frame of `body`, which begins with 35= and ends with SOH."""
     head = b"8=%b\x019=%d\x01%b" % (begin_string.encode(), len(body), body)
-    return b"%b10=%03d\x01" % (head, sum(head) & 0xFF)
+    return b"%b10=%03d\x01" % (head, sum_bytes(head) & 0xFF)
+
+
+def sum_bytes(data: bytes) -> int:
+    """Return the sum of the bytes, of which CheckSum(10) is the rest modulo 256."""
+    if len(data) > ADLER_BYTES_MAX:
+        return sum(data)
+    # The lower half of Adler-32 is one more, as long as that is below 65,521: four times as fast.
+    return (adler32(data) & 0xFFFF) - 1

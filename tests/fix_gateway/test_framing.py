@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fix_gateway.fix.framing import FRAME_BYTES_MAX, FrameReader, build_frame, split_fields
+from fix_gateway.fix.framing import (
+    FRAME_BYTES_MAX,
+    FrameReader,
+    build_frame,
+    split_fields,
+    sum_bytes,
+)
 
 HEARTBEAT = build_frame("FIX.4.4", b"35=0\x0134=2\x01")
 ORDER = build_frame("FIXT.1.1", b"35=D\x0134=3\x0111=abc\x01")
@@ -117,3 +123,12 @@ def test_splitting_never_raises(raw: bytes) -> None:
     """Whatever the bytes, the answer is fields or None."""
     fields = split_fields(raw)
     assert fields is None or b"".join(b"%d=%b\x01" % pair for pair in fields) is not None
+
+
+@pytest.mark.parametrize("length", [0, 1, 255, 256, 257, 1000])
+def test_bytes_are_summed_at_any_length(length: int) -> None:
+    """Also where all of them are as large as a byte can be."""
+    assert sum_bytes(b"\xff" * length) == 255 * length
+    assert sum_bytes(bytes(number % 251 for number in range(length))) == sum(
+        number % 251 for number in range(length)
+    )
