@@ -4,6 +4,7 @@ Each run is a process of its own, `python -m benchmarks.recovery replay|snapshot
 prints one line of JSON: it begins with the files on the disk, as a start of the engine does.
 """
 
+import gc
 import json
 import os
 import subprocess
@@ -94,6 +95,7 @@ def main(arguments: Sequence[str]) -> None:
     step, count_text, directory = arguments
     files = VenueFiles(Path(directory) / "journal", Path(directory) / "snapshots", PreTradeGate)
     count = int(count_text)
+    gc.disable()  # As the engine does.
     if step == f"{MAKE}{REPLAY}":
         make_journal(files, count)
     elif step == f"{MAKE}{SNAPSHOT}":
