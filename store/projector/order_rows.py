@@ -2,6 +2,7 @@
 
 import dataclasses
 from enum import Enum
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -30,6 +31,9 @@ from engine.trade_events import TradeBusted, TradeCorrected
 from engine.units import Seq
 from store.projector.rows import OrderRow, Row
 from store.projector.times import format_time
+
+REPORT_FIELDS: Final = tuple(field.name for field in dataclasses.fields(Report))
+_report_values: Final = attrgetter(*REPORT_FIELDS)
 
 KINDS: Final[dict[type[OrderEvent], str]] = {
     OrderAccepted: "accepted",
@@ -146,7 +150,8 @@ def make_order_row(
 
 def describe_report(report: Report) -> dict[str, Any]:
     """Return the fields of a report as they are told to people and programs, times as text."""
-    fields = dataclasses.asdict(report)
+    # Not `asdict`, which copies deeply: half of the projector's time.
+    fields: dict[str, Any] = dict(zip(REPORT_FIELDS, _report_values(report), strict=True))
     expires_at_ns = fields.pop("expires_at_ns")
     fields["expires_at"] = None if expires_at_ns is None else format_time(expires_at_ns)
     return fields
