@@ -94,6 +94,8 @@ def main() -> int:
     for part in options.parts:
         results[part] = PARTS[part](sizes)
         print(flush=True)
+    if options.quick:
+        print("measured in small: the verdicts prove nothing")
     for verdict in judge(results):
         print(verdict)
     RESULTS.mkdir(exist_ok=True)
