@@ -110,8 +110,8 @@ def test_client_rebuilds_the_engines_book(
 
 
 def find_own_port(venue: VenueProcess) -> int:
-    """Return the port for market data alone, 0 while it is not open."""
-    for line in venue.logged:
+    """Return the port for market data alone, 0 while it was never open."""
+    for line in reversed(list(venue.logged)):
         if line.startswith("gateway-market-data ") and "event=door_opened" in line:
             return int(line.partition(" port=")[2].split()[0])
     return 0
@@ -140,6 +140,7 @@ def test_market_data_is_never_sent_again(shared_venue: VenueProcess) -> None:
 
 def test_numbers_go_on_when_the_process_was_killed(shared_venue: VenueProcess) -> None:
     """Nobody is asked to send old requests again, and nothing is told that was not asked for."""
+    shared_venue.wait_for(lambda: find_own_port(shared_venue))
     with RawClient(shared_venue.fix_port, "MD1") as client:
         client.log_on()
         client.send(
