@@ -7,7 +7,7 @@ processes cost is read from the kernel, by part, until the projector has written
 import statistics
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any, Final, TypedDict
@@ -19,6 +19,7 @@ from fix_gateway.tools.chaos.venue import VenueProcess
 
 RESTING, MIXED = "resting limits", "20 % trades"
 IN_FLIGHT: Final = 256
+HEART_BT_INT_S: Final = 60
 SNAPSHOT_RATE: Final = 1000
 PROJECTOR_WAIT_S: Final = 60.0
 POLL_S: Final = 0.05
@@ -63,7 +64,12 @@ class Subject:
             floods={}, pings_s=[], open_loop_s={}, during_snapshot_s=[], memory_mib={}
         )
         self._taker, self._maker = (
-            Client(counterparty.port, name, answers_twice=counterparty.answers_twice)
+            Client(
+                counterparty.port,
+                name,
+                answers_twice=counterparty.answers_twice,
+                heart_bt_int_s=HEART_BT_INT_S,
+            )
             for name in (TAKER, MAKER)
         )
         self._taker.await_logon()
@@ -116,6 +122,11 @@ class Subject:
         assert made.returncode == 0, made.stderr
         self.settle()
 
+    def stay_alive(self) -> None:
+        """Send heartbeats: others have their turn now, or one of the sessions is idle in it."""
+        self._taker.send_heartbeat()
+        self._maker.send_heartbeat()
+
     def settle(self) -> None:
         """Return once nothing of what was sent is being worked on any more."""
         self._maker.take_in()
@@ -137,20 +148,29 @@ def measure_full_path(quantities: Quantities) -> dict[str, Figures]:
             Subject(stack.enter_context(running_venue())),
             *(Subject(stack.enter_context(baseline(name))) for name in BASELINES),
         ]
-        for subject in subjects:
+        for subject in _in_turn(subjects):
             subject.warm_up(quantities["flood"] // 2)
+        duration_s = quantities["open_loop_s"]
         for _ in range(quantities["rounds"]):
             for mix in (RESTING, MIXED):
-                for subject in subjects:
+                for subject in _in_turn(subjects):
                     subject.flood(mix, quantities["flood"])
-            for subject in subjects:
+            for subject in _in_turn(subjects):
                 subject.ping(quantities["pings"])
             for rate in quantities["rates"]:
-                for subject in subjects:
-                    subject.open_loop(rate, quantities["open_loop_s"])
-            for subject in subjects:
-                subject.open_loop_during_snapshot(quantities["open_loop_s"])
+                for subject in _in_turn(subjects):
+                    subject.open_loop(rate, duration_s)
+            for subject in _in_turn(subjects):
+                subject.open_loop_during_snapshot(duration_s)
         return {subject.counterparty.name: subject.finish() for subject in subjects}
+
+
+def _in_turn(subjects: Sequence[Subject]) -> Iterator[Subject]:
+    """Yield each of them, and keep the sessions of all of them alive meanwhile."""
+    for subject in subjects:
+        for each in subjects:
+            each.stay_alive()
+        yield subject
 
 
 def summarize(measured: Mapping[str, Figures]) -> dict[str, dict[str, Any]]:
