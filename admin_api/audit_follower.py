@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from engine.events import (
+    DeadManTimerExpired,
     Event,
     KillCompleted,
     KillSwitchLifted,
@@ -92,6 +93,8 @@ def make_entry(event: Event, at: datetime) -> AuditEntry | None:
                 at,
                 reason=mode.reason,
             )
+        case DeadManTimerExpired(account_id):
+            return AuditEntry("engine", "dead_man_timer_expired", f"account:{account_id}", at=at)
         case KillCompleted(scope, scope_id, canceled_count):
             return AuditEntry(
                 "engine",

@@ -252,6 +252,17 @@ class LiftKillSwitch(msgspec.Struct, frozen=True, array_like=True, tag=41):
     level: Level = Level.OPERATOR
 
 
+class SetDeadManTimer(msgspec.Struct, frozen=True, array_like=True, tag=43):
+    """Cancel all orders of the account in `timeout_ns` from now, unless said again by then.
+
+    Those entered meanwhile too. 0 stops the timer. `actor` is who asks.
+    """
+
+    account_id: AccountId
+    timeout_ns: int
+    actor: str = ""
+
+
 class AdvanceTime(msgspec.Struct, frozen=True, array_like=True, tag=30):
     """Let what is due by now happen. The sequencer issues it; nothing else makes time pass."""
 
@@ -337,6 +348,7 @@ Command = (
     | SetStorageLow
     | PullKillSwitch
     | LiftKillSwitch
+    | SetDeadManTimer
     | MassCancel
     | ReportOrder
     | ReportOpenOrders

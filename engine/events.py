@@ -307,6 +307,20 @@ class KillCompleted(msgspec.Struct, frozen=True, array_like=True, tag=42):
     left_count: int = 0
 
 
+class DeadManTimerSet(msgspec.Struct, frozen=True, array_like=True, tag=43):
+    """When all orders of the account are cancelled unless it asks again by then, 0 for never."""
+
+    account_id: AccountId
+    expires_at_ns: int
+    actor: str = ""
+
+
+class DeadManTimerExpired(msgspec.Struct, frozen=True, array_like=True, tag=44):
+    """The account has not been heard of in time: all its open orders are being cancelled."""
+
+    account_id: AccountId
+
+
 ExecutionEvent = (
     OrderAccepted
     | OrderRejected
@@ -358,6 +372,8 @@ Event = (
     | KillSwitchPulled
     | KillSwitchLifted
     | KillCompleted
+    | DeadManTimerSet
+    | DeadManTimerExpired
     | MassCancelReported
     | MassCancelCompleted
     | OrderStatusRefused

@@ -22,6 +22,7 @@ from engine.commands import (
     ReplaceOrder,
     SessionCommand,
     SetClOrdIdsMax,
+    SetDeadManTimer,
     SetSelfTradeMode,
     SetStorageLow,
     SetTradingState,
@@ -30,6 +31,7 @@ from engine.controls import TradingMode
 from engine.events import (
     ClOrdIdsMaxSet,
     CommandRefused,
+    DeadManTimerExpired,
     Event,
     ReferenceEvent,
     SelfTradeModeSet,
@@ -88,6 +90,7 @@ class Exchange:
         self._ownership = parts.ownership
         self._presence = parts.presence
         self._kill_switches = parts.kill_switches
+        self._dead_man = parts.dead_man
         self._trading = parts.trading
         self._trade_amendments = parts.trade_amendments
         self._sweeper = parts.sweeper
@@ -158,7 +161,13 @@ class Exchange:
                 return [self._limit(now_ns, command)]
             case SetStorageLow() | SetClOrdIdsMax():
                 return self._set_bounds(command)
-            case PullKillSwitch() | LiftKillSwitch() | SetTradingMode() | SetTradingState():
+            case (
+                PullKillSwitch()
+                | LiftKillSwitch()
+                | SetTradingMode()
+                | SetTradingState()
+                | SetDeadManTimer()
+            ):
                 return self._switch(seq, now_ns, command)
             case BustTrade() | CorrectTrade():
                 return self._trade_amendments.apply(command)
@@ -183,7 +192,12 @@ class Exchange:
         """Return when `AdvanceTime` next has something to do, None when nothing waits."""
         if self._sweeper.is_busy or self._requests.status_reports.is_busy:
             return 0
-        timers = (self._trading.next_timer_ns(), self._presence.next_ns(), self._gate.next_ns())
+        timers = (
+            self._trading.next_timer_ns(),
+            self._presence.next_ns(),
+            self._dead_man.next_ns(),
+            self._gate.next_ns(),
+        )
         return min((timer_ns for timer_ns in timers if timer_ns is not None), default=None)
 
     def session_events(self) -> list[SessionOpened | SessionReleased]:
@@ -255,6 +269,10 @@ class Exchange:
         events = self._trading.let_time_pass(now_ns)
         for gone in self._presence.take_due(now_ns):
             self._sweeper.start(_sweep_of(gone, seq))
+        for account_id in self._dead_man.take_due(now_ns):
+            events.append(DeadManTimerExpired(account_id))
+            sweep = Sweep(Scope.ACCOUNT, account_id, CancelReason.DEAD_MAN, OrderId(seq))
+            self._sweeper.start(sweep)
         for pause in self._gate.take_due(now_ns):
             events += self._standing.pause(now_ns, pause)
         events += self._sweeper.go_on(now_ns)
@@ -282,8 +300,13 @@ class Exchange:
         return [*self._presence.log_off(now_ns, command)]
 
     def _switch(
-        self, seq: Seq, now_ns: int, command: KillCommand | SetTradingMode | SetTradingState
+        self,
+        seq: Seq,
+        now_ns: int,
+        command: KillCommand | SetTradingMode | SetTradingState | SetDeadManTimer,
     ) -> list[Event]:
+        if isinstance(command, SetDeadManTimer):
+            return [self._dead_man.set(now_ns, command)]
         if isinstance(command, SetTradingState):
             return self._trading.set_state(now_ns, command)
         return self._standing.apply(seq, now_ns, command)

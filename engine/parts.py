@@ -3,6 +3,7 @@
 import msgspec
 
 from engine.credit_watch import CreditWatch
+from engine.dead_man import DeadManTimers
 from engine.events import (
     AccountOpened,
     AssetDefined,
@@ -38,6 +39,7 @@ class Parts:
         self.ownership = Ownership()
         self.presence = Presence()
         self.kill_switches = KillSwitches()
+        self.dead_man = DeadManTimers(self.reference)
         self.trading = Trading(
             self.reference, self.ledger, self.fees, gate, self.presence, self.kill_switches
         )
@@ -138,6 +140,7 @@ class Parts:
             cl_ord_ids_max=self.trading.memory.closed_max,
             reached_stops=self.trading.reached_stops(),
             firm_credits=self.ledger.firm_credits(),
+            dead_man_timers=self.dead_man.timers(),
         )
 
     def learn(self, event: ReferenceEvent) -> None:
@@ -186,6 +189,8 @@ class Parts:
             self.presence.restore(msgspec.structs.replace(attendance))
         for switch in state.kill_switches:
             self.kill_switches.restore(switch)
+        for timer in state.dead_man_timers:
+            self.dead_man.restore(timer)
         for default in state.self_trade_defaults:
             self.trading.self_trade.restore(default)
         markets = [msgspec.structs.replace(market) for market in state.markets]

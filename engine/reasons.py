@@ -129,6 +129,7 @@ class CancelReason(Enum):
     DISCONNECTED = 5
     LOGGED_OUT = 6
     KILLED = 7
+    DEAD_MAN = 8
     AMENDED_TO_FILLED = 20
     MIN_QTY_CANNOT_FILL = 21
     SELF_TRADE = 22

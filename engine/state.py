@@ -4,6 +4,7 @@ from collections import defaultdict
 
 import msgspec
 
+from engine.dead_man import DeadManTimer
 from engine.fee_rates import FeeRates
 from engine.fees import FeeSchedule, FirmTier
 from engine.floor import with_fee
@@ -130,6 +131,7 @@ class ExchangeState(msgspec.Struct, frozen=True, array_like=True):
     cl_ord_ids_max: int = CLOSED_MAX
     reached_stops: list[tuple[OrderId, Price]] = []
     firm_credits: list[FirmCredit] = []
+    dead_man_timers: list[DeadManTimer] = []
 
 
 def make_instruments(state: ExchangeState) -> dict[InstrumentId, Instrument]:

@@ -155,6 +155,20 @@ def transfer(
     print_item(done, as_json=as_json)
 
 
+@account.command(name="cancel-all-after")
+def cancel_all_after(
+    name: AccountName,
+    timeout_s: Annotated[int, typer.Argument(min=0, help="Seconds from now; 0 for never.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Have all orders of an account cancelled, those to come too, unless told again by then."""
+    with operating() as rest:
+        path = f"{account_path(rest, name)}/cancel-all-after"
+        done = rest.order("POST", path, {"timeout_s": timeout_s})
+    print_item(done, as_json=as_json)
+
+
 @account.command()
 def ledger(
     name: AccountName,

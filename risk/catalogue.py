@@ -392,6 +392,17 @@ CATALOGUE: Final = (
         "RTS 6 Art 12; RTS 7 Art 18",
     ),
     Entry(
+        "31",
+        "Dead-man timer",
+        "Cancels an account's orders unless set anew in time, whatever its connections",
+        "account",
+        "client",
+        ("SetDeadManTimer",),
+        "does not run",
+        (C.DEAD_MAN,),
+        "WOO X cancel-all-after; Cboe CFE",
+    ),
+    Entry(
         "34",
         "Temporary override",
         "One order, or the orders of an account, pass one limit up to an amount, until a time",

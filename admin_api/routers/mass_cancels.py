@@ -1,6 +1,10 @@
-"""All open orders of an account or a firm cancelled at once, straight with the engine."""
+"""All open orders of an account or a firm cancelled at once, straight with the engine.
+
+Or once an account is silent for too long: its dead-man timer.
+"""
 
 import secrets
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Final
 
@@ -9,13 +13,22 @@ from fastapi import APIRouter, Path
 from admin_api.auth.gate import allow
 from admin_api.auth.permissions import Permission
 from admin_api.auth.user import User
-from admin_api.engine_answers import ask_engine, check_is_known, get_account, get_instrument
+from admin_api.engine_answers import (
+    ask_engine,
+    check_is_known,
+    first_event,
+    get_account,
+    get_instrument,
+)
 from admin_api.errors import conflict, not_found
 from admin_api.idempotency import IdempotencyKey
 from admin_api.schemas.fields import INTEGER_MAX
 from admin_api.schemas.problem import says
-from admin_api.schemas.trading import MassCancelBody, MassCancelDone
+from admin_api.schemas.trading import DeadManBody, DeadManDone, MassCancelBody, MassCancelDone
 from admin_api.services import Services, ServicesOf
+from engine.commands import SetDeadManTimer
+from engine.controls import NS_PER_S
+from engine.events import DeadManTimerSet
 from engine.explain import explain
 from engine.order import Side
 from engine.request_commands import MassCancel
@@ -33,6 +46,7 @@ ANSWERS: Final = {
     **says(HTTPStatus.SERVICE_UNAVAILABLE, "The engine is away: it may be done or not"),
 }
 
+Trader = Annotated[User, allow(Permission.ORDERS_WRITE)]
 Canceler = Annotated[User, allow(Permission.ORDERS_CANCEL)]
 Identity = Annotated[int, Path(ge=1, le=INTEGER_MAX)]
 
@@ -51,6 +65,27 @@ async def cancel_of_account(
     account = get_account(services, user, account_id)
     owner = (account.account_id, Scope.ACCOUNT, account.account_id)
     return await _cancel(services, user, owner, idempotency_key, body)
+
+
+@router.post("/v1/accounts/{account_id}/cancel-all-after", responses=ANSWERS)
+async def cancel_all_after(
+    services: ServicesOf, user: Trader, account_id: Identity, body: DeadManBody
+) -> DeadManDone:
+    """Cancel all orders of the account, later ones too, unless this is called again in time.
+
+    Whatever becomes of connections. The timer is one for the account, whoever sets it.
+    """
+    account = get_account(services, user, account_id)
+    timeout_ns = body.timeout_s * NS_PER_S
+    outcome = await ask_engine(
+        services, SetDeadManTimer(account.account_id, timeout_ns, user.actor)
+    )
+    event = first_event(outcome)
+    assert isinstance(event, DeadManTimerSet)
+    expires_at = None
+    if event.expires_at_ns:
+        expires_at = datetime.fromtimestamp(event.expires_at_ns // NS_PER_S, UTC)
+    return DeadManDone(engine_seq=outcome.seq, account_id=account_id, expires_at=expires_at)
 
 
 @router.post("/v1/firms/{firm_id}/mass-cancel", responses=ANSWERS)

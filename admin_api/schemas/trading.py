@@ -1,11 +1,13 @@
 """Orders over REST: what is asked, and what came of it."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
 from admin_api.schemas.fields import RequestBody, Timestamp
 from admin_api.schemas.reports import ExecutionReportView
+from engine.controls import DAY_NS, NS_PER_S
 
 DecimalText = Annotated[str, Field(min_length=1, max_length=40, examples=["0.5"])]
 ClOrdIdText = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,36}$", examples=["mine-1"])]
@@ -53,6 +55,20 @@ class MassCancelBody(RequestBody):
 
     symbol: str | None = Field(default=None, max_length=64)
     side: SideName | None = None
+
+
+class DeadManBody(RequestBody):
+    """In how long all orders of the account are cancelled, unless it is said again by then."""
+
+    timeout_s: int = Field(ge=0, le=DAY_NS // NS_PER_S, description="0: never")
+
+
+class DeadManDone(BaseModel):
+    """When all orders of the account are cancelled, null for never."""
+
+    engine_seq: int
+    account_id: int
+    expires_at: datetime | None
 
 
 class MassCancelDone(BaseModel):

@@ -48,6 +48,7 @@ FINER_RESTATEMENT_REASONS: Final = {
     CancelReason.EXECUTION_COLLAR: "15",
     CancelReason.DISCONNECTED: "12",
     CancelReason.LOGGED_OUT: "13",
+    CancelReason.DEAD_MAN: "12",
     CancelReason.SELF_TRADE: "17",
 }
 

@@ -14,6 +14,8 @@ from engine.events import (
     CancelRejected,
     ClOrdIdsMaxSet,
     CommandRefused,
+    DeadManTimerExpired,
+    DeadManTimerSet,
     Event,
     InstrumentDefined,
     KillCompleted,
@@ -186,6 +188,8 @@ class Projection:
                 | KillSwitchPulled()
                 | KillSwitchLifted()
                 | KillCompleted()
+                | DeadManTimerSet()
+                | DeadManTimerExpired()
                 | MassCancelReported()
                 | MassCancelCompleted()
                 | OrderStatusRefused()

@@ -172,7 +172,7 @@ def test_replay_refuses_other_rules() -> None:
 
 
 GOLDEN = Path(__file__).parent / "golden" / "rules-1"
-GOLDEN_STATE = "706252df4e4bf4bb6e4da66471b43925a61e58c5f34280cff955a6582091e9cb"
+GOLDEN_STATE = "676c3114d69db28b2feebb1ba77c2495a5b6959edb12775b75d2d5584c53381c"
 
 
 def golden_commands() -> list[Command]:

@@ -287,6 +287,19 @@ def test_nobody_is_the_aggressor_of_an_uncrossing(reference: Reference, begin_st
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("begin_string", "code"), [("FIX.4.2", "4"), ("FIX.4.4", "99"), ("FIXT.1.1", "12")]
+)
+def test_cancel_by_the_dead_man_timer(reference: Reference, begin_string: str, code: str) -> None:
+    """ExecRestatementReason(378) as near as the version comes, and the precise code in words."""
+    builder = ReportBuilder(reference, find_dialect(begin_string))
+    event = OrderCanceled(_in(OrdStatus.CANCELED), CancelReason.DEAD_MAN, Qty(3000))
+    fields = legal(begin_string, builder.build_report(event, POSITION, AT_NS))
+    assert (fields[Tag.EXEC_RESTATEMENT_REASON], fields[Tag.TEXT]) == (
+        code, "DEAD_MAN: the account's dead-man timer has expired",
+    )  # fmt: skip
+
+
 def test_every_kind_of_event_is_there() -> None:
     """Nothing that is reported is left out below."""
     assert {type(event) for event in events()} == set(get_args(ExecutionEvent)) | {CancelRejected}

@@ -477,6 +477,26 @@ def test_all_orders_of_a_firm_are_cancelled(
     assert people.admin.order("POST", f"/v1/firms/{BETA}/mass-cancel")["order_ids"] == orders[2:]
 
 
+def test_silent_accounts_orders_are_cancelled(people: People, other: RestClient) -> None:
+    """Once its timer has run out, in words that its reports bear; not while it is put off."""
+    path = f"{BETAS}/cancel-all-after"
+    first = other.order("POST", path, {"timeout_s": 86_400})
+    order_id = other.order("POST", f"{BETAS}/orders", limit("buy", "0.1", "10000"))["order_id"]
+    stopped = other.order("POST", path, {"timeout_s": 0})
+    assert (first["account_id"], stopped["expires_at"]) == (2, None)
+    assert first["expires_at"] > other.order("POST", path, {"timeout_s": 1})["expires_at"]
+    found = f"{BETAS}/orders/{order_id}"
+    people.venue.wait_for(lambda: told(other.get(found), "ord_status") == [("4",)])
+    assert [
+        (report["order_id"], report["text"])
+        for report in other.get(f"{BETAS}/reports")["items"]
+        if report["reason"] == "DEAD_MAN"
+    ] == [(str(order_id), "DEAD_MAN: the account's dead-man timer has expired")]
+    for client, body in ((other, {"timeout_s": -1}), (other, {"timeout_s": 86_401}), (other, {})):
+        assert code_of(client.call("POST", path, body)) == "invalid"
+    assert code_of(people.admin.call("POST", path, {"timeout_s": 1})) == "permission_needed"
+
+
 def test_two_tighten_at_once(people: People) -> None:
     """Both have read the same: one of them is told that it has changed since."""
     path = f"/v1/accounts/{ALPHAS_SECOND}/limits"

@@ -23,6 +23,7 @@ BODIES: dict[tuple[str, str], object] = {
         "symbol": "BTC-USD", "side": "buy", "order_qty": "1", "price": "1",
     },
     ("PATCH", "/v1/accounts/{account_id}/orders/{order_id}"): {"order_qty": "1", "price": "1"},
+    ("POST", "/v1/accounts/{account_id}/cancel-all-after"): {"timeout_s": 60},
     ("POST", "/v1/accounts/{account_id}/transfers"): {
         "asset": "USD", "amount": "1", "to_account_id": 1,
     },
