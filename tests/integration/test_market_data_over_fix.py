@@ -14,7 +14,7 @@ from tests.integration.raw_client import RawClient
 from tests.integration.trader import BUY, SELL, cancel, enter
 from tests.legal_messages import check_message
 
-SYMBOL = "BTC-USD"
+SYMBOL = "ETH-USD"  # Which no other test of the shared venue trades.
 SESSIONS = {"FIX.4.4": "MD1", "FIX.4.2": "MD2", "FIXT.1.1": "MD3"}
 WAIT_S = 20.0
 NO_MD_ENTRY_TYPES = 267
@@ -23,7 +23,7 @@ SUBSCRIBE, UNSUBSCRIBE = "1", "2"
 
 
 class Watcher:
-    """A QuickFIX client that is told of BTC-USD, and the books that it rebuilds."""
+    """A QuickFIX client that is told of ETH-USD, and the books that it rebuilds."""
 
     def __init__(self, connect: ConnectClient, venue: VenueProcess, begin_string: str) -> None:
         self.texts: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -90,20 +90,20 @@ def test_client_rebuilds_the_engines_book(
     watcher.ask("all", SUBSCRIBE, "0")
     watcher.ask("top", SUBSCRIBE, "1")
     watcher.wait_for_truth(all=None, top=1)
-    bids = [enter(buyer, BUY, "0.1", f"{price}.00") for price in range(100, 112)]
-    offers = [enter(seller, SELL, "0.2", f"{price}.00") for price in range(120, 125)]
+    bids = [enter(buyer, BUY, "0.1", f"{price}.00", symbol=SYMBOL) for price in range(100, 112)]
+    offers = [enter(seller, SELL, "0.2", f"{price}.00", symbol=SYMBOL) for price in range(120, 125)]
     watcher.wait_for_truth(all=None, top=1)
-    enter(seller, SELL, "0.15", "110.00")
-    bids += [enter(buyer, BUY, "0.3", "110.00")]
+    enter(seller, SELL, "0.15", "110.00", symbol=SYMBOL)
+    bids += [enter(buyer, BUY, "0.3", "110.00", symbol=SYMBOL)]
     watcher.wait_for_truth(all=None, top=1)
     trades = [(trade.price, trade.qty) for trade in watcher.books["all"].trades[-2:]]
     assert trades == [("111.00", "0.1000"), ("110.00", "0.0500")]
     watcher.ask("all", UNSUBSCRIBE, "0")
     before = dict(watcher.books["all"].levels[SYMBOL])
     for cl_ord_id in bids:
-        cancel(buyer, cl_ord_id, BUY)
+        cancel(buyer, cl_ord_id, BUY, symbol=SYMBOL)
     for cl_ord_id in offers:
-        cancel(seller, cl_ord_id, SELL)
+        cancel(seller, cl_ord_id, SELL, symbol=SYMBOL)
     watcher.wait_for_truth(top=1)
     assert watcher.books["top"].levels[SYMBOL] == {}
     assert watcher.books["all"].levels[SYMBOL] == before

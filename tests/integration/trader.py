@@ -39,7 +39,7 @@ def enter(client: Initiator, side: str, qty: str, price: str, **extra: str) -> s
     return cl_ord_id
 
 
-def cancel(client: Initiator, orig_cl_ord_id: str, side: str) -> str:
+def cancel(client: Initiator, orig_cl_ord_id: str, side: str, *, symbol: str = "BTC-USD") -> str:
     """Ask to cancel an order and return the request's ClOrdID."""
     cl_ord_id = f"x{next(_ids)}-{time.time_ns()}"
     client.send(
@@ -47,7 +47,7 @@ def cancel(client: Initiator, orig_cl_ord_id: str, side: str) -> str:
         [
             (Tag.CL_ORD_ID, cl_ord_id),
             (Tag.ORIG_CL_ORD_ID, orig_cl_ord_id),
-            (Tag.SYMBOL, "BTC-USD"),
+            (Tag.SYMBOL, symbol),
             (Tag.SIDE, side),
             (Tag.TRANSACT_TIME, transact_time()),
         ],
