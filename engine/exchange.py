@@ -4,6 +4,7 @@ Deterministic: the same commands with the same sequence numbers and times give t
 for byte. It reads no clock and keeps nothing outside itself.
 """
 
+from itertools import chain
 from typing import Final, assert_never
 
 from engine.book import OrderBook
@@ -39,6 +40,7 @@ from engine.events import (
 )
 from engine.gate import Rejection, RiskGate
 from engine.limit_desk import LimitDesk
+from engine.limit_usage import count_used
 from engine.parts import Parts
 from engine.presence import Attendance
 from engine.reasons import CancelReason, RejectReason
@@ -221,6 +223,10 @@ class Exchange:
     def count_funds_used(self, *, percent: int) -> int:
         """Return of how many balances so much of what may be reserved is."""
         return self._ledger.count_used(percent=percent)
+
+    def count_limits_used(self, now_ns: int) -> dict[tuple[str, int], int]:
+        """Return of how many limits how many percent are used, as `count_used` of them does."""
+        return count_used(chain(self._ledger.usages(), self._gate.usages(now_ns)))
 
     def standing_events(self) -> list[Event]:
         """Return what else holds now until something is said to the contrary, as events.

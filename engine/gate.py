@@ -1,6 +1,6 @@
 """What the exchange asks of pre-trade risk, before an order may touch the book."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from engine.book import OrderBook
@@ -11,6 +11,7 @@ from engine.events import (
 )
 from engine.gate_state import GateState
 from engine.instrument import Account, Instrument
+from engine.limit_usage import Usage
 from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
 from engine.order import Order, OrderView, Side
 from engine.reasons import CancelReason, RejectReason
@@ -164,6 +165,9 @@ class RiskGate(Protocol):
         self, instrument: Instrument, side: Side, book: OrderBook, now_ns: int, *, is_market: bool
     ) -> Bound | None:
         """Return how far an order may trade now, whatever its own price is, None for any price."""
+
+    def usages(self, now_ns: int) -> Iterable[Usage]:
+        """Return how much of the limits on what there is is used. Changes nothing."""
 
     def learn(self, now_ns: int, events: Sequence[Event]) -> Sequence[Consequence]:
         """Take in what has happened, and return what follows from it."""

@@ -21,6 +21,7 @@ from engine.ledger_events import (
     WithdrawalRequested,
     WithdrawalSettled,
 )
+from engine.limit_usage import CREDIT_LINE, FIRM_CREDIT_LINE, Usage
 from engine.order import Side
 from engine.request_events import BalanceLine
 from engine.trade_events import TradeBusted, TradeCorrected
@@ -328,6 +329,15 @@ class Ledger:
             for account_id, _, balance in self.balances()
             if account_id not in VENUE_ACCOUNTS
         )
+
+    def usages(self) -> Iterator[Usage]:
+        """Yield how much of each line of credit is used."""
+        for _, _, balance in self.balances():
+            if balance.credit:
+                own = balance.held - balance.balance - balance.drawn
+                yield Usage(CREDIT_LINE, max(0, own), balance.credit)
+        for line in self._firm_lines.values():
+            yield Usage(FIRM_CREDIT_LINE, line.drawn, line.limit)
 
     def references(self) -> list[tuple[AccountId, str]]:
         """Return the names of all transfers so far."""

@@ -18,6 +18,7 @@ from engine.events import (
 from engine.instrument import Account, Instrument
 from engine.ledger import EXTERNAL, Posting
 from engine.order import OrderView, OrdType, Side
+from engine.scope import Scope
 from engine.units import AccountId, AssetId, FirmId, InstrumentId, Money, OrderId
 
 BUY = Side.BUY
@@ -34,6 +35,11 @@ class Holding:
         self.balance = 0
         self.open_buy = 0
         self.open_sell = 0
+
+    @property
+    def worst_case(self) -> int:
+        """How far from nothing it ends if all open orders of the worse side trade."""
+        return max(self.balance + self.open_buy, self.open_sell - self.balance)
 
     def reducible(self, side: Side, own: int) -> int:
         """Return how much an order of that side may trade and only bring the balance nearer to 0.
@@ -154,6 +160,18 @@ class Holdings:
     def of_firm(self, firm_id: FirmId, asset_id: AssetId) -> Holding:
         """Return what the firm's accounts hold of the asset together."""
         return self._of_firms.setdefault((firm_id, asset_id), Holding())
+
+    def find(self, scope: Scope, scope_id: int, asset_id: AssetId) -> Holding:
+        """Return what an account or a firm holds of the asset, to be looked at."""
+        if scope is Scope.ACCOUNT:
+            return self._of_accounts.get((AccountId(scope_id), asset_id), Holding())
+        return self._of_firms.get((FirmId(scope_id), asset_id), Holding())
+
+    def find_counts(self, scope: Scope, scope_id: int, instrument_id: InstrumentId) -> OpenCounts:
+        """Return the open orders of an account or a firm in the instrument, to be looked at."""
+        if scope is Scope.ACCOUNT:
+            return self._account_counts.get((AccountId(scope_id), instrument_id), OpenCounts())
+        return self._firm_counts.get((FirmId(scope_id), instrument_id), OpenCounts())
 
     def desks(self) -> Iterator[Desk]:
         """Yield all places that were ever asked for."""

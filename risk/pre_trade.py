@@ -1,6 +1,6 @@
 """The gate in front of the book: every check, in the order of precedence of their reasons."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from engine.book import OrderBook
@@ -21,6 +21,7 @@ from engine.gate import Bound, Candidate, Consequence, Rejection
 from engine.gate_state import GateState, PriceSource
 from engine.instrument import Account, Instrument
 from engine.ledger import postings_of
+from engine.limit_usage import Usage
 from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
 from engine.order import Order, OrderView, Side
 from engine.reasons import CancelReason, RejectReason
@@ -31,6 +32,7 @@ from engine.scope import Scope
 from engine.units import AccountId, AssetId, ClOrdId, InstrumentId, Money, Price, SessionId, UserId
 from risk.day_results import DayResults
 from risk.holdings import ALL_INSTRUMENTS, Holdings
+from risk.limit_usage import usages_of
 from risk.limits import LimitRow, LimitRows, LimitTable, ScopeLimitTable
 from risk.markets import Markets
 from risk.modes import Modes
@@ -269,6 +271,10 @@ class PreTradeGate:
     def next_ns(self) -> int | None:
         """Return when `take_due` next has something to say, None when nothing waits."""
         return self._markets.next_ns()
+
+    def usages(self, now_ns: int) -> Iterator[Usage]:
+        """Yield how much of the limits on what there is is used. Changes nothing."""
+        return usages_of(self._rows.rows(), self._holdings, self._day, now_ns)
 
     def _learn_order(
         self, event: OrderChange, now_ns: int, consequences: list[Consequence]

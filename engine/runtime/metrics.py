@@ -16,7 +16,7 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
 )
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from engine.commands import Command
@@ -60,6 +60,24 @@ class Tally(Collector):
         for (kind, reason), count in self._refusals.items():
             refusals.add_metric([kind, reason.name], count)
         yield refusals
+
+
+class LimitsUsed(Collector):
+    """Of how many limits how many percent are used, by control."""
+
+    def __init__(self, count: Callable[[], Mapping[tuple[str, int], int]]) -> None:
+        self._count = count
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Called when Prometheus asks."""
+        family = GaugeMetricFamily(
+            "fixgw_limits_used",
+            "Limits of which so many percent or more are used",
+            labels=["control", "percent"],
+        )
+        for (control, percent), count in self._count().items():
+            family.add_metric([control, str(percent)], count)
+        yield family
 
 
 class EngineMetrics:
@@ -124,8 +142,13 @@ class EngineMetrics:
             registry=self.registry,
         )
 
-    def watch(self, figures: Mapping[str, Callable[[], float]]) -> None:
+    def watch(
+        self,
+        figures: Mapping[str, Callable[[], float]],
+        count_limits_used: Callable[[], Mapping[tuple[str, int], int]],
+    ) -> None:
         """Show how things are whenever somebody asks: each of `WATCHED` as its function says."""
+        self.registry.register(LimitsUsed(count_limits_used))
         for name, text in WATCHED.items():
             Gauge(name, text, registry=self.registry).set_function(figures[name])
 

@@ -94,6 +94,10 @@ class Sequencer:
         """
         return self.exchange.find_refusal(max(self._last_ns, self._clock_ns()), order)
 
+    def count_limits_used(self) -> dict[tuple[str, int], int]:
+        """Return of how many limits how many percent are used now, by control and percent."""
+        return self.exchange.count_limits_used(max(self._last_ns, self._clock_ns()))
+
     def wait_ns(self) -> int | None:
         """Return how long until time has to pass in the exchange, None when nothing waits."""
         timer_ns = self.exchange.next_timer_ns()

@@ -115,7 +115,8 @@ class LinkServer:
                 OPEN_ORDERS: sequencer.exchange.open_order_count,
                 FUNDS_80: lambda: sequencer.exchange.count_funds_used(percent=80),
                 FUNDS_95: lambda: sequencer.exchange.count_funds_used(percent=95),
-            }
+            },
+            sequencer.count_limits_used,
         )
 
     async def start(self, path: Path) -> None:
