@@ -32,7 +32,7 @@ from engine.scope import Scope
 from engine.units import AssetId, InstrumentId, Money, Price, Qty, format_fixed, parse_fixed
 
 PRICES: Final = ("price_min", "price_max")
-QTYS: Final = ("order_qty_min", "order_qty_max", "market_qty_max")
+QTYS: Final = ("order_qty_min", "order_qty_max", "market_qty_max", "average_daily_volume")
 NOTIONALS: Final = ("notional_min", "notional_max")
 PLAIN: Final = (
     "buy_up_bps",
@@ -42,6 +42,7 @@ PLAIN: Final = (
     "band_ticks",
     "market_protection_bps",
     "execution_collar_bps",
+    "volume_share_max_bps",
     "trades_without_reference",
 )
 SPANS: Final = ("trade_age_max", "book_age_max", "operator_age_max", "clock_skew_max")

@@ -68,4 +68,6 @@ def _wide_rules(instrument_id: InstrumentId) -> InstrumentRules:
         trades_without_reference=True,
         clock_skew_max_ns=NS_PER_S,
         breaker=BreakerRules(WIDE_BPS),
+        volume_share_max_bps=WIDE_BPS,
+        average_daily_volume=Qty(INT_MAX),
     )

@@ -242,7 +242,8 @@ class InstrumentRules(msgspec.Struct, frozen=True, array_like=True):
     collar is side-aware: a buy may be `buy_up_bps` above the reference price and `buy_down_bps`
     below, in hundredths of a percent. The dynamic band is `band_ticks` either way. A market order
     trades no further than `market_protection_bps` from the reference price, no order further than
-    `execution_collar_bps`.
+    `execution_collar_bps`. No order is for more than `volume_share_max_bps` of the
+    `average_daily_volume`, and none is let in while that is not known.
 
     The reference is the last trade if it is no older than `trade_age_max_ns`, else the mid of a
     book that has changed within `book_age_max_ns`, else the operator's price if it is no older than
@@ -271,6 +272,8 @@ class InstrumentRules(msgspec.Struct, frozen=True, array_like=True):
     trades_without_reference: bool = False
     clock_skew_max_ns: int = 0
     breaker: BreakerRules | None = None
+    volume_share_max_bps: int = 0
+    average_daily_volume: Qty = Qty(0)
 
 
 class TradingMode(msgspec.Struct, frozen=True, array_like=True):

@@ -56,6 +56,7 @@ MEASURES: Final = {
     RejectReason.FAT_FINGER_QTY: Measure.QTY,
     RejectReason.FAT_FINGER_VALUE: Measure.QUOTE,
     RejectReason.MAX_ASSET: Measure.ASSET,
+    RejectReason.MAX_VOLUME_SHARE: Measure.QTY,
     RejectReason.POSITION_LIMIT: Measure.ASSET,
     RejectReason.EXPOSURE_LIMIT: Measure.QUOTE,
 }
@@ -85,6 +86,7 @@ PHRASES: Final = {
     RejectReason.FAT_FINGER_QTY: "order qty {actual} above {scope} limit {limit} of the {level}",
     RejectReason.FAT_FINGER_VALUE: "notional {actual} above {scope} limit {limit} of the {level}",
     RejectReason.MAX_ASSET: "{actual} in one order above {scope} limit {limit}",
+    RejectReason.MAX_VOLUME_SHARE: "order qty {actual} above {limit}, a share of a day's volume",
     RejectReason.POSITION_LIMIT: "could come to {actual} from {usage}, {scope} limit {limit}",
     RejectReason.EXPOSURE_LIMIT: "{actual} in {window} with {usage} before, {scope} limit {limit}",
 }
@@ -300,6 +302,8 @@ WORDS = {
     RejectReason.FAT_FINGER_QTY: "order qty above the limit that its owner has set",
     RejectReason.FAT_FINGER_VALUE: "value above the limit that the order's owner has set",
     RejectReason.MAX_ASSET: "too much of an asset in one order",
+    RejectReason.MAX_VOLUME_SHARE: "order qty above its share of a day's volume",
+    RejectReason.NO_DAILY_VOLUME: "there is no daily volume to measure the order by",
     RejectReason.POSITION_LIMIT: "the position could become too large",
     RejectReason.EXPOSURE_LIMIT: "too much was entered in too short a time",
     RejectReason.NOT_TIGHTER: "a client's limit can only be tighter than what holds",

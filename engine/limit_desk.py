@@ -225,6 +225,7 @@ def _are_sound(rules: InstrumentRules) -> bool:
     return (
         all(0 <= value <= INT_MAX for value in values)
         and all(value <= BPS_MAX for value in bps)
+        and rules.volume_share_max_bps <= BPS
         and max(rules.buy_down_bps, rules.sell_down_bps) < BPS
         and (not rules.price_max or rules.price_min <= rules.price_max)
         and (not rules.order_qty_max or rules.order_qty_min <= rules.order_qty_max)

@@ -114,6 +114,8 @@ ORD_REJ_CODES: Final[dict[RejectReason, OrdRejCode]] = {
     RejectReason.FAT_FINGER_QTY: SIZE,
     RejectReason.FAT_FINGER_VALUE: VALUE,
     RejectReason.MAX_ASSET: VALUE,
+    RejectReason.MAX_VOLUME_SHARE: SIZE,
+    RejectReason.NO_DAILY_VOLUME: OTHER,
     RejectReason.POSITION_LIMIT: POSITION,
     RejectReason.EXPOSURE_LIMIT: POSITION,
     RejectReason.NOT_TIGHTER: OTHER,

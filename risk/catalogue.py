@@ -136,6 +136,18 @@ CATALOGUE: Final = (
         ("check_firm_qty", "check_firm_value"),
     ),
     Entry(
+        "8",
+        "Share of daily volume",
+        "Quantity of one order against the average daily volume that the operator names",
+        "instrument",
+        OPERATOR,
+        ("volume_share_max_bps", "average_daily_volume"),
+        "no limit; with one and no volume, refused",
+        (R.MAX_VOLUME_SHARE, R.NO_DAILY_VOLUME),
+        "Cboe; RTS 6 Art 15(1)",
+        ("check_volume_share",),
+    ),
+    Entry(
         "9",
         "Asset in one order",
         "How much of an asset one order may move, as base or as quote",

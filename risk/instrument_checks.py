@@ -2,6 +2,7 @@
 
 from engine.controls import InstrumentRules, RefusalDetail
 from engine.gate import Candidate, Rejection
+from engine.instrument import BPS
 from engine.order import Side
 from engine.reasons import RejectReason
 from engine.scope import Scope
@@ -34,6 +35,20 @@ def check_qty_range(plan: Plan, entry: Candidate) -> Rejection | None:
     if high is not None and order_qty > high:
         return _refuse(plan, RejectReason.MAX_ORDER_QTY, high, order_qty, bounds=(low, high))
     return None
+
+
+def check_volume_share(plan: Plan, entry: Candidate) -> Rejection | None:
+    """Fat finger: the quantity must be a small enough share of an average day's volume. (8)
+
+    Fail closed: without a volume there is nothing to take a share of.
+    """
+    rules, order_qty = rules_of(plan), entry.order.order_qty
+    if not rules.average_daily_volume:
+        return _refuse(plan, RejectReason.NO_DAILY_VOLUME, 0, 0)
+    most = volume_share_of(rules)
+    if order_qty <= most:
+        return None
+    return _refuse(plan, RejectReason.MAX_VOLUME_SHARE, most, order_qty, bounds=(None, most))
 
 
 def check_reference(plan: Plan, entry: Candidate) -> Rejection | None:
@@ -108,6 +123,11 @@ def rules_of(plan: Plan) -> InstrumentRules:
     """Return the instrument's rules. There are some, or the check would not be in the plan."""
     assert plan.rules is not None
     return plan.rules
+
+
+def volume_share_of(rules: InstrumentRules) -> int:
+    """Return the largest quantity that the share of a day's volume leaves one order."""
+    return rules.average_daily_volume * rules.volume_share_max_bps // BPS
 
 
 def has_price_range(rules: InstrumentRules) -> bool:

@@ -17,7 +17,7 @@ from engine.order import Side
 from engine.units import INT_MAX
 from risk.checks import counts_of, holding_of
 from risk.holdings import PLAIN_TYPES
-from risk.instrument_checks import has_reference
+from risk.instrument_checks import has_reference, volume_share_of
 from risk.limits import LimitRow
 from risk.plans import Plan
 from risk.windows import RollingSum
@@ -165,6 +165,9 @@ class Screen:
         order_limits = plan.order_limits
         qtys: list[int | None] = [limits.order_qty_max for limits in order_limits]
         qtys += [row.value for row in rows.get(Control.ORDER_QTY, NO_ROWS)]
+        if rules.volume_share_max_bps:
+            # Nothing passes while the volume is not known: for the check to say so.
+            qtys.append(volume_share_of(rules))
         notionals: list[int | None] = [limits.notional_max for limits in order_limits]
         notionals += [row.value for row in rows.get(Control.ORDER_VALUE, NO_ROWS)]
         for row in rows.get(Control.ORDER_ASSET, NO_ROWS):

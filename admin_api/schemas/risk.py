@@ -92,6 +92,10 @@ class RulesBody(RequestBody):
     order_qty_min: DecimalText | None = None
     order_qty_max: DecimalText | None = None
     market_qty_max: DecimalText | None = None
+    volume_share_max_bps: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 0
+    average_daily_volume: DecimalText | None = Field(
+        default=None, description="Needed with volume_share_max_bps: without it orders are refused"
+    )
     notional_min: DecimalText | None = None
     notional_max: DecimalText | None = None
     buy_up_bps: Bps = 0

@@ -127,6 +127,8 @@ def any_rules(rng: random.Random) -> SetInstrumentRules:
             band_ticks=maybe(1, 6),
             trade_age_max_ns=maybe(NS_PER_S, 100 * NS_PER_S),
             trades_without_reference=rng.random() < 0.5,
+            volume_share_max_bps=maybe(50, 100) if rng.random() < 0.3 else 0,
+            average_daily_volume=Qty(rng.choice([0, 500, 900, 900])),
         )
     )
 

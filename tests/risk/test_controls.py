@@ -17,7 +17,7 @@ from engine.controls import (
     Mode,
     Restriction,
 )
-from engine.events import OrderAccepted, OrderRejected
+from engine.events import CommandRefused, OrderAccepted, OrderRejected
 from engine.explain import explain
 from engine.limits import RiskLimits
 from engine.order import OrderTerms, OrdType, Side
@@ -30,6 +30,7 @@ from engine.risk_commands import (
     SetRiskLimits,
     SetTradingMode,
 )
+from engine.risk_events import InstrumentRulesSet
 from engine.runtime.replay import hash_state
 from engine.scope import Scope
 from engine.units import Money, Price, Qty, UserId
@@ -242,6 +243,14 @@ CASES = [
         buy(6, 100),
         RejectReason.FAT_FINGER_VALUE,
         "notional 0.00060000 USD above account limit 0.00050000 USD of the client",
+    ),
+    Case(
+        "share of the daily volume, rounded down",
+        [rules(volume_share_max_bps=100, average_daily_volume=599)],
+        buy(5, 100),
+        buy(6, 100),
+        RejectReason.MAX_VOLUME_SHARE,
+        "order qty 0.0006 above 0.0005, a share of a day's volume",
     ),
     Case(
         "asset, as base",
@@ -528,6 +537,25 @@ def test_nothing_is_refused_without_the_control(case: Case) -> None:
         desk.apply(command)
     (event, *_) = desk.apply(case.change(case.beyond, desk.now_ns))
     assert isinstance(event, OrderAccepted), event
+
+
+def test_share_of_a_volume_that_nobody_has_named_lets_nothing_in() -> None:
+    """Fail closed, until it is named."""
+    desk = Desk()
+    desk.apply(rules(volume_share_max_bps=100))
+    (refused,) = desk.apply(buy(1, 100))
+    assert isinstance(refused, OrderRejected)
+    assert refused.reason is RejectReason.NO_DAILY_VOLUME
+    desk.apply(rules(volume_share_max_bps=100, average_daily_volume=100))
+    assert isinstance(desk.apply(buy(1, 100))[0], OrderAccepted)
+
+
+def test_share_of_a_volume_is_no_more_than_all_of_it() -> None:
+    """10,000 hundredths of a percent."""
+    desk = Desk()
+    for share, kind in ((10_000, InstrumentRulesSet), (10_001, CommandRefused)):
+        (event,) = desk.apply(rules(volume_share_max_bps=share, average_daily_volume=1))
+        assert isinstance(event, kind)
 
 
 def test_every_control_that_can_be_set_has_a_case() -> None:

@@ -38,6 +38,7 @@ PRECEDENCE = [
     "check_notional",
     "check_firm_qty",
     "check_firm_value",
+    "check_volume_share",
     "check_asset",
     "check_reference",
     "check_notional_range",
