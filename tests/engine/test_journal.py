@@ -177,7 +177,7 @@ def test_hole_in_an_unfinished_batch_is_torn(tmp_path: Path) -> None:
     assert read_seqs(tmp_path, until_seq=2) == [1, 2]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(place=st.integers(0, 10**6), bit=st.integers(0, 7))
 def test_damage_before_the_last_batch_stops_the_start(
     tmp_path_factory: pytest.TempPathFactory, place: int, bit: int

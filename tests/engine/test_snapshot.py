@@ -85,7 +85,7 @@ def test_snapshot_comes_back_as_it_was(desk: FilesDesk, tmp_path: Path) -> None:
     assert loaded.state_hash == desk.state_hashes[desk.last_seq]
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(place=st.integers(0, 10**6), bit=st.integers(0, 7))
 def test_any_flipped_bit_is_noticed(
     tmp_path_factory: pytest.TempPathFactory, place: int, bit: int

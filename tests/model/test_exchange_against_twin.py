@@ -725,6 +725,5 @@ TestExchangeAgainstTwin = ExchangeAgainstTwin.TestCase
 TestExchangeAgainstTwin.settings = settings(
     max_examples=60,
     stateful_step_count=60,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )

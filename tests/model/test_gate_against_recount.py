@@ -81,7 +81,7 @@ def recounted(state: ExchangeState) -> list[tuple[int, ...]]:
     return lines
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32))
 def test_holdings_and_counts_are_those_of_a_recount(seed: int) -> None:
     """After every command, and in a gate that was restored; day results are those of the trades."""
@@ -120,7 +120,7 @@ def test_holdings_and_counts_are_those_of_a_recount(seed: int) -> None:
         assert gate._day.loss(account_id, USD, desk.now_ns) == -(cash + worth)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(seed=st.integers(0, 2**32), window_ns=st.sampled_from([NS_PER_S, 60 * NS_PER_S]))
 def test_rolling_sum_never_forgets_too_early(seed: int, window_ns: int) -> None:
     """It counts what was added within the window, and at most one part of it more."""
@@ -146,7 +146,7 @@ def test_rolling_sum_never_forgets_too_early(seed: int, window_ns: int) -> None:
         assert copy.total(later_ns) == rolling.total(later_ns)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(amounts=st.lists(st.integers(1, 9), max_size=20), taken=st.integers(0, 200))
 def test_taking_back_leaves_nothing_below_zero(amounts: list[int], taken: int) -> None:
     """What is credited is at most what was counted."""

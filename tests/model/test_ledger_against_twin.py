@@ -361,6 +361,5 @@ TestLedgerAgainstTwin = LedgerAgainstTwin.TestCase
 TestLedgerAgainstTwin.settings = settings(
     max_examples=40,
     stateful_step_count=60,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )

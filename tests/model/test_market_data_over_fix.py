@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.events import ReferenceEvent
@@ -114,7 +114,6 @@ class Stage:
                 client.compare(self.tape)
 
 
-@settings(deadline=None)  # The first one reads the dictionaries.
 @given(steps)
 def test_book_that_a_client_has_rebuilt_is_the_exchanges_own(script: list[Any]) -> None:
     """Whoever reads has the book as of the tick, whatever it has missed; every message is legal.

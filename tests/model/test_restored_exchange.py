@@ -392,7 +392,7 @@ def copy_through_bytes(exchange: Exchange) -> Exchange:
     return Exchange.restore(PreTradeGate(), state)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(seed=st.integers(0, 2**32), cut=st.integers(0, COMMANDS_MAX))
 def test_restored_exchange_decides_alike(seed: int, cut: int) -> None:
     """Whenever the state is taken, what follows is the same to the byte, and so is the end."""

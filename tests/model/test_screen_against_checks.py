@@ -186,7 +186,7 @@ def act(desk: Desk, rng: random.Random, number: int) -> None:
 
 
 @pytest.mark.parametrize("control", LIMITED)
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 2**32))
 def test_screen_lets_through_nothing_that_a_check_refuses(control: Control, seed: int) -> None:
     """Whatever limits are set, taken away and used up; the gate itself answers as the checks do."""
