@@ -236,7 +236,7 @@ def test_control_of_a_user_is_tightened_by_one_and_loosened_by_two(
     }
     assert risk.order("PUT", "/v1/risk/controls", control)["value"] == "0.0500"
     assert code_of(trader.call("POST", f"{ALPHAS}/orders", order)) == "max_order_qty"
-    wider = risk.call("PUT", "/v1/risk/controls", {**control, "value": "0.1"})
+    wider = risk.call("PUT", "/v1/risk/controls", {**control, "value": "100"})
     assert (wider.status, wider.body["status"]) == (202, "pending")
     assert code_of(trader.call("POST", f"{ALPHAS}/orders", order)) == "max_order_qty"
     approve = f"/v1/approvals/{wider.body['approval_id']}/approve"
