@@ -14,25 +14,27 @@ class MessageTrace:
 
     def __init__(self) -> None:
         self.is_on = is_tracing()
-        self._request = ""
+        self._comp_id = ""
+        self._context: SessionContext | None = None
 
     def note_received(self, fields: Fields, context: SessionContext) -> None:
-        """A message came; what is noted next is about it."""
+        """A message came."""
         if self.is_on:
-            number = int(fields[Tag.MSG_SEQ_NUM])
-            self._request = name_request(context.session_id, context.epoch, number)
+            self._comp_id = fields[Tag.SENDER_COMP_ID]
+            self._context = context
             self._note("message_received", fields)
 
     def note_refused(self, fields: Fields, text: str) -> None:
-        """It is refused at the door."""
+        """It, or one that came before it on this connection, is refused at the door."""
         if self.is_on:
             self._note("message_refused", fields, text)
 
     def _note(self, name: str, fields: Fields, text: str | None = None) -> None:
+        context, number = self._context, int(fields[Tag.MSG_SEQ_NUM])
         log.debug(
             name,
-            request=self._request,
-            session=fields[Tag.SENDER_COMP_ID],
+            request=context and name_request(context.session_id, context.epoch, number),
+            session=self._comp_id,
             msg_type=fields[Tag.MSG_TYPE],
             cl_ord_id=printable(fields.get(Tag.CL_ORD_ID, "")),
             text=text,

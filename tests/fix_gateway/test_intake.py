@@ -241,8 +241,12 @@ def test_refused_message_that_comes_again_is_passed_over(tmp_path: Path, begin_s
 
 
 @every_version
-def test_command_that_cannot_be_sent(tmp_path: Path, begin_string: str) -> None:
+@pytest.mark.parametrize("is_traced", [False, True])
+def test_command_that_cannot_be_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begin_string: str, is_traced: bool
+) -> None:
     """Its message is refused by number, type and name, and counts as done with."""
+    monkeypatch.setattr("fix_gateway.fix.message_trace.is_tracing", lambda: is_traced)
     door = Door(tmp_path, begin_string, order_rate=100, order_burst=100)
     texts = [ORDER, CANCEL, AMEND]
     texts += [text for text in QUESTIONS if begin_string != "FIX.4.2" or text.startswith("35=H")]

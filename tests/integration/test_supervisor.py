@@ -88,18 +88,18 @@ LOOPBACK = "0100007F"
 
 
 def test_only_documented_ports_are_open(shared_venue: VenueProcess) -> None:
-    """The FIX doors, REST and metrics, all on loopback; embedded servers have none."""
+    """The doors of FIX, of market data and of REST, and metrics; embedded servers have none."""
 
     def ports() -> set[tuple[str, int]]:
         return listening_ports([shared_venue.pid, *children_of(shared_venue.pid)])
 
-    # Two of FIX, one of REST, and three of metrics, the projector's last: nobody waits for it.
-    shared_venue.wait_for(lambda: len(ports()) >= 6)
+    # Two of FIX, two of market data, one of REST and four of metrics; nobody waits for the last.
+    shared_venue.wait_for(lambda: len(ports()) >= 9)
     found = ports()
     assert {address for address, _ in found} == {LOOPBACK}
     numbers = {port for _, port in found}
     assert {shared_venue.fix_port, shared_venue.tls_port, shared_venue.rest_port} < numbers
-    assert len(numbers) == 6
+    assert len(numbers) == 9
 
 
 def test_venue_that_is_killed_leaves_nothing_behind(venue: VenueProcess) -> None:
