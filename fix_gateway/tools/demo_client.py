@@ -107,7 +107,7 @@ class Trader:
         """Connect and wait for the Logon. Raises DemoFailedError when it does not come."""
         self._initiator.start()
         if not self._curtain.wait(self._initiator.logged_on, LOGON_WAIT_S):
-            raise DemoFailedError(f"{self._comp_id} could not log on: does the venue run?")
+            raise DemoFailedError(f"{self._comp_id} could not log on")
 
     def enter(self, side: str, qty: str, price: str, time_in_force: str) -> str:
         """Enter a limit order and return its ClOrdID once it is known to be entered.
@@ -222,6 +222,9 @@ def run_demo(
     An endless demo outlives breaks: it says what went wrong, clears up and goes on. `say` is called
     on several threads, one at a time.
     """
+    if not counterparty.is_there():
+        say(f"demo failed: nobody listens at {counterparty.address}: does the venue run?")
+        return 1
     lock = threading.Lock()
 
     # Python 3.11 prints rubbish when threads print at once into a full pipe (gh-119506).

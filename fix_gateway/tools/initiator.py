@@ -3,7 +3,9 @@
 For demonstrations and tests. It meets the gateway over TCP like any other client.
 """
 
+import contextlib
 import queue
+import socket
 import tempfile
 import threading
 import time
@@ -22,6 +24,7 @@ POLL_S: Final = 0.001
 LOGOUT_WAIT_S: Final = 3.0
 RECONNECT_S: Final = 1
 STUCK_S: Final = 6.0
+CONNECT_WAIT_S: Final = 5.0
 FIX_4_4: Final = "FIX.4.4"
 FIXT: Final = "FIXT.1.1"
 APPLICATION_VERSION: Final = "FIX.5.0SP2"
@@ -42,6 +45,18 @@ class Counterparty:
     password: str = field(repr=False)
     trusted: Path | None = None
     begin_string: str = FIX_4_4
+
+    @property
+    def address(self) -> str:
+        """Host and port."""
+        return f"{self.host}:{self.port}"
+
+    def is_there(self) -> bool:
+        """Whether anybody listens at the address. Waits for five seconds at most."""
+        with contextlib.suppress(OSError):
+            socket.create_connection((self.host, self.port), CONNECT_WAIT_S).close()
+            return True
+        return False
 
 
 class Initiator:

@@ -107,6 +107,12 @@ def data_dir(template: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(template, tmp_path / "var"))
 
 
+@pytest.fixture(scope="module")
+def module_data_dir(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh copy of the template, for the tests of a module together."""
+    return Path(shutil.copytree(template, tmp_path_factory.mktemp("module") / "var"))
+
+
 @pytest.fixture
 def venue(data_dir: Path) -> Iterator[VenueProcess]:
     """A running demo venue with empty books, for one test alone."""

@@ -9,43 +9,27 @@ from pathlib import Path
 import pytest
 
 from engine.commands import NewOrder
-from engine.events import OrderAccepted
-from engine.runtime.journal import inspect_tail, read_records
 from fix_gateway.fix.fields import ExecType, Fields, MsgType, Tag, UtcTimestamps
 from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.conftest import ConnectClient
 from tests.integration.raw_client import RawClient
+from tests.integration.since import Since
 from tests.integration.trader import BUY, enter, next_message, next_report
 
 PROOF_WAIT_S = 1.0
 
 
-@pytest.fixture
-def venue(data_dir: Path) -> Iterator[VenueProcess]:
-    """A venue that soon asks whether its reports have arrived."""
+@pytest.fixture(scope="module")
+def venue(module_data_dir: Path) -> Iterator[VenueProcess]:
+    """A venue that soon asks whether its reports have arrived. Each test has its own sessions."""
     settings = {
         "WCX_FIX__PROOF_WAIT_S": str(PROOF_WAIT_S),
         # On a busy machine a client may take longer than usual to be back with its orders.
         "WCX_FIX__RESEND_ORDER_AGE_MAX_S": "30",
     }
-    venue = VenueProcess(data_dir, **settings).start()
+    venue = VenueProcess(module_data_dir, **settings).start()
     yield venue
     assert venue.stop() == 0, venue.log_text()
-
-
-def accepted_cl_ord_ids(venue: VenueProcess) -> list[str]:
-    directory = venue.data_dir / "journal"
-    records = read_records(directory, until_seq=inspect_tail(directory).last_seq)
-    return [
-        event.order.cl_ord_id
-        for record in records
-        for event in record.events()
-        if isinstance(event, OrderAccepted)
-    ]
-
-
-def wait_for_orders(venue: VenueProcess, count: int) -> None:
-    venue.wait_for(lambda: len(accepted_cl_ord_ids(venue)) == count, 10)
 
 
 def exec_ids(reports: list[Fields]) -> list[str]:
@@ -54,10 +38,11 @@ def exec_ids(reports: list[Fields]) -> list[str]:
 
 def test_unread_reports_come_again_after_a_reset(venue: VenueProcess) -> None:
     """Ten reports were sent, the link was cut, the numbers are reset: all ten come, with 97=Y."""
+    since = Since(venue)
     client = RawClient(venue.fix_port, "T01")
     client.log_on()
     client.send_bytes(b"".join(client.order(f"o{number}") for number in range(10)))
-    wait_for_orders(venue, 10)
+    since.wait_for_orders(10)
     client.cut()
     with RawClient(venue.fix_port, "T01") as again:
         again.log_on()
@@ -71,10 +56,11 @@ def test_unread_reports_come_again_after_a_reset(venue: VenueProcess) -> None:
         assert (fresh[Tag.CL_ORD_ID], fresh.get(Tag.POSS_RESEND)) == ("fresh", None)
 
 
-@pytest.mark.parametrize("way", ["Logout", "TestRequest"])
-def test_proven_reports_do_not_come_again(venue: VenueProcess, way: str) -> None:
+@pytest.mark.parametrize(("comp_id", "way"), [("T02", "Logout"), ("T08", "TestRequest")])
+def test_proven_reports_do_not_come_again(venue: VenueProcess, comp_id: str, way: str) -> None:
     """A Logout, or the answer to the gateway's TestRequest, proves that reports have arrived."""
-    client = RawClient(venue.fix_port, "T02")
+    since = Since(venue)
+    client = RawClient(venue.fix_port, comp_id)
     client.log_on()
     client.send_bytes(client.order("o1"))
     client.receive_type("8")
@@ -85,9 +71,9 @@ def test_proven_reports_do_not_come_again(venue: VenueProcess, way: str) -> None
         question = client.receive_type("1", PROOF_WAIT_S + 5)
         client.send("0", (Tag.TEST_REQ_ID, question[Tag.TEST_REQ_ID]))
         client.send_bytes(client.order("o2"))  # Sent after the proof.
-        wait_for_orders(venue, 2)
+        since.wait_for_orders(2)
     client.cut()
-    with RawClient(venue.fix_port, "T02") as again:
+    with RawClient(venue.fix_port, comp_id) as again:
         again.log_on()
         again.send_bytes(again.order("o3"))
         expected = ["o3"] if way == "Logout" else ["o2", "o3"]
@@ -96,10 +82,11 @@ def test_proven_reports_do_not_come_again(venue: VenueProcess, way: str) -> None
 
 def test_unread_reports_are_resent_on_request(venue: VenueProcess) -> None:
     """Without a reset the client asks for what it misses and gets it with PossDupFlag(43)=Y."""
+    since = Since(venue)
     client = RawClient(venue.fix_port, "T03")
     client.log_on()
     client.send_bytes(b"".join(client.order(f"o{number}") for number in range(3)))
-    wait_for_orders(venue, 3)
+    since.wait_for_orders(3)
     client.cut()
     with RawClient(venue.fix_port, "T03") as again:
         again.next_seq = client.next_seq
@@ -113,10 +100,11 @@ def test_unread_reports_are_resent_on_request(venue: VenueProcess) -> None:
 
 def test_unread_reports_survive_the_death_of_the_gateway(venue: VenueProcess) -> None:
     """A new gateway process knows from its files what the client may have missed."""
+    since = Since(venue)
     client = RawClient(venue.fix_port, "T04")
     client.log_on()
     client.send_bytes(b"".join(client.order(f"o{number}") for number in range(3)))
-    wait_for_orders(venue, 3)
+    since.wait_for_orders(3)
     venue.kill("gateway")
     client.cut()
     with RawClient(venue.fix_port, "T04") as again:
@@ -129,10 +117,14 @@ def test_unread_reports_survive_the_death_of_the_gateway(venue: VenueProcess) ->
 MANY = 1500  # More than the gateway keeps in memory for a session.
 
 
-@pytest.mark.parametrize("victim", [None, "gateway"])
-def test_many_reports_wait_for_their_client(venue: VenueProcess, victim: str | None) -> None:
+@pytest.mark.parametrize(
+    ("bidder", "asker", "victim"), [("T05", "T06", None), ("T09", "T10", "gateway")]
+)
+def test_many_reports_wait_for_their_client(
+    venue: VenueProcess, bidder: str, asker: str, victim: str | None
+) -> None:
     """However long a client was away, it is told of everything, once and in order."""
-    with RawClient(venue.fix_port, "T05") as buyer, RawClient(venue.fix_port, "T06") as seller:
+    with RawClient(venue.fix_port, bidder) as buyer, RawClient(venue.fix_port, asker) as seller:
         buyer.log_on()
         buyer.send_bytes(buyer.order("big", price="5000.00"))
         assert buyer.receive_type("8")[Tag.EXEC_TYPE] == ExecType.NEW
@@ -153,7 +145,7 @@ def test_many_reports_wait_for_their_client(venue: VenueProcess, victim: str | N
                 seller.receive_type("8")
     if victim is not None:
         venue.kill(victim)
-    with RawClient(venue.fix_port, "T05") as again:
+    with RawClient(venue.fix_port, bidder) as again:
         again.log_on()
         fills = [again.receive_type("8") for _ in range(MANY)]
         assert [fill[Tag.CUM_QTY] for fill in fills] == [
@@ -163,6 +155,8 @@ def test_many_reports_wait_for_their_client(venue: VenueProcess, victim: str | N
         assert not any(Tag.POSS_RESEND in fill for fill in fills)
         again.send("1", (Tag.TEST_REQ_ID, "all"))
         assert again.receive()[Tag.TEST_REQ_ID] == "all"
+        again.send("F", (Tag.CL_ORD_ID, "rest"), (Tag.ORIG_CL_ORD_ID, "big"))
+        assert again.receive_type("8")[Tag.EXEC_TYPE] == ExecType.CANCELED
 
 
 def test_many_unread_reports_come_again_after_a_reset(venue: VenueProcess) -> None:
@@ -219,6 +213,7 @@ def test_order_refused_while_the_engine_was_away_is_never_executed(
     venue: VenueProcess, connect: ConnectClient
 ) -> None:
     """Refused with 380=4, then both parts restart: the client's resend of it is passed over."""
+    since = Since(venue)
     client = connect(venue, "DEMO1", reset_on_logon=False)
     enter(client, BUY, "1", "1.00", cl_ord_id="before")
     next_report(client, ExecType.NEW)
@@ -236,14 +231,15 @@ def test_order_refused_while_the_engine_was_away_is_never_executed(
     venue.wait_for(client.logged_on.is_set)
     enter(client, BUY, "1", "1.00", cl_ord_id="after")
     assert next_report(client, ExecType.NEW)[Tag.CL_ORD_ID] == "after"
-    assert accepted_cl_ord_ids(venue) == ["before", "after"]
+    assert since.accepted() == ["before", "after"]
 
 
 def test_order_in_doubt_is_sent_again_and_counts_once(
     venue: VenueProcess, connect: ConnectClient
 ) -> None:
     """An order that reached the gateway while the engine hung is entered by the next engine."""
-    client = connect(venue, "DEMO1")
+    since = Since(venue)
+    client = connect(venue, "DEMO2")
     engine = venue.pid_of("engine")
     os.kill(engine, signal.SIGSTOP)
     enter(client, BUY, "1", "1.00", cl_ord_id="in-doubt")
@@ -251,16 +247,17 @@ def test_order_in_doubt_is_sent_again_and_counts_once(
     os.kill(engine, signal.SIGKILL)
     report = next_report(client, ExecType.NEW)
     assert report[Tag.CL_ORD_ID] == "in-doubt"
-    assert accepted_cl_ord_ids(venue) == ["in-doubt"]
-    assert venue.count_logged("event=commands_sent_again") == 1
-    assert venue.count_logged("event=session_logged_on") == 1
+    assert since.accepted() == ["in-doubt"]
+    assert since.count_logged("event=commands_sent_again") == 1
+    assert since.count_logged("event=session_logged_on") == 1
 
 
 def test_order_consumed_but_never_journaled_is_asked_for_again(
     venue: VenueProcess, connect: ConnectClient
 ) -> None:
     """The gateway dies with an order in hand that the engine never saw: the client resends it."""
-    client = connect(venue, "DEMO1", reset_on_logon=False)
+    since = Since(venue)
+    client = connect(venue, "T13", reset_on_logon=False)
     engine, gateway = venue.pid_of("engine"), venue.pid_of("gateway")
     os.kill(engine, signal.SIGSTOP)
     enter(client, BUY, "1", "1.00", cl_ord_id="lost-in-between")
@@ -269,30 +266,25 @@ def test_order_consumed_but_never_journaled_is_asked_for_again(
     os.kill(engine, signal.SIGKILL)
     report = next_report(client, ExecType.NEW)
     assert report[Tag.CL_ORD_ID] == "lost-in-between"
-    assert accepted_cl_ord_ids(venue) == ["lost-in-between"]
-    commands = [
-        record.command()
-        for record in read_records(
-            venue.data_dir / "journal", until_seq=inspect_tail(venue.data_dir / "journal").last_seq
-        )
-    ]
-    assert sum(isinstance(command, NewOrder) for command in commands) == 1
+    assert since.accepted() == ["lost-in-between"]
+    assert sum(isinstance(command, NewOrder) for command in since.commands()) == 1
 
 
-@pytest.mark.parametrize("counted", [0, 2])
-def test_refused_logons_cost_no_report(venue: VenueProcess, counted: int) -> None:
+@pytest.mark.parametrize(("comp_id", "counted"), [("T11", 0), ("T12", 2)])
+def test_refused_logons_cost_no_report(venue: VenueProcess, comp_id: str, counted: int) -> None:
     """QuickFIX counts every Logout, whatever its number: what it passes over so comes again."""
-    client = RawClient(venue.fix_port, "T03")
+    since = Since(venue)
+    client = RawClient(venue.fix_port, comp_id)
     client.log_on()
     client.send_bytes(b"".join(client.order(f"o{number}") for number in range(3)))
-    wait_for_orders(venue, 3)
+    since.wait_for_orders(3)
     client.cut()
     for _ in range(2):
-        with RawClient(venue.fix_port, "T03") as refused:
+        with RawClient(venue.fix_port, comp_id) as refused:
             refused.send_bytes(refused.logon_message(is_reset=False, password="wrong"))
             (answer,) = refused.receive_all_until_closed()
             assert answer[Tag.TEXT] == "logon refused"
-    with RawClient(venue.fix_port, "T03") as again:
+    with RawClient(venue.fix_port, comp_id) as again:
         again.next_seq = client.next_seq
         logon = again.log_on(is_reset=False)
         # Reports 2 to 4 were lost with the connection, 5 and 6 are the two that some have counted.

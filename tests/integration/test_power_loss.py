@@ -6,8 +6,6 @@ import shutil
 import signal
 from pathlib import Path
 
-import pytest
-
 from fix_gateway.fix.fields import Fields, MsgType, Tag
 from fix_gateway.fix.message_store import UNKNOWN_MESSAGES_MAX
 from fix_gateway.tools.chaos.venue import VenueProcess
@@ -23,57 +21,67 @@ def enter_orders(client: RawClient, *cl_ord_ids: str) -> list[Fields]:
     return [client.receive_type("8") for _ in cl_ord_ids]
 
 
-def lose_power(venue: VenueProcess, store: Path, earlier: Path) -> None:
-    """End everything at once, and put the store's files back to what the disk held."""
+def lose_power(venue: VenueProcess, earlier: dict[Path, Path]) -> None:
+    """End everything at once, and put the stores' files back to what the disk held."""
     processes = [venue.pid, *children_of(venue.pid)]
     for pid in processes:
         with contextlib.suppress(ProcessLookupError):  # They do not outlive their supervisor.
             os.kill(pid, signal.SIGKILL)
     wait_until_gone(processes)
     venue.stop()
-    shutil.rmtree(store)
-    shutil.copytree(earlier, store)
-    (store / "machine").write_text("the start before this one\n")
+    for store, copy in earlier.items():
+        shutil.rmtree(store)
+        shutil.copytree(copy, store)
+        (store / "machine").write_text("the start before this one\n")
 
 
-@pytest.mark.parametrize("is_reset", [True, False], ids=["141=Y", "141=N"])
-def test_reports_that_the_store_has_lost_come_again(
-    data_dir: Path, tmp_path: Path, *, is_reset: bool
-) -> None:
-    """A gap that is filled, or a reset, and then every report again with 97=Y; no number twice."""
-    store = data_dir / "fix" / f"FIX.4.4-{SESSION}"
-    venue = VenueProcess(data_dir).start()
-    client = RawClient(venue.fix_port, SESSION)
-    client.log_on()
-    before = enter_orders(client, "a", "b")
-    shutil.copytree(store, tmp_path / "earlier")
-    before += enter_orders(client, "c", "d", "e")
-    lose_power(venue, store, tmp_path / "earlier")
-    client.cut()
-
-    venue.start()
-    with RawClient(venue.fix_port, SESSION) as again:
+def come_back(venue: VenueProcess, client: RawClient, *, is_reset: bool, told: int) -> list[Fields]:
+    """Log on again, ask for what follows a number and order "f"; return the reports until it."""
+    with RawClient(venue.fix_port, client.comp_id) as again:
         if not is_reset:
             again.next_seq = client.next_seq
         logon = again.log_on(is_reset=is_reset)
         if not is_reset:
             assert int(logon[Tag.MSG_SEQ_NUM]) >= UNKNOWN_MESSAGES_MAX
-            expected = int(before[-1][Tag.MSG_SEQ_NUM]) + 1
-            again.send(MsgType.RESEND_REQUEST, (7, str(expected)), (16, "0"))
+            again.send(MsgType.RESEND_REQUEST, (7, str(told + 1)), (16, "0"))
         again.send_bytes(again.order("f"))
         # What was on its way when the client asked is sent twice, with the same numbers.
         reports: dict[int, Fields] = {}
         while "f" not in [report[Tag.CL_ORD_ID] for report in reports.values()]:
             report = again.receive_type("8")
             reports[int(report[Tag.MSG_SEQ_NUM])] = report
-    assert list(reports) == list(range(min(reports), min(reports) + 6))
-    *after, fresh = reports.values()
-    assert exec_ids(after) == exec_ids(before)
-    assert [report[Tag.POSS_RESEND] for report in after] == ["Y"] * 5
-    assert Tag.POSS_RESEND not in fresh
+    assert list(reports) == list(range(min(reports), min(reports) + len(reports)))
+    return list(reports.values())
+
+
+def test_reports_that_the_store_has_lost_come_again(data_dir: Path, tmp_path: Path) -> None:
+    """A gap that is filled, or a reset, and then every report again with 97=Y; no number twice."""
+    names = {"T01": True, "T02": False}  # Whether it resets the numbers.
+    earlier = {data_dir / "fix" / f"FIX.4.4-{name}": tmp_path / name for name in names}
+    venue = VenueProcess(data_dir).start()
+    clients = {name: RawClient(venue.fix_port, name) for name in names}
+    before: dict[str, list[Fields]] = {}
+    for name, client in clients.items():
+        client.log_on()
+        before[name] = enter_orders(client, "a", "b")
+    for store, copy in earlier.items():
+        shutil.copytree(store, copy)
+    for name, client in clients.items():
+        before[name] += enter_orders(client, "c", "d", "e")
+    lose_power(venue, earlier)
+    for client in clients.values():
+        client.cut()
+
+    venue.start()
+    for name, is_reset in names.items():
+        told = int(before[name][-1][Tag.MSG_SEQ_NUM])
+        *after, fresh = come_back(venue, clients[name], is_reset=is_reset, told=told)
+        assert exec_ids(after) == exec_ids(before[name])
+        assert [report[Tag.POSS_RESEND] for report in after] == ["Y"] * 5
+        assert Tag.POSS_RESEND not in fresh
     assert venue.stop() == 0, venue.log_text()
-    assert venue.count_logged(f"session={SESSION}") > 0
-    assert [line for line in venue.logged if "store_may_be_torn" in line and SESSION in line]
+    for name in names:
+        assert [line for line in venue.logged if "store_may_be_torn" in line and name in line]
 
 
 def test_orderly_stop_before_the_power_goes_costs_nothing(data_dir: Path, tmp_path: Path) -> None:

@@ -10,20 +10,20 @@ from pathlib import Path
 import pytest
 from psycopg import connect as connect_to_database
 
-from engine.runtime.journal import inspect_tail, read_records
 from engine.session_events import SessionLoggedOff
 from fix_gateway.fix.fields import ExecType, Fields, MsgType, Tag
 from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.raw_client import RawClient
+from tests.integration.since import Since
 
 RATE, BURST = 4, 6
 
 
-@pytest.fixture
-def venue(data_dir: Path) -> Iterator[VenueProcess]:
+@pytest.fixture(scope="module")
+def venue(module_data_dir: Path) -> Iterator[VenueProcess]:
     """A venue with little patience; T01 and T02 lose their orders with their connection."""
     venue = VenueProcess(
-        data_dir, WCX_FIX__ORDER_RATE=str(RATE), WCX_FIX__ORDER_BURST=str(BURST)
+        module_data_dir, WCX_FIX__ORDER_RATE=str(RATE), WCX_FIX__ORDER_BURST=str(BURST)
     ).start()
     url = venue.environment_of("gateway")["WCX_DATABASE_URL"]
     with connect_to_database(url) as database:
@@ -63,6 +63,7 @@ def test_orders_of_a_client_that_is_gone(venue: VenueProcess) -> None:
 
     A client that is back in time, or that logs out where that does not count, keeps its orders.
     """
+    since = Since(venue)
     gone, back = log_on(venue, "T01"), log_on(venue, "T02")
     for client in (gone, back):
         client.send_bytes(client.order("stays", (Tag.CANCEL_ORDERS_ON_DISCONNECT, "N")))
@@ -70,7 +71,7 @@ def test_orders_of_a_client_that_is_gone(venue: VenueProcess) -> None:
         assert [item[Tag.EXEC_TYPE] for item in reports(client, 2)] == [ExecType.NEW] * 2
     back.send(MsgType.LOGOUT)
     back.receive_type(MsgType.LOGOUT)
-    venue.wait_for(lambda: has_left_gracefully(venue), 10)
+    venue.wait_for(lambda: has_left_gracefully(since), 10)
     venue.kill("gateway")
     # A new gateway process counts on from the last order: the Logout's number is used again.
     with log_on(venue, "T02", is_reset=False, seq=gone.next_seq) as again:
@@ -89,13 +90,10 @@ def test_orders_of_a_client_that_is_gone(venue: VenueProcess) -> None:
         assert reports(again, 1)[0][Tag.EXEC_TYPE] == ExecType.CANCELED
 
 
-def has_left_gracefully(venue: VenueProcess) -> bool:
+def has_left_gracefully(since: Since) -> bool:
     """Whether the engine knows of a client that has logged out."""
-    directory = venue.data_dir / "journal"
     return any(
-        isinstance(event, SessionLoggedOff) and event.is_graceful
-        for record in read_records(directory, until_seq=inspect_tail(directory).last_seq)
-        for event in record.events()
+        isinstance(event, SessionLoggedOff) and event.is_graceful for event in since.events()
     )
 
 

@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-import pytest
-
 from engine.runtime.snapshot import list_snapshots
 from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.conftest import ConnectClient
@@ -59,18 +57,18 @@ def test_snapshots_that_fail_do_not_hurt_the_venue(data_dir: Path) -> None:
     assert venue.stop() == 0
 
 
-@pytest.mark.parametrize("damage", ["cut", "flip"])
-def test_damaged_snapshot_is_passed_over(data_dir: Path, damage: str) -> None:
-    """The engine says so and starts from the journal."""
+def test_damaged_snapshot_is_passed_over(data_dir: Path) -> None:
+    """Cut off or changed in one bit: the engine says so and starts from the journal."""
     venue = VenueProcess(data_dir, WCX_SNAPSHOT__INTERVAL_S="0").start()
     assert venue.engine("snapshot").returncode == 0
     (file,) = list_snapshots(data_dir / "snapshots")
-    data = bytearray(file.path.read_bytes())
-    if damage == "flip":
-        data[len(data) // 2] ^= 1
-    file.path.write_bytes(data if damage == "flip" else data[:-1])
-    venue.kill("engine")
-    assert replayed(venue)[-1][0] == 0
-    assert venue.count_logged("event=snapshot_skipped") == 1
+    whole = file.path.read_bytes()
+    middle = len(whole) // 2
+    flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    for count, damaged in enumerate((whole[:-1], flipped), start=1):
+        file.path.write_bytes(damaged)
+        venue.kill("engine")
+        assert replayed(venue)[-1][0] == 0
+        assert venue.count_logged("event=snapshot_skipped") == count
     assert venue.wcx("journal", "verify").returncode == 0
     assert venue.stop() == 0

@@ -102,8 +102,15 @@ def test_only_documented_ports_are_open(shared_venue: VenueProcess) -> None:
     assert len(numbers) == 9
 
 
-def test_venue_that_is_killed_leaves_nothing_behind(venue: VenueProcess) -> None:
-    """SIGKILL of the supervisor ends every process, and a new venue comes up on the same data."""
+def test_what_is_killed_takes_all_below_along(venue: VenueProcess) -> None:
+    """Nothing runs unwatched: not when a reaper dies, nor when the supervisor does."""
+    engine = venue.pid_of("engine")
+    reaper = int(Path(f"/proc/{engine}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    os.kill(reaper, signal.SIGKILL)
+    venue.wait_for(lambda: venue.pid_of("engine") not in (0, engine))
+    wait_until_gone([engine, reaper])
+    assert venue.wcx("journal", "verify").returncode == 0
+
     below = children_of(venue.pid)
     assert len(below) >= 10  # Five parts, each behind its reaper.
     os.kill(venue.pid, signal.SIGKILL)
@@ -113,31 +120,27 @@ def test_venue_that_is_killed_leaves_nothing_behind(venue: VenueProcess) -> None
     venue.start()
 
 
-def test_killed_reaper_takes_its_process_along_and_both_come_back(venue: VenueProcess) -> None:
-    """Nothing runs unwatched, and what died is started again."""
-    engine = venue.pid_of("engine")
-    reaper = int(Path(f"/proc/{engine}/stat").read_text().rsplit(")", 1)[1].split()[1])
-    os.kill(reaper, signal.SIGKILL)
-    venue.wait_for(lambda: venue.pid_of("engine") not in (0, engine))
-    wait_until_gone([engine, reaper])
-    assert venue.wcx("journal", "verify").returncode == 0
+def test_part_that_dies_is_started_again(venue: VenueProcess) -> None:
+    """Whichever it is, the venue is whole again soon; once it is stopped, no socket is left."""
+    for part in ("postgres", "valkey", "admin_api"):
+        venue.kill(part)
+        venue.wait_for(lambda: '"status":"ready"' in venue.get("/readyz")[1])
+        assert f"{part:<10} pid {venue.pid_of(part)}, started again 1 times" in (
+            venue.wcx("status").stdout
+        )
+    sockets = Path(venue.environment_of("engine")["WCX_RUNTIME_DIR"])
+    assert (sockets / "engine.sock").exists()
+    assert venue.stop() == 0
+    assert not sockets.exists()
 
 
-@pytest.mark.parametrize("part", ["postgres", "valkey", "admin_api"])
-def test_part_that_dies_is_started_again(venue: VenueProcess, part: str) -> None:
-    """The venue is whole again soon after."""
-    venue.kill(part)
-    venue.wait_for(lambda: '"status":"ready"' in venue.get("/readyz")[1])
-    assert f"{part:<10} pid {venue.pid_of(part)}, started again 1 times" in (
-        venue.wcx("status").stdout
-    )
-
-
-def test_two_venues_run_side_by_side(venue: VenueProcess, template: Path, tmp_path: Path) -> None:
+def test_two_venues_run_side_by_side(
+    shared_venue: VenueProcess, template: Path, tmp_path: Path
+) -> None:
     """Different data directories and ports are all it takes; the same directory is refused."""
     other = VenueProcess(Path(shutil.copytree(template, tmp_path / "other"))).start()
     try:
-        assert venue.get("/readyz")[0] == other.get("/readyz")[0] == 200
+        assert shared_venue.get("/readyz")[0] == other.get("/readyz")[0] == 200
         again = other.wcx("up", "--demo")
         assert (again.returncode, again.stderr.strip()) == (
             1,
@@ -152,14 +155,6 @@ def test_status_of_no_venue(tmp_path: Path) -> None:
     """It says so, and the exit code says so too."""
     absent = VenueProcess(tmp_path / "nothing").wcx("status")
     assert (absent.returncode, absent.stdout) == (1, f"no venue runs in {tmp_path}/nothing\n")
-
-
-def test_stopped_venue_leaves_no_socket(venue: VenueProcess) -> None:
-    """The directory of sockets goes with the venue."""
-    sockets = Path(venue.environment_of("engine")["WCX_RUNTIME_DIR"])
-    assert (sockets / "engine.sock").exists()
-    assert venue.stop() == 0
-    assert not sockets.exists()
 
 
 def test_child_whose_parent_is_killed_ends(tmp_path: Path) -> None:

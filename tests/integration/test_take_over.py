@@ -19,7 +19,7 @@ from engine.units import AccountId, ClOrdId, InstrumentId, Price, Qty, SessionId
 from fix_gateway.fix.fields import ExecType, Fields, MsgType, Tag
 from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.raw_client import RawClient
-from tests.integration.test_exactly_once import accepted_cl_ord_ids
+from tests.integration.since import Since
 
 SESSION = "T01"
 
@@ -47,6 +47,7 @@ def enter(client: RawClient, cl_ord_id: str) -> Fields:
 
 def test_stopped_gateway_wakes_up_and_goes_on(workers: VenueProcess) -> None:
     """It holds the store while it is stopped, so nobody can take over; its orders count once."""
+    since = Since(workers)
     venue = workers
     client = RawClient(venue.fix_port, SESSION)
     client.log_on()
@@ -65,7 +66,7 @@ def test_stopped_gateway_wakes_up_and_goes_on(workers: VenueProcess) -> None:
         assert (answer[Tag.MSG_TYPE], answer[Tag.CL_ORD_ID]) == ("8", "meanwhile")
     venue.wait_for(lambda: '"status":"ready"' in venue.get("/readyz")[1])
     venue.wait_for(lambda: enter_or_refused(client) == "8")
-    entered = accepted_cl_ord_ids(venue)
+    entered = since.accepted()
     assert ("meanwhile" in entered) == (answer[Tag.MSG_TYPE] == "8")
     assert len(set(entered)) == len(entered)
     with client:
@@ -105,6 +106,7 @@ class Rival:
 
 def test_owner_that_wakes_up_late_finds_the_session_taken(venue: VenueProcess) -> None:
     """Its orders are refused, its client is logged out; later it goes on where the other ended."""
+    since = Since(venue)
     session_id, account_id = ids_of_session(venue)
     client = RawClient(venue.fix_port, SESSION)
     client.log_on()
@@ -144,11 +146,12 @@ def test_owner_that_wakes_up_late_finds_the_session_taken(venue: VenueProcess) -
         again.log_on(is_reset=False)
         assert again.receive_type("8")[Tag.CL_ORD_ID] == "rival"
         enter(again, "mine-again")
-    assert accepted_cl_ord_ids(venue) == ["mine", "rival", "mine-again"]
+    assert since.accepted() == ["mine", "rival", "mine-again"]
 
 
 def test_operator_resets_a_session(venue: VenueProcess) -> None:
     """The client is logged out; numbers begin at 1 on both sides, and no order counts twice."""
+    since = Since(venue)
     session_id, _ = ids_of_session(venue)
     client = RawClient(venue.fix_port, SESSION)
     client.log_on()
@@ -167,5 +170,5 @@ def test_operator_resets_a_session(venue: VenueProcess) -> None:
         again.send_bytes(again.order("before"))
         assert again.receive_type("8")[Tag.EXEC_TYPE] == ExecType.REJECTED
         enter(again, "after")
-    assert accepted_cl_ord_ids(venue) == ["before", "after"]
+    assert since.accepted() == ["before", "after"]
     assert venue.call("POST", "/v1/sessions/999/reset")[0] == 404

@@ -1,5 +1,8 @@
 """Real QuickFIX clients trade over TCP: every report, whole."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from fix_gateway.fix.fields import ExecType, Tag
@@ -17,21 +20,29 @@ from tests.integration.trader import (
     next_report,
 )
 
-both_ways = pytest.mark.parametrize("reset_on_logon", [True, False], ids=["141=Y", "141=N"])
+
+@pytest.fixture(scope="module")
+def venue(module_data_dir: Path) -> Iterator[VenueProcess]:
+    """A venue on which each test has sessions of its own, and numbers begin at 1."""
+    venue = VenueProcess(module_data_dir).start()
+    yield venue
+    assert venue.stop() == 0, venue.log_text()
 
 
-@both_ways
+@pytest.mark.parametrize(
+    ("bidder", "asker", "is_reset"), [("DEMO1", "DEMO2", True), ("T01", "T02", False)]
+)
 def test_order_rests_trades_in_part_and_is_canceled(
-    venue: VenueProcess, connect: ConnectClient, *, reset_on_logon: bool
+    venue: VenueProcess, connect: ConnectClient, bidder: str, asker: str, *, is_reset: bool
 ) -> None:
     """New, partial fill on both sides, and the cancel of the rest, each report complete."""
-    alpha = connect(venue, "DEMO1", reset_on_logon=reset_on_logon)
-    beta = connect(venue, "DEMO2", reset_on_logon=reset_on_logon)
+    alpha = connect(venue, bidder, reset_on_logon=is_reset)
+    beta = connect(venue, asker, reset_on_logon=is_reset)
     bid = enter(alpha, BUY, "0.5", "60000.00")
     new = next_report(alpha, ExecType.NEW)
     order_id = new[Tag.ORDER_ID]
     common = {
-        1: "DEMO1", 11: bid, 37: order_id, 38: "0.5000", 40: "2", 44: "60000.00", 54: "1",
+        1: bidder, 11: bid, 37: order_id, 38: "0.5000", 40: "2", 44: "60000.00", 54: "1",
         55: "BTC-USD", 59: "1",
     }  # fmt: skip
     assert body(new) == common | {
@@ -42,15 +53,15 @@ def test_order_rests_trades_in_part_and_is_canceled(
     accepted = next_report(beta, ExecType.NEW)
     sold = next_report(beta, ExecType.TRADE)
     bought = next_report(alpha, ExecType.TRADE)
-    ask_id = accepted[Tag.ORDER_ID]
+    ask_id, trade_id = accepted[Tag.ORDER_ID], sold[Tag.SECONDARY_EXEC_ID]
     assert body(sold) == {
-        1: "DEMO2", 6: "60000.0000", 11: ask, 14: "0.2000", 17: f"{ask_id}.1", 31: "60000.00",
+        1: asker, 6: "60000.0000", 11: ask, 14: "0.2000", 17: f"{ask_id}.1", 31: "60000.00",
         32: "0.2000", 37: ask_id, 38: "0.2000", 39: "2", 40: "2", 44: "59000.00", 54: "2",
-        55: "BTC-USD", 59: "1", 150: "F", 151: "0.0000", 527: "1", 851: "2",
+        55: "BTC-USD", 59: "1", 150: "F", 151: "0.0000", 527: trade_id, 851: "2",
     }  # fmt: skip
     assert body(bought) == common | {
         6: "60000.0000", 14: "0.2000", 17: f"{ask_id}.2", 31: "60000.00", 32: "0.2000", 39: "1",
-        150: "F", 151: "0.3000", 527: "1", 851: "1",
+        150: "F", 151: "0.3000", 527: trade_id, 851: "1",
     }  # fmt: skip
 
     request = cancel(alpha, bid, BUY)
@@ -170,31 +181,33 @@ def test_second_use_of_a_cl_ord_id_is_refused_and_poss_resend_answered(
     venue: VenueProcess, connect: ConnectClient
 ) -> None:
     """103=6 for a duplicate; with PossResend(97)=Y the order's state instead, 150=I."""
-    client = connect(venue, "DEMO1")
-    enter(client, BUY, "1", "100.00", cl_ord_id="same")
+    client = connect(venue, "T03")
+    enter(client, BUY, "1", "1.00", cl_ord_id="same")
     new = next_report(client, ExecType.NEW)
-    enter(client, BUY, "1", "100.00", cl_ord_id="same")
+    enter(client, BUY, "1", "1.00", cl_ord_id="same")
     assert next_report(client, ExecType.REJECTED)[Tag.ORD_REJ_REASON] == "6"
-    enter(client, BUY, "1", "100.00", cl_ord_id="same", **{"97": "Y"})
+    enter(client, BUY, "1", "1.00", cl_ord_id="same", **{"97": "Y"})
     state = next_report(client, ExecType.ORDER_STATUS)
     assert (state[Tag.ORDER_ID], state[Tag.ORD_STATUS]) == (new[Tag.ORDER_ID], "0")
 
 
-@both_ways
+@pytest.mark.parametrize(
+    ("bidder", "asker", "is_reset"), [("T04", "T05", True), ("T06", "T07", False)]
+)
 def test_what_happens_while_away_follows_the_next_logon(
-    venue: VenueProcess, connect: ConnectClient, *, reset_on_logon: bool
+    venue: VenueProcess, connect: ConnectClient, bidder: str, asker: str, *, is_reset: bool
 ) -> None:
     """A fill of a client that is logged off waits for it, and comes once."""
-    alpha = connect(venue, "DEMO1", reset_on_logon=reset_on_logon)
-    beta = connect(venue, "DEMO2")
-    bid = enter(alpha, BUY, "0.5", "100.00")
+    alpha = connect(venue, bidder, reset_on_logon=is_reset)
+    beta = connect(venue, asker)
+    bid = enter(alpha, BUY, "0.3", "100.00")
     next_report(alpha, ExecType.NEW)
     alpha.stop()
     for _ in range(3):
         enter(beta, SELL, "0.1", "100.00")
         next_report(beta, ExecType.NEW)
         next_report(beta, ExecType.TRADE)
-    alpha = connect(venue, "DEMO1", reset_on_logon=reset_on_logon)
+    alpha = connect(venue, bidder, reset_on_logon=is_reset)
     fills = [next_report(alpha, ExecType.TRADE) for _ in range(3)]
     assert [(fill[Tag.CL_ORD_ID], fill[Tag.CUM_QTY]) for fill in fills] == [
         (bid, "0.1000"), (bid, "0.2000"), (bid, "0.3000"),

@@ -14,7 +14,7 @@ from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.conftest import ConnectClient
 from tests.integration.gateway_control import ask
 from tests.integration.raw_client import RawClient
-from tests.integration.test_exactly_once import accepted_cl_ord_ids
+from tests.integration.since import Since
 from tests.integration.trader import BUY, enter, next_report
 
 ALL = sum(not session.is_market_data for session in SESSIONS)
@@ -119,6 +119,7 @@ def test_sessions_outlive_the_process_that_served_them(
     venue: VenueProcess, connect: ConnectClient
 ) -> None:
     """Any connection reaches any session; a dead process's sessions go on elsewhere, in order."""
+    since = Since(venue)
     clients = [RawClient(venue.fix_port, name) for name in NAMES]
     for client in clients:
         client.log_on()
@@ -153,4 +154,4 @@ def test_sessions_outlive_the_process_that_served_them(
             pass
     ordered += restart_one(venue)
     ordered += replace_one_after_the_other(venue, connect)
-    assert accepted_cl_ord_ids(venue) == ordered
+    assert since.accepted() == ordered

@@ -65,6 +65,7 @@ class Console:
 
     def __init__(self, comp_id: str, counterparty: Counterparty, screen: Screen) -> None:
         self._comp_id = comp_id
+        self._counterparty = counterparty
         self._screen = screen
         self._reader = Reader()
         self._orders = OwnOrders()
@@ -81,10 +82,15 @@ class Console:
     def run(self, source: TextIO) -> int:
         """Carry out all lines and return the exit code: 0 when each was understood and answered."""
         failures = 0
+        if not self._counterparty.is_there():
+            self._screen.say(f"nobody listens at {self._counterparty.address}: does the venue run?")
+            return 1
         try:
             self._initiator.start()
             if not self._initiator.logged_on.wait(LOGON_WAIT_S):
-                self._screen.say("not logged on: does the venue run, and is the password right?")
+                self._screen.say(
+                    "not logged on: is the session enabled, and is the password right?"
+                )
                 return 1
             for line in self._screen.lines(source):
                 words = self._split(line)
