@@ -24,7 +24,14 @@ from engine.explain import explain
 from engine.risk_commands import GrantOverride
 from engine.runtime.client import LinkClosedError
 from engine.trade_commands import BustTrade, CorrectTrade
-from store.approvals import ApprovalRow, NewApproval, add_approval, decide
+from store.approvals import (
+    ApprovalRow,
+    NewApproval,
+    ProposableCommand,
+    add_approval,
+    decide,
+    decode_proposed,
+)
 from store.audit import AuditEntry, add_audit_entries
 from store.changes import (
     ChangeRow,
@@ -107,7 +114,13 @@ class Changes:
         return change_id
 
     async def propose(
-        self, user: User, once: Once, command: Command, entry: AuditEntry, *, firm_id: int | None
+        self,
+        user: User,
+        once: Once,
+        command: ProposableCommand,
+        entry: AuditEntry,
+        *,
+        firm_id: int | None,
     ) -> ApprovalRow:
         """Let a change wait for another user's word; `entry` is written when he gives it.
 
@@ -147,7 +160,7 @@ class Changes:
         Who calls has seen to it that the engine is there, and holds `one_at_a_time` until then.
         Raises the 409 that says that something else holds than when it was proposed.
         """
-        command = decode_command(row.command)
+        command = decode_proposed(row)
         held = await look_up(self._engine, connection, command)
         if held.tag != row.held_tag:
             raise conflict(

@@ -5,7 +5,7 @@ by somebody who knew nothing of the proposal, so it is not approved any more.
 """
 
 from dataclasses import asdict
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, assert_never
 
 import msgspec
 from pydantic import BaseModel
@@ -18,7 +18,7 @@ from admin_api.override_views import view_override
 from admin_api.risk_views import view_limit, view_mode, view_rules
 from admin_api.schemas.changes import Changed
 from admin_api.standing import CreditLines
-from engine.commands import Command, LiftKillSwitch
+from engine.commands import LiftKillSwitch
 from engine.ledger_commands import SetCreditLine, SetFirmCreditLine
 from engine.reasons import RejectReason
 from engine.reference import Reference
@@ -34,6 +34,7 @@ from engine.risk_commands import (
 )
 from engine.trade_commands import BustTrade, CorrectTrade, TradeCommand
 from engine.units import AccountId, AssetId, ClOrdId, InstrumentId, format_fixed
+from store.approvals import ProposableCommand, StandingCommand
 from store.postgres import Connection
 from store.searches import Snapshot, find_read_model_seq, find_trade
 
@@ -48,14 +49,14 @@ class Held(NamedTuple):
 NOTHING: Final = Held(etag_of(None), None)
 
 
-async def look_up(engine: EngineWatch, connection: Connection, command: Command) -> Held:
+async def look_up(engine: EngineWatch, connection: Connection, command: ProposableCommand) -> Held:
     """Return what the command would take the place of. Raises StoreError."""
     if isinstance(command, BustTrade | CorrectTrade):
         return await _find_trade(connection, command)
     return find_held(engine, command)
 
 
-def find_held(engine: EngineWatch, command: Command) -> Held:
+def find_held(engine: EngineWatch, command: StandingCommand) -> Held:
     """Return what the command would take the place of, for one of which the engine knows it."""
     standing, reference = engine.standing, engine.reference
     match command:
@@ -80,8 +81,7 @@ def find_held(engine: EngineWatch, command: Command) -> Held:
                 engine.limits, reference, account_id, reason, cl_ord_id, instrument_id
             )
         case _:
-            # Whoever lets another kind of change be proposed says here what it replaces.
-            raise AssertionError(command)
+            assert_never(command)
 
 
 def _find_limits(

@@ -15,7 +15,7 @@ from admin_api.held import find_held
 from admin_api.idempotency import OnceOf
 from admin_api.schemas.changes import ApprovalView
 from admin_api.services import ServicesOf
-from engine.commands import Command
+from store.approvals import StandingCommand
 from store.audit import AuditEntry
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ class LimitCall:
     async def order(
         self,
         user: User,
-        command: Command,
+        command: StandingCommand,
         entry: AuditEntry,
         *,
         read: Callable[[], T],

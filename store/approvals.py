@@ -4,9 +4,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow, class_row
 from psycopg.types.json import Jsonb
+
+from engine.commands import LiftKillSwitch
+from engine.ledger_commands import SetCreditLine, SetFirmCreditLine
+from engine.risk_commands import (
+    GrantOverride,
+    RevokeOverride,
+    SetAccountThrottle,
+    SetInstrumentRules,
+    SetLimit,
+    SetRiskLimits,
+    SetScopeLimits,
+    SetTradingMode,
+)
+from engine.trade_commands import TradeCommand
 
 COLUMNS: Final = (
     "approval_id, command, action, subject, detail, before, held_tag, reason, firm_id,"
@@ -15,6 +30,26 @@ COLUMNS: Final = (
     " ELSE status END AS status, decided_by, decided_at, change_id"
 )
 LIFETIME_S: Final = 24 * 3600
+
+StandingCommand = (
+    SetCreditLine
+    | SetFirmCreditLine
+    | LiftKillSwitch
+    | SetRiskLimits
+    | SetScopeLimits
+    | SetAccountThrottle
+    | SetLimit
+    | SetInstrumentRules
+    | SetTradingMode
+    | GrantOverride
+    | RevokeOverride
+)
+"""What changes something that holds until it is changed again."""
+
+ProposableCommand = StandingCommand | TradeCommand
+"""What may wait for a second pair of eyes."""
+
+_decoder: msgspec.msgpack.Decoder[ProposableCommand] = msgspec.msgpack.Decoder(ProposableCommand)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +91,11 @@ class ApprovalRow:
     decided_by: int | None
     decided_at: datetime | None
     change_id: int | None
+
+
+def decode_proposed(row: ApprovalRow) -> ProposableCommand:
+    """Return the command that was proposed."""
+    return _decoder.decode(row.command)
 
 
 async def add_approval(connection: AsyncConnection[TupleRow], approval: NewApproval) -> ApprovalRow:

@@ -20,7 +20,6 @@ from admin_api.schemas.pages import Page
 from admin_api.schemas.problem import says
 from admin_api.services import Services, ServicesOf
 from admin_api.standing import CreditLines
-from engine.commands import Command
 from engine.ledger_commands import SetCreditLine, SetFirmCreditLine
 from engine.units import AssetId, Money, format_fixed
 
@@ -50,7 +49,7 @@ class Borrower(NamedTuple):
     subject: str
     firm_id: int
     lines: Callable[[], CreditLines]
-    make: Callable[[AssetId, Money], Command]
+    make: Callable[[AssetId, Money], SetCreditLine | SetFirmCreditLine]
 
 
 @router.get("/v1/accounts/{account_id}/credit-lines", responses=READ)

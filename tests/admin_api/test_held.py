@@ -1,19 +1,22 @@
 """What a proposal would take the place of: shown in words, and another tag once it has changed."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from admin_api.audit_follower import AuditFollower
 from admin_api.engine_link import EngineWatch
 from admin_api.held import NOTHING, find_held
-from engine.commands import AdvanceTime, Command, LiftKillSwitch, PullKillSwitch
-from engine.controls import Control, InstrumentRules, Level, Limit, Mode
+from engine.commands import Command, LiftKillSwitch, PullKillSwitch
+from engine.controls import Control, InstrumentRules, Level, Limit, Mode, Override
 from engine.events import Event
 from engine.ledger_commands import SetCreditLine, SetFirmCreditLine
 from engine.limits import RiskLimits, ScopeLimits
+from engine.reasons import RejectReason
 from engine.risk_commands import (
+    GrantOverride,
+    RevokeOverride,
     SetAccountThrottle,
     SetInstrumentRules,
     SetLimit,
@@ -23,7 +26,8 @@ from engine.risk_commands import (
 )
 from engine.scope import Scope
 from engine.units import FirmId, Money, Price, Qty
-from tests.exchange_desk import ALICE, BTC_USD, USD, Desk
+from store.approvals import StandingCommand
+from tests.exchange_desk import ALICE, BTC_USD, START_NS, USD, Desk
 
 FIRM = FirmId(ALICE)
 SCOPE = (Scope.FIRM, FIRM)
@@ -77,7 +81,13 @@ def mode(wanted: Mode) -> SetTradingMode:
     return SetTradingMode(*SCOPE, Level.OPERATOR, wanted, "why", "rita")
 
 
-CASES: list[tuple[Command, Command, dict[str, Any]]] = [
+def override(value: int) -> GrantOverride:
+    return GrantOverride(
+        Override(ALICE, RejectReason.MAX_OPEN_ORDERS, value, 2 * START_NS, "rita", "tom")
+    )
+
+
+CASES: list[tuple[StandingCommand, StandingCommand, dict[str, Any]]] = [
     (qty_limits(7), qty_limits(8), {"symbol": "BTC-USD", "order_qty_max": "0.0007"}),
     (scope_limits(7), scope_limits(8), {"symbol": "BTC-USD", "order_qty_max": "0.0007"}),
     (SetAccountThrottle(ALICE, 5, 6), SetAccountThrottle(ALICE), {"order_rate": 5}),
@@ -88,12 +98,14 @@ CASES: list[tuple[Command, Command, dict[str, Any]]] = [
     (rules(500), rules(600), {"symbol": "BTC-USD", "price_max": "5.00"}),
     (control(5), control(6), {"control": "OPEN_ORDERS", "value": "5"}),
     (mode(Mode.CANCEL_ONLY), mode(Mode.BLOCKED), {"mode": "CANCEL_ONLY", "actor": "rita"}),
+    (override(7), override(8), {"code": "MAX_OPEN_ORDERS", "value": "7"}),
+    (override(7), RevokeOverride(ALICE, RejectReason.MAX_OPEN_ORDERS), {"code": "MAX_OPEN_ORDERS"}),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("first", "second", "seen"), CASES)
 def test_what_holds_is_shown_and_changes_its_tag(
-    first: Command, second: Command, seen: dict[str, Any]
+    first: StandingCommand, second: StandingCommand, seen: dict[str, Any]
 ) -> None:
     """Whoever proposes the second sees the first, until somebody has set something else."""
     watched = Watched()
@@ -110,9 +122,9 @@ def test_what_holds_is_shown_and_changes_its_tag(
 
 @pytest.mark.parametrize(
     "command", [scope_limits(7), SetAccountThrottle(ALICE, 5, 6), rules(5), control(5),
-                mode(Mode.BLOCKED)],
+                mode(Mode.BLOCKED), override(7)],
 )  # fmt: skip
-def test_nothing_is_nothing(command: Command) -> None:
+def test_nothing_is_nothing(command: StandingCommand) -> None:
     """What was never set has a tag, too: who sets it in between is noticed."""
     watched = Watched()
     assert find_held(watched.engine, command) == NOTHING
@@ -144,7 +156,7 @@ def test_no_credit_is_a_line_of_nothing() -> None:
     assert find_held(watched.engine, wish) == before
 
 
-def test_what_is_never_proposed_is_a_fault() -> None:
-    """Rather than something that nobody compares."""
-    with pytest.raises(AssertionError):
-        find_held(Watched().engine, AdvanceTime())
+def test_every_kind_of_proposal_has_a_case_here() -> None:
+    """Of a kill switch the tests above tell."""
+    seen = {type(second) for _, second, _ in CASES} | {LiftKillSwitch}
+    assert seen == set(get_args(StandingCommand))
