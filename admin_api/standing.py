@@ -2,6 +2,8 @@
 
 from engine.controls import Level
 from engine.events import (
+    DeadManTimerExpired,
+    DeadManTimerSet,
     Event,
     KillSwitchLifted,
     KillSwitchPulled,
@@ -24,7 +26,10 @@ CreditLines = dict[AssetId, Money]
 
 
 class Standing:
-    """Kill switches, states of markets, fees, credit, withdrawals under way. One loop's own."""
+    """Kill switches, states of markets, fees, credit, withdrawals, timers. One loop's own.
+
+    `dead_man_timers` says when those that run expire.
+    """
 
     def __init__(self) -> None:
         self.kill_switches: dict[tuple[Scope, int, Level], KillSwitchPulled] = {}
@@ -34,6 +39,7 @@ class Standing:
         self.credit_of_accounts: dict[AccountId, CreditLines] = {}
         self.credit_of_firms: dict[FirmId, CreditLines] = {}
         self.withdrawals: dict[int, WithdrawalRequested] = {}
+        self.dead_man_timers: dict[AccountId, int] = {}
 
     def learn(self, event: Event) -> None:
         """Take in what an event says; most say nothing of this."""
@@ -50,6 +56,10 @@ class Standing:
                 self.fees[(instrument_id, tier)] = rates
             case FirmFeeTierSet(firm_id, tier):
                 self.fee_tiers[firm_id] = tier
+            case DeadManTimerSet(account_id, expires_at_ns) if expires_at_ns:
+                self.dead_man_timers[account_id] = expires_at_ns
+            case DeadManTimerSet(account_id) | DeadManTimerExpired(account_id):
+                self.dead_man_timers.pop(account_id, None)
             case _:
                 self._learn_of_money(event)
 

@@ -67,6 +67,10 @@ class DeadManTimers:
         """Return the timers that run, the first to expire first."""
         return [DeadManTimer(account_id, expires_at_ns) for expires_at_ns, account_id in self._due]
 
+    def events(self) -> list[DeadManTimerSet]:
+        """Return the timers that run as the events that would set them now, of nobody."""
+        return [DeadManTimerSet(timer.account_id, timer.expires_at_ns) for timer in self.timers()]
+
     def _stop(self, account_id: AccountId) -> None:
         expires_at_ns = self._expiries_ns.pop(account_id, None)
         if expires_at_ns is not None:

@@ -231,13 +231,15 @@ class Exchange:
     def standing_events(self) -> list[Event]:
         """Return what else holds now until something is said to the contrary, as events.
 
-        Kill switches that are pulled, fees, lines of credit, and withdrawals under way.
+        Kill switches that are pulled, fees, lines of credit, withdrawals under way, and dead-man
+        timers that run.
         """
         return [
             *self._kill_switches.events(),
             *self._fees.events(),
             *self._ledger.credit_events(),
             *self._ledger.withdrawal_events(),
+            *self._dead_man.events(),
         ]
 
     def find_book(self, instrument_id: InstrumentId) -> OrderBook | None:

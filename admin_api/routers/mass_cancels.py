@@ -15,6 +15,7 @@ from admin_api.auth.permissions import Permission
 from admin_api.auth.user import User
 from admin_api.engine_answers import (
     ask_engine,
+    check_engine,
     check_is_known,
     first_event,
     get_account,
@@ -24,7 +25,13 @@ from admin_api.errors import conflict, not_found
 from admin_api.idempotency import IdempotencyKey
 from admin_api.schemas.fields import INTEGER_MAX
 from admin_api.schemas.problem import says
-from admin_api.schemas.trading import DeadManBody, DeadManDone, MassCancelBody, MassCancelDone
+from admin_api.schemas.trading import (
+    DeadManBody,
+    DeadManDone,
+    DeadManView,
+    MassCancelBody,
+    MassCancelDone,
+)
 from admin_api.services import Services, ServicesOf
 from engine.commands import SetDeadManTimer
 from engine.controls import NS_PER_S
@@ -40,12 +47,17 @@ ID_BYTES: Final = 12
 NO_SESSION: Final = (SessionId(0), 0, 0, 0)
 OPERATOR: Final = AccountId(0)
 SIDES: Final = {"buy": Side.BUY, "sell": Side.SELL}
+READ: Final = {
+    **says(HTTPStatus.NOT_FOUND, "No such account, or not of your firm"),
+    **says(HTTPStatus.SERVICE_UNAVAILABLE, "The engine is away"),
+}
 ANSWERS: Final = {
     **says(HTTPStatus.NOT_FOUND, "No such account, firm or instrument, or not of your firm"),
     **says(HTTPStatus.CONFLICT, "The exchange has refused it: `code` is its reason"),
     **says(HTTPStatus.SERVICE_UNAVAILABLE, "The engine is away: it may be done or not"),
 }
 
+Reader = Annotated[User, allow(Permission.ACCOUNTS_READ)]
 Trader = Annotated[User, allow(Permission.ORDERS_WRITE)]
 Canceler = Annotated[User, allow(Permission.ORDERS_CANCEL)]
 Identity = Annotated[int, Path(ge=1, le=INTEGER_MAX)]
@@ -67,6 +79,17 @@ async def cancel_of_account(
     return await _cancel(services, user, owner, idempotency_key, body)
 
 
+@router.get("/v1/accounts/{account_id}/cancel-all-after", responses=READ)
+async def show_dead_man_timer(
+    services: ServicesOf, user: Reader, account_id: Identity
+) -> DeadManView:
+    """Return when all orders of the account are cancelled unless its timer is put off."""
+    await check_engine(services)
+    account = get_account(services, user, account_id)
+    expires_at_ns = services.engine.standing.dead_man_timers.get(account.account_id, 0)
+    return DeadManView(account_id=account_id, expires_at=_time_of(expires_at_ns))
+
+
 @router.post("/v1/accounts/{account_id}/cancel-all-after", responses=ANSWERS)
 async def cancel_all_after(
     services: ServicesOf, user: Trader, account_id: Identity, body: DeadManBody
@@ -82,10 +105,9 @@ async def cancel_all_after(
     )
     event = first_event(outcome)
     assert isinstance(event, DeadManTimerSet)
-    expires_at = None
-    if event.expires_at_ns:
-        expires_at = datetime.fromtimestamp(event.expires_at_ns // NS_PER_S, UTC)
-    return DeadManDone(engine_seq=outcome.seq, account_id=account_id, expires_at=expires_at)
+    return DeadManDone(
+        engine_seq=outcome.seq, account_id=account_id, expires_at=_time_of(event.expires_at_ns)
+    )
 
 
 @router.post("/v1/firms/{firm_id}/mass-cancel", responses=ANSWERS)
@@ -103,6 +125,10 @@ async def cancel_of_firm(
         raise not_found(f"the exchange has no accounts of a firm {firm_id}")
     asker = OPERATOR if user.firm_id is None else accounts[0].account_id
     return await _cancel(services, user, (asker, Scope.FIRM, firm_id), idempotency_key, body)
+
+
+def _time_of(expires_at_ns: int) -> datetime | None:
+    return datetime.fromtimestamp(expires_at_ns // NS_PER_S, UTC) if expires_at_ns else None
 
 
 async def _cancel(

@@ -63,12 +63,17 @@ class DeadManBody(RequestBody):
     timeout_s: int = Field(ge=0, le=DAY_NS // NS_PER_S, description="0: never")
 
 
-class DeadManDone(BaseModel):
+class DeadManView(BaseModel):
     """When all orders of the account are cancelled, null for never."""
 
-    engine_seq: int
     account_id: int
     expires_at: datetime | None
+
+
+class DeadManDone(DeadManView):
+    """The timer as it is now set."""
+
+    engine_seq: int
 
 
 class MassCancelDone(BaseModel):

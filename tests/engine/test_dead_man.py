@@ -104,6 +104,7 @@ def test_it_is_put_off_each_time(desk: TimedDesk) -> None:
     sooner = desk.arm(TIMEOUT_NS)
     assert sooner < later
     assert desk.exchange.state().dead_man_timers == [DeadManTimer(ALICE, sooner)]
+    assert desk.exchange.standing_events() == [DeadManTimerSet(ALICE, sooner)]
     assert desk.wait_until(sooner) == [DeadManTimerExpired(ALICE), gone(order)]
     assert desk.wait_until(later) == []
 
@@ -115,6 +116,7 @@ def test_zero_stops_it(desk: TimedDesk) -> None:
     assert desk.arm(0) == 0
     assert desk.arm(0) == 0
     assert desk.exchange.next_timer_ns() is None
+    assert desk.exchange.standing_events() == []
     assert desk.wait_until(expires_at_ns) == []
     assert len(desk.exchange.state().open_orders) == 1
 

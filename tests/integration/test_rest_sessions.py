@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import quickfix
@@ -16,11 +16,10 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
-from typer.testing import CliRunner
 
-from fix_gateway.cli import app
 from fix_gateway.fix.fields import ExecType, Fields, MsgType, Tag
 from fix_gateway.tools.chaos.venue import VenueProcess
+from tests.integration.command_line import Ended, wcx
 from tests.integration.raw_client import RawClient
 
 WORKERS = 2
@@ -533,20 +532,6 @@ class _Client(quickfix.Application):  # type: ignore[misc]  # Untyped bindings.
 
     def fromApp(self, message: Any, session_id: Any) -> None:  # noqa: N802
         pass
-
-
-class Ended(NamedTuple):
-    """How a command has ended."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-
-def wcx(venue: VenueProcess, *arguments: str, **environment: str) -> Ended:
-    """Run a command in this process: to start Python for each would take seconds."""
-    found = CliRunner().invoke(app, arguments, env=venue.environment | environment)
-    return Ended(found.exit_code, found.stdout, found.stderr)
 
 
 def test_printed_configuration_logs_a_quickfix_client_on(

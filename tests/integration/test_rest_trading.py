@@ -1,5 +1,6 @@
 """Trading, money, kill switches and what needs two, over REST on a venue with four eyes."""
 
+import json
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ from fix_gateway.fix.fields import Tag
 from fix_gateway.tools.chaos.venue import VenueProcess
 from fix_gateway.tools.rest import RestClient
 from store.users import Role
+from tests.integration.command_line import Ended, wcx
 from tests.integration.people import ALPHA, BETA, People, code_of
 from tests.integration.raw_client import RawClient
 
@@ -478,11 +480,18 @@ def test_all_orders_of_a_firm_are_cancelled(
 
 
 def test_silent_accounts_orders_are_cancelled(people: People, other: RestClient) -> None:
-    """Once its timer has run out, in words that its reports bear; not while it is put off."""
+    """Once its timer has run out, in words that its reports bear; not while it is put off.
+
+    Whoever may read the account sees when that is.
+    """
     path = f"{BETAS}/cancel-all-after"
+    never = {"account_id": 2, "expires_at": None}
+    assert people.admin.get(path) == never
     first = other.order("POST", path, {"timeout_s": 86_400})
     order_id = other.order("POST", f"{BETAS}/orders", limit("buy", "0.1", "10000"))["order_id"]
+    assert people.admin.get(path) == other.get(path) == {**never, "expires_at": first["expires_at"]}
     stopped = other.order("POST", path, {"timeout_s": 0})
+    assert other.get(path) == never
     assert (first["account_id"], stopped["expires_at"]) == (2, None)
     assert first["expires_at"] > other.order("POST", path, {"timeout_s": 1})["expires_at"]
     found = f"{BETAS}/orders/{order_id}"
@@ -492,9 +501,27 @@ def test_silent_accounts_orders_are_cancelled(people: People, other: RestClient)
         for report in other.get(f"{BETAS}/reports")["items"]
         if report["reason"] == "DEAD_MAN"
     ] == [(str(order_id), "DEAD_MAN: the account's dead-man timer has expired")]
+    assert other.get(path) == never
     for client, body in ((other, {"timeout_s": -1}), (other, {"timeout_s": 86_401}), (other, {})):
         assert code_of(client.call("POST", path, body)) == "invalid"
     assert code_of(people.admin.call("POST", path, {"timeout_s": 1})) == "permission_needed"
+
+
+def test_dead_man_timer_is_set_and_read_on_the_command_line(people: People) -> None:
+    """By a trader of the firm; one of another firm finds no such account."""
+    name, password, _ = people.add(Role.TRADER, BETA)
+    as_trader = {"WCX_OPERATOR": name, "WCX_OPERATOR_PASSWORD": password}
+    name, password, _ = people.add(Role.TRADER, ALPHA)
+    as_stranger = {"WCX_OPERATOR": name, "WCX_OPERATOR_PASSWORD": password}
+    command = ("account", "cancel-all-after", "DEMO2")
+    done = json.loads(wcx(people.venue, *command, "3600", "--json", **as_trader).stdout)
+    assert (done["account_id"], done["expires_at"] is None) == (2, False)
+    shown = json.loads(wcx(people.venue, *command, "--json", **as_trader).stdout)
+    assert shown == {"account_id": 2, "expires_at": done["expires_at"]}
+    refused = wcx(people.venue, *command, "0", **as_stranger)
+    assert refused == Ended(1, "", "wcx: no account DEMO2\n")
+    assert wcx(people.venue, *command, "0", **as_trader).code == 0
+    assert wcx(people.venue, *command, **as_trader).stdout == ("account_id  2\nexpires_at  -\n")
 
 
 def test_two_tighten_at_once(people: People) -> None:
