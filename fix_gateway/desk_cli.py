@@ -9,6 +9,7 @@ import typer
 from fix_gateway.operating import (
     AccountName,
     AsJson,
+    Count,
     Symbol,
     account_path,
     find_firm,
@@ -158,14 +159,22 @@ def transfer(
 @account.command(name="cancel-all-after")
 def cancel_all_after(
     name: AccountName,
-    timeout_s: Annotated[int, typer.Argument(min=0, help="Seconds from now; 0 for never.")],
+    timeout_s: Annotated[
+        int | None, typer.Argument(min=0, help="Seconds from now; 0 for never.")
+    ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Have all orders of an account cancelled, those to come too, unless told again by then."""
+    """Have all orders of an account cancelled, those to come too, unless told again by then.
+
+    Without a time, show when that would be.
+    """
     with operating() as rest:
         path = f"{account_path(rest, name)}/cancel-all-after"
-        done = rest.order("POST", path, {"timeout_s": timeout_s})
+        if timeout_s is None:
+            done = rest.get(path)
+        else:
+            done = rest.order("POST", path, {"timeout_s": timeout_s})
     print_item(done, as_json=as_json)
 
 
@@ -173,12 +182,12 @@ def cancel_all_after(
 def ledger(
     name: AccountName,
     *,
-    count: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many.")] = 100,
+    count: Count = 100,
     as_json: AsJson = False,
 ) -> None:
     """Show what came and went on an account, the newest first."""
     with operating() as rest:
-        items = rest.get(f"{account_path(rest, name)}/ledger?limit={count}")["items"]
+        items = rest.get_first(f"{account_path(rest, name)}/ledger", count)
     columns = ("happened_at", "kind", "asset", "amount", "balance", "reference")
     print_items(items, columns, as_json=as_json)
 

@@ -21,6 +21,9 @@ AccountName = Annotated[
     str, typer.Argument(metavar="ACCOUNT", help="Its name, or its number where names are alike.")
 ]
 Symbol = Annotated[str, typer.Argument(metavar="SYMBOL", help="Such as BTC-USD.")]
+Count = Annotated[
+    int, typer.Option("--limit", min=1, help="At most so many, over as many pages as they take.")
+]
 
 
 @contextlib.contextmanager

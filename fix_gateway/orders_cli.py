@@ -1,13 +1,14 @@
 """`wcx orders` and `wcx trades`: over REST, while the venue runs."""
 
 from typing import Annotated, Any
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 import typer
 
 from fix_gateway.operating import (
     AccountName,
     AsJson,
+    Count,
     Symbol,
     account_path,
     operating,
@@ -26,7 +27,6 @@ Forced = Annotated[
     bool,
     typer.Option("--force", help="Lend to an account that cannot give back what it got."),
 ]
-Count = Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many.")]
 
 orders = typer.Typer(help="Orders.", no_args_is_help=True)
 trades = typer.Typer(help="Trades, and what is done about wrong ones.", no_args_is_help=True)
@@ -47,8 +47,8 @@ def list_orders(
         "reason", "entered_at",
     )  # fmt: skip
     with operating() as rest:
-        query = f"limit={count}" + ("&is_open=true" if is_open else "") + _of(rest, account, symbol)
-        items = rest.get(f"/v1/orders?{query}")["items"]
+        narrow = _of(rest, account, symbol) | ({"is_open": "true"} if is_open else {})
+        items = rest.get_first(f"/v1/orders?{urlencode(narrow)}", count)
     print_items(items, columns, as_json=as_json)
 
 
@@ -137,7 +137,7 @@ def list_trades(
     """List trades, the newest first."""
     columns = ("trade_id", "happened_at", "symbol", "qty", "price", "state")
     with operating() as rest:
-        items = rest.get(f"/v1/trades?limit={count}{_of(rest, account, symbol)}")["items"]
+        items = rest.get_first(f"/v1/trades?{urlencode(_of(rest, account, symbol))}", count)
     print_items(items, columns, as_json=as_json)
 
 
@@ -168,12 +168,12 @@ def _amend_trade(trade_id: int, verb: str, body: dict[str, Any], *, as_json: boo
     print_done(f"trade {trade_id}", done, as_json=as_json)
 
 
-def _of(rest: RestClient, account: str | None, symbol: str | None) -> str:
-    """Return the part of a query that narrows it."""
-    query = "" if symbol is None else f"&symbol={quote(symbol)}"
+def _of(rest: RestClient, account: str | None, symbol: str | None) -> dict[str, str]:
+    """Return what narrows a search."""
+    narrow = {} if symbol is None else {"symbol": symbol}
     if account is not None:
-        query += f"&account_id={account_path(rest, account).rpartition('/')[2]}"
-    return query
+        narrow["account_id"] = account_path(rest, account).rpartition("/")[2]
+    return narrow
 
 
 def _print_order(done: dict[str, Any], *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 import http
 import json
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 ANSWER_WAIT_S: Final = 60.0
+PAGE_ITEMS_MAX: Final = 1000
 
 
 class RestError(Exception):
@@ -79,12 +81,20 @@ class RestClient:
 
     def get_all(self, path: str) -> list[Any]:
         """Return the items of all pages there are. Raises as `get` does."""
+        return self.get_first(path, sys.maxsize)
+
+    def get_first(self, path: str, count: int) -> list[Any]:
+        """Return so many items, of as many pages as they take. Raises as `get` does."""
         glue = "&" if "?" in path else "?"
-        page = self.get(f"{path}{glue}limit=1000")
-        items: list[Any] = page["items"]
-        while page["next_cursor"] is not None:
-            page = self.get(f"{path}{glue}limit=1000&cursor={page['next_cursor']}")
+        items: list[Any] = []
+        cursor = ""
+        while len(items) < count:
+            limit = min(count - len(items), PAGE_ITEMS_MAX)
+            page = self.get(f"{path}{glue}limit={limit}{cursor}")
             items += page["items"]
+            if page["next_cursor"] is None:
+                break
+            cursor = f"&cursor={page['next_cursor']}"
         return items
 
     def order(

@@ -1,5 +1,6 @@
 """What happened over FIX is found over REST by whoever may see it, true up to a named record."""
 
+import json
 import os
 import shutil
 import signal
@@ -13,14 +14,17 @@ import pytest
 
 from engine.runtime.faults import DELAY, FaultOrder, give_order
 from fix_gateway.fix.fields import ExecType, Fields, Tag
+from fix_gateway.tools import rest
 from fix_gateway.tools.chaos.venue import VenueProcess
 from fix_gateway.tools.rest import RestClient
 from store.users import Role
+from tests.integration.command_line import wcx
 from tests.integration.conftest import ConnectClient
 from tests.integration.people import ALPHA, BETA, People
 from tests.integration.trader import BUY, SELL, amend, cancel, enter, next_message, next_report
 
 DEMO1, DEMO2 = 1, 2
+SYMBOL = "BTC-USD"
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +147,9 @@ def test_a_day_is_found(own_venue: VenueProcess, connect: ConnectClient) -> None
     }
     (trade,) = ask("trades", order_id=order_id)["items"]
     assert (trade["price"], trade["qty"], trade["aggressor_side"]) == ("101.00", "0.1000", "2")
+    options = ("--account", "DEMO1", "--limit", "1", "--json")
+    listed = json.loads(wcx(own_venue, "trades", "list", *options).stdout)
+    assert (len(listed), listed[0]["trade_id"]) == (1, trade["trade_id"])
     assert (trade["buyer"]["account_id"], trade["seller"]["account_id"]) == (DEMO1, DEMO2)
 
     balances = ask(f"accounts/{DEMO1}/balances")
@@ -161,7 +168,9 @@ def test_a_day_is_found(own_venue: VenueProcess, connect: ConnectClient) -> None
     }
 
 
-def test_pages_join_without_gap_or_overlap(own_venue: VenueProcess, connect: ConnectClient) -> None:
+def test_pages_join_without_gap_or_overlap(
+    own_venue: VenueProcess, connect: ConnectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also while more comes; times and states narrow a search."""
     ask = asking(People(own_venue).client(Role.AUDITOR), own_venue)
     client = connect(own_venue, "T01")
@@ -194,10 +203,16 @@ def test_pages_join_without_gap_or_overlap(own_venue: VenueProcess, connect: Con
             break
         cursor = {"cursor": page["next_cursor"]}
     assert executions[::-1] == names
+    monkeypatch.setattr(rest, "PAGE_ITEMS_MAX", 4)
+    for count in (5, 1000):
+        options = ("--account", "T01", "--limit", str(count), "--json")
+        listed = json.loads(wcx(own_venue, "orders", "list", *options, "--symbol", SYMBOL).stdout)
+        assert [order["cl_ord_id"] for order in listed] == names[::-1][:count]
     for name in names:
         cancel(client, name, BUY)
         next_report(client, ExecType.CANCELED)
     assert ask("orders", account_id=account_id, is_open=True)["items"] == []
+    assert wcx(own_venue, "orders", "list", "--open", "--account", "T01").stdout.count("\n") == 1
 
 
 def test_people_of_a_firm_see_their_own_side(
