@@ -1,6 +1,7 @@
 """Drop copy sessions, and sessions that ask for reports of their whole account."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.integration.raw_client import RawClient
 from tests.integration.test_session_changes import add_session
 
 TRADER = "T12"
+ONE_OF_FIRM, OTHER_OF_FIRM = "DEMO1", "DEMO3"  # Each has an account of its own.
 NOT_PERMITTED = "6"
 YES = "Y"
 
@@ -18,21 +20,26 @@ YES = "Y"
 @pytest.fixture(scope="module")
 def copy_name(shared_venue: VenueProcess) -> Iterator[str]:
     """A drop copy session of the trader's firm."""
-    name = "COPY-T12"
-    session_id = add_session(shared_venue, name, TRADER)
+    with copying(shared_venue, "COPY-T12", TRADER) as name:
+        yield name
+
+
+@contextmanager
+def copying(
+    venue: VenueProcess, name: str, like: str, account_ids: Sequence[int] = ()
+) -> Iterator[str]:
+    """Let there be a drop copy session of the firm, of the accounts or of all."""
+    session_id = add_session(venue, name, like)
     execute(
-        shared_venue,
-        "UPDATE fix_sessions SET is_drop_copy = true WHERE session_id = %s",
-        [session_id],
+        venue,
+        "UPDATE fix_sessions SET is_drop_copy = true, copied_account_ids = %s"
+        " WHERE session_id = %s",
+        [list(account_ids), session_id],
     )
-    assert ask(shared_venue, "refresh")["ok"]
+    assert ask(venue, "refresh")["ok"]
     yield name
-    execute(
-        shared_venue,
-        "UPDATE fix_sessions SET is_enabled = false WHERE session_id = %s",
-        [session_id],
-    )
-    assert ask(shared_venue, "refresh")["ok"]
+    execute(venue, "UPDATE fix_sessions SET is_enabled = false WHERE session_id = %s", [session_id])
+    assert ask(venue, "refresh")["ok"]
 
 
 def story(fields: Fields) -> tuple[str, str, str | None, str | None]:
@@ -85,6 +92,42 @@ def test_drop_copy_hears_the_firm_and_misses_nothing(
             assert [each[0] for each in again] == [*exec_ids, *missed]
             assert {each[3] for each in again} == {YES}
             assert listener.receive_type("F4")[Tag.RESENT_EVENT_COUNT] == "4"
+
+
+def test_drop_copy_hears_the_chosen_accounts_and_no_others(shared_venue: VenueProcess) -> None:
+    """Live, when it was away, and when it asks for them again. The firm has two accounts."""
+    port = shared_venue.fix_port
+    account_id = int(execute(
+        shared_venue,
+        "SELECT account_id FROM fix_sessions WHERE client_comp_id = %s",
+        [OTHER_OF_FIRM],
+    )[0][0])  # fmt: skip
+    with (
+        copying(shared_venue, "COPY-CHOSEN", ONE_OF_FIRM, [account_id]) as name,
+        RawClient(port, ONE_OF_FIRM) as one,
+        RawClient(port, OTHER_OF_FIRM, begin_string="FIX.4.2") as other,
+    ):
+        one.log_on()
+        other.log_on()
+        with RawClient(port, name) as listener:
+            listener.log_on()
+            unheard = enter_and_cancel(one, "dc7")
+            chosen = enter_and_cancel(other, "dc8")
+            heard = [story(listener.receive_type("8")) for _ in chosen]
+            assert heard == [(chosen[0], "0", YES, None), (chosen[1], "4", YES, None)]
+            next_seq = listener.next_seq + 1  # After its Logout.
+        unheard += enter_and_cancel(one, "dc9")
+        missed = enter_and_cancel(other, "dc10")
+        with RawClient(port, name) as listener:
+            listener.next_seq = next_seq
+            listener.log_on(is_reset=False)
+            heard = [story(listener.receive_type("8")) for _ in missed]
+            assert heard == [(missed[0], "0", YES, None), (missed[1], "4", YES, None)]
+            # The range is that of both accounts.
+            listener.send("F3", (Tag.BEGIN_EXEC_ID, unheard[0]), (Tag.END_EXEC_ID, missed[1]))
+            again = [listener.receive() for _ in range(5)]
+            assert [each.get(Tag.EXEC_ID) for each in again] == [*chosen, *missed, None]
+            assert again[-1][Tag.RESENT_EVENT_COUNT] == "4"
 
 
 def test_drop_copy_only_listens(shared_venue: VenueProcess, copy_name: str) -> None:

@@ -10,10 +10,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from fix_gateway.fix.fields import MsgType, Tag
 from fix_gateway.supervisor.child import Child, ChildSpec, run_to_end
 from fix_gateway.supervisor.postgres import (
     SYSTEM_DIR,
@@ -25,6 +28,7 @@ from fix_gateway.supervisor.postgres import (
 from fix_gateway.supervisor.valkey import EmbeddedValkey, find_valkey
 from fix_gateway.tools.chaos.venue import VenueProcess
 from store.postgres import wait_until_reachable
+from tests.integration.raw_client import RawClient
 
 GONE_WAIT_S = 20.0
 SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
@@ -120,8 +124,20 @@ def test_what_is_killed_takes_all_below_along(venue: VenueProcess) -> None:
     venue.start()
 
 
-def test_part_that_dies_is_started_again(venue: VenueProcess) -> None:
-    """Whichever it is, the venue is whole again soon; once it is stopped, no socket is left."""
+@pytest.fixture
+def telling_venue(data_dir: Path) -> Iterator[VenueProcess]:
+    """A running demo venue with market data over FIX, for one test alone."""
+    venue = VenueProcess(data_dir, WCX_MARKET_DATA__FIX_ENABLED="true").start()
+    yield venue
+    assert venue.stop() == 0, venue.log_text()
+
+
+def test_part_that_dies_is_started_again(telling_venue: VenueProcess) -> None:
+    """Whichever it is, the venue is whole again soon.
+
+    Once it is stopped, no socket is left, and all clients were told why.
+    """
+    venue = telling_venue
     for part in ("postgres", "valkey", "admin_api"):
         venue.kill(part)
         venue.wait_for(lambda: '"status":"ready"' in venue.get("/readyz")[1])
@@ -130,7 +146,27 @@ def test_part_that_dies_is_started_again(venue: VenueProcess) -> None:
         )
     sockets = Path(venue.environment_of("engine")["WCX_RUNTIME_DIR"])
     assert (sockets / "engine.sock").exists()
-    assert venue.stop() == 0
+    venue.wait_for(lambda: venue.pid_of("gateway-market-data"))
+    clients = [
+        RawClient(venue.fix_port, comp_id, begin_string=begin_string)
+        for comp_id, begin_string in (
+            ("T01", "FIX.4.4"), ("U01", "FIX.4.2"), ("V01", "FIXT.1.1"), ("MD1", "FIX.4.4"),
+        )
+    ]  # fmt: skip
+    for client in clients:
+        client.log_on()
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor(1) as worker:
+        for client in clients:
+            stack.enter_context(client)
+        stopping = worker.submit(venue.stop)
+        for client in clients:
+            logout = client.receive()
+            assert (logout[Tag.MSG_TYPE], logout[Tag.TEXT]) == (
+                MsgType.LOGOUT, "the gateway is shutting down",
+            )  # fmt: skip
+            client.send(MsgType.LOGOUT)
+            assert client.receive_all_until_closed() == []
+        assert stopping.result() == 0
     assert not sockets.exists()
 
 
