@@ -74,6 +74,11 @@ class GatewayMetrics:
             "1 while PostgreSQL answers the gateway's look at its sessions",
             registry=self.registry,
         )
+        self.market_data_fix_enabled = Gauge(
+            "fixgw_market_data_fix_enabled",
+            "1 where a gateway process of its own has the market data sessions",
+            registry=self.registry,
+        )
         self.subscriptions = Gauge(
             "fixgw_market_data_subscriptions",
             "Instruments that market data sessions are told of",

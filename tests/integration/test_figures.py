@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from config.settings import Settings
 from fix_gateway.tools.chaos.venue import VenueProcess, free_ports
 from tests.deploy.promql import Figures, find_faults
 from tests.integration.conftest import ConnectClient
@@ -18,30 +19,38 @@ from tests.integration.trader import BUY, SELL, cancel, enter, next_message
 ROOT = Path(__file__).parents[2]
 ALERTS = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())
 RULES = [rule for group in ALERTS["groups"] for rule in group["rules"]]
-SECTIONS = {
-    "engine": "ENGINE", "gateway": "FIX", "market_data": "MARKET_DATA", "projector": "PROJECTOR"
-}  # fmt: skip
+PORTS = {
+    "engine": "WCX_ENGINE__METRICS_PORT",
+    "gateway": "WCX_FIX__METRICS_PORT",
+    "gateway_market_data": "WCX_MARKET_DATA__FIX_METRICS_PORT",
+    "market_data": "WCX_MARKET_DATA__METRICS_PORT",
+    "projector": "WCX_PROJECTOR__METRICS_PORT",
+}
 
 
 @pytest.fixture
 def venue(data_dir: Path) -> Iterator[VenueProcess]:
     """A demo venue with everything that has figures, each on a port that is known."""
-    names = [f"WCX_{section}__METRICS_PORT" for section in SECTIONS.values()]
-    ports = dict(zip(names, map(str, free_ports(len(names))), strict=True))
+    ports = dict(zip(PORTS.values(), map(str, free_ports(len(PORTS))), strict=True))
     venue = VenueProcess(
-        data_dir, WCX_MARKET_DATA__ENABLED="true", WCX_PROJECTOR__ENABLED="true", **ports
+        data_dir,
+        WCX_MARKET_DATA__ENABLED="true",
+        WCX_MARKET_DATA__FIX_ENABLED="true",
+        WCX_PROJECTOR__ENABLED="true",
+        **ports,
     ).start()
     # Nobody waits for those who only watch.
-    venue.wait_for(lambda: venue.pid_of("publisher") and venue.pid_of("projector"))
+    watchers = ("publisher", "projector", "gateway-market-data")
+    venue.wait_for(lambda: all(venue.pid_of(name) for name in watchers))
     yield venue
     assert venue.stop() == 0, venue.log_text()
 
 
 def scrape(venue: VenueProcess) -> Figures:
     figures = Figures()
-    for job, section in SECTIONS.items():
-        port = venue.environment[f"WCX_{section}__METRICS_PORT"]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    for job, name in PORTS.items():
+        url = f"http://127.0.0.1:{venue.environment[name]}/metrics"
+        with urllib.request.urlopen(url, timeout=10) as answer:
             figures.add(job, answer.read().decode())
     figures.add("admin_api", venue.get("/metrics")[1])
     return figures
@@ -85,8 +94,26 @@ def test_every_query_finds_what_is_exported(venue: VenueProcess, connect: Connec
 
     assert all_faults() == {}
     figures = scrape(venue)
+    gateways = [labels["job"] for labels in figures.find("fixgw_market_data_fix_enabled", [])]
+    assert gateways == ["gateway", "gateway_market_data"]
     counts = {labels["le"] for labels in figures.find("fixgw_order_stage_seconds_bucket", [])}
     assert "+Inf" in counts
+
+
+def test_everything_that_has_figures_is_asked_for_them() -> None:
+    """Each kind of process is a job of its own, on the port that it has unless that is changed."""
+    scraped = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
+    assert {
+        job["job_name"]: job["static_configs"][0]["targets"] for job in scraped["scrape_configs"]
+    } == {
+        **{name: [f"127.0.0.1:{default_of(variable)}"] for name, variable in PORTS.items()},
+        "admin_api": [f"127.0.0.1:{default_of('WCX_REST__PORT')}"],
+    }
+
+
+def default_of(variable: str) -> object:
+    section, _, name = variable.removeprefix("WCX_").lower().partition("__")
+    return getattr(Settings.model_fields[section].default, name)
 
 
 def test_every_alert_has_a_section_in_the_runbook() -> None:
