@@ -2,8 +2,10 @@
 
 One thread: what arrives while a batch is being made durable is the next batch. Every door gets an
 answer to each of its commands in order (`ACK`, the seqs), and, if it asked for the feed, every
-record before the answer that it belongs to. A door that does not read its feed is cut off; it
-resumes from the journal files.
+record before the answer that it belongs to. A door that owns sessions is told at once; one that
+only follows gets what has happened meanwhile in one piece, every few milliseconds, so that it does
+not take the processor from those whose clients wait. A door that does not read its feed is cut off;
+it resumes from the journal files.
 """
 
 import asyncio
@@ -68,6 +70,7 @@ from engine.units import AccountId, Seq, SessionId
 
 HELLO_WAIT_S: Final = 5.0
 FEED_BUFFER_BYTES_MAX: Final = 64 << 20
+FOLLOWER_WAIT_S: Final = 0.005
 BOOK_LEVELS_MAX: Final = 10_000  # Of each side: who asks for more holds up all others.
 TIMER_WAIT_MAX_S: Final = 60.0  # A clock that is set is noticed within this.
 
@@ -107,6 +110,7 @@ class LinkServer:
         self._clock_steps_seen = 0
         self._trace = RecordTrace("record_committed")
         self._timer: asyncio.TimerHandle | None = None
+        self._follower_timer: asyncio.TimerHandle | None = None
         self._server: asyncio.AbstractServer | None = None
         metrics.watch(
             {
@@ -134,8 +138,9 @@ class LinkServer:
         self._is_stopped = True
         if self._server is not None:
             self._server.close()
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._follower_timer):
+            if timer is not None:
+                timer.cancel()
         for link in list(self.connections):
             link.abort()
 
@@ -232,9 +237,10 @@ class LinkServer:
         self._count_clock_steps_back()
         if batch.records:
             self._release(batch.records)
-            if self._trace.is_on:
-                self._trace.note(decode_records(batch.records))
         self._answer(pending, batch.seqs, batch.events)
+        self._pass_on()
+        if self._trace.is_on and batch.records:
+            self._trace.note(decode_records(batch.records))
         if self._pending:
             self._is_commit_due = True
             self._loop.call_soon(self._commit)
@@ -254,7 +260,23 @@ class LinkServer:
         frame = encode_records_frame(records)
         for link in list(self._links):
             if link.wants_feed:
-                link.send_feed(frame)
+                link.hold_feed(frame)
+
+    def _pass_on(self) -> None:
+        """Pass the feed on to those who have had no answer with it: now, or a little later."""
+        is_held = False
+        for link in self._links:
+            if link.grants:
+                link.flush_feed()
+            elif link.holds_feed:
+                is_held = True
+        if is_held and self._follower_timer is None:
+            self._follower_timer = self._loop.call_later(FOLLOWER_WAIT_S, self._tell_followers)
+
+    def _tell_followers(self) -> None:
+        self._follower_timer = None
+        for link in self._links:
+            link.flush_feed()
 
     def _answer(
         self,
@@ -317,6 +339,8 @@ class _Link(asyncio.Protocol):
         self.grants: dict[SessionId, int] = {}
         self._server = server
         self._reader = FrameReader(COMMAND_FRAME_BYTES_MAX)
+        self._held: list[bytes] = []
+        self._held_bytes = 0
         self._transport: asyncio.Transport
         self._hello_timer: asyncio.TimerHandle
 
@@ -347,19 +371,35 @@ class _Link(asyncio.Protocol):
     @property
     def unread_bytes(self) -> int:
         """What the door has not taken yet."""
-        return self._transport.get_write_buffer_size()
+        return self._transport.get_write_buffer_size() + self._held_bytes
+
+    @property
+    def holds_feed(self) -> bool:
+        """Whether there are records that have not been passed on."""
+        return bool(self._held)
 
     def send(self, frame: bytes) -> None:
-        """Queue an answer."""
-        self._transport.write(frame)
+        """Queue an answer, after the records that are held."""
+        self._held.append(frame)
+        self.flush_feed()
 
-    def send_feed(self, frame: bytes) -> None:
-        """Queue records, or cut off a door that does not read them."""
-        if self._transport.get_write_buffer_size() > FEED_BUFFER_BYTES_MAX:
+    def hold_feed(self, frame: bytes) -> None:
+        """Keep records until the next `send` or `flush_feed`, or cut off who does not read them."""
+        if self.unread_bytes > FEED_BUFFER_BYTES_MAX:
             log.warning("slow_feed_reader_cut_off", link=self.name)
             self.abort()
             return
-        self._transport.write(frame)
+        self._held.append(frame)
+        self._held_bytes += len(frame)
+
+    def flush_feed(self) -> None:
+        """Queue the records that are held."""
+        if self._held:
+            # uvloop raises for a connection that was cut before `connection_lost` is called.
+            if not self._transport.is_closing():
+                self._transport.write(b"".join(self._held))
+            self._held.clear()
+            self._held_bytes = 0
 
     def abort(self) -> None:
         """Hang up at once."""
