@@ -9,6 +9,9 @@ class Scope(Enum):
     A user is a FIX session's Username(553) or a key of the REST API.
     """
 
+    # By identity: the one of Enum is a function in Python, and much is looked up by whose it is.
+    __hash__ = object.__hash__
+
     EVERYTHING = 0
     FIRM = 1
     ACCOUNT = 2

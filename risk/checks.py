@@ -225,7 +225,7 @@ def check_exposure(plan: Plan, entry: Candidate) -> Rejection | None:
 def check_loss(plan: Plan, entry: Candidate) -> Rejection | None:
     """Who has lost so much today may only reduce what he has. (27)"""
     for row in plan.losses:
-        loss = plan.day.loss(plan.account.account_id, row.asset_id, entry.now_ns)
+        loss = plan.loss(entry.now_ns)
         if loss > row.value and act_of(plan, entry.order, entry.replaced) is Act.ENTER:
             detail = detail_of(row, usage=loss)
             return Rejection(RejectReason.LOSS_LIMIT, row.value, loss, row.scope, detail)

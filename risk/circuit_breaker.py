@@ -31,16 +31,18 @@ class Breaker:
     def set_rules(self, rules: BreakerRules) -> None:
         """Let other rules hold from now on. Another window begins empty, from the mean so far."""
         if rules.window_ns != self.rules.window_ns:
+            self._mean = self._last_mean()
             self._prices, self._counts = RollingSum(rules.window_ns), RollingSum(rules.window_ns)
         self.rules = rules
 
     def note_trade(self, price: Price, now_ns: int) -> None:
         """Something traded: the mean moves."""
         prices, counts = self._prices, self._counts
-        prices.add(price, now_ns)
-        counts.add(1, now_ns)
-        # What has just been added to has been looked through: all that is kept counts.
-        self._mean = Price(prices.kept // counts.kept)
+        if now_ns >= prices.ends_ns:
+            prices.move_on(now_ns)
+            counts.move_on(now_ns)
+        prices.kept += price
+        counts.kept += 1
 
     def note_opening(self, now_ns: int) -> None:
         """Orders are matched from now on."""
@@ -60,7 +62,7 @@ class Breaker:
         count = self._counts.total(now_ns)
         if count:
             return Price(self._prices.total(now_ns) // count)
-        return self._mean or otherwise
+        return self._last_mean() or otherwise
 
     def band(self, now_ns: int, otherwise: Price, tick: Price) -> tuple[Price, Price] | None:
         """Return between which prices orders trade now, on ticks, None when nothing is known."""
@@ -107,7 +109,7 @@ class Breaker:
             newest,
             prices,
             self._counts.state()[1],
-            self._mean,
+            self._last_mean(),
             self._opened_at_ns,
             self._limited_since_ns,
         )
@@ -119,6 +121,12 @@ class Breaker:
         self._mean = state.mean
         self._opened_at_ns = state.opened_at_ns
         self._limited_since_ns = state.limited_since_ns
+
+    def _last_mean(self) -> Price:
+        """Return the mean as it was when something traded last, 0 before that."""
+        # Nothing has been looked through since: all that was kept then is kept.
+        count = self._counts.kept
+        return Price(self._prices.kept // count) if count else self._mean
 
     def _tell(
         self, phase: BreakerPhase, band: tuple[Price, Price], until_ns: int

@@ -3,13 +3,10 @@
 import msgspec
 
 from engine.controls import DAY_NS
-from engine.events import Trade
 from engine.gate_state import DayResult, PriceSource
 from engine.instrument import Instrument
-from engine.order import Side
 from engine.units import AccountId, AssetId, InstrumentId
-
-BUY = Side.BUY
+from risk.holdings import Desk
 
 
 class DayResults:
@@ -26,21 +23,17 @@ class DayResults:
             tuple[AccountId, AssetId], dict[InstrumentId, tuple[DayResult, int, PriceSource]]
         ] = {}
 
-    def learn(self, trade: Trade, instrument: Instrument, source: PriceSource, now_ns: int) -> None:
-        """Count one side of a match."""
-        account_id, day = trade.order.account_id, now_ns // DAY_NS
-        of_asset = self._results.setdefault((account_id, instrument.quote.asset_id), {})
-        known = of_asset.get(instrument.instrument_id)
+    def begin(self, desk: Desk, source: PriceSource, now_ns: int) -> None:
+        """Let the desk know what it has traded today, so that it goes on counting there."""
+        instrument_id, day = desk.instrument.instrument_id, now_ns // DAY_NS
+        key = (desk.account_id, desk.instrument.quote.asset_id)
+        of_asset = self._results.setdefault(key, {})
+        known = of_asset.get(instrument_id)
         if known is None or known[0].day != day:
-            result = DayResult(account_id, instrument.instrument_id, day)
-            known = result, instrument.notional_factor, source
-            of_asset[instrument.instrument_id] = known
-        result = known[0]
-        sign = 1 if trade.order.side is BUY else -1
-        result.cash -= sign * trade.notional
-        if trade.fee_asset_id == instrument.quote.asset_id:
-            result.cash -= trade.fee
-        result.qty += sign * trade.qty
+            result = DayResult(desk.account_id, instrument_id, day)
+            known = result, desk.instrument.notional_factor, source
+            of_asset[instrument_id] = known
+        desk.today, desk.day_ends_ns = known[0], (day + 1) * DAY_NS
 
     def loss(self, account_id: AccountId, asset_id: AssetId, now_ns: int) -> int:
         """Return what the account has lost today in the asset, below zero for what it has won."""

@@ -8,13 +8,9 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from engine.events import (
-    OrderAccepted,
-    OrderCanceled,
-    OrderExpired,
-    OrderReplaced,
-    OrderRestated,
     Trade,
 )
+from engine.gate_state import DayResult
 from engine.instrument import Account, Instrument
 from engine.ledger import EXTERNAL, Posting
 from engine.order import OrderView, OrdType, Side
@@ -22,7 +18,8 @@ from engine.scope import Scope
 from engine.units import AccountId, AssetId, FirmId, InstrumentId, Money, OrderId
 
 BUY = Side.BUY
-PLAIN_TYPES: Final = (OrdType.MARKET, OrdType.LIMIT)
+PLAIN_TYPES: Final = (OrdType.LIMIT, OrdType.MARKET)
+NOTHING_TRADED: Final = DayResult(AccountId(0), InstrumentId(0), 0)
 ALL_INSTRUMENTS: Final = InstrumentId(0)
 
 
@@ -70,56 +67,106 @@ class Desk:
     instrument and of the firm; `base` and `quote` the holdings of the account and of the firm.
     """
 
-    __slots__ = ("account_id", "base", "counts", "firm_id", "instrument", "quote")
+    __slots__ = (
+        "account_id",
+        "base",
+        "base_factor",
+        "counts",
+        "day_ends_ns",
+        "firm_id",
+        "instrument",
+        "quote",
+        "today",
+    )
 
     def __init__(
         self,
         account: Account,
         instrument: Instrument,
-        counts: tuple[OpenCounts, ...],
+        counts: tuple[OpenCounts, OpenCounts, OpenCounts, OpenCounts],
         base: tuple[Holding, Holding],
         quote: tuple[Holding, Holding],
     ) -> None:
         self.account_id = account.account_id
         self.firm_id = account.firm_id
         self.instrument = instrument
+        self.base_factor = instrument.base_factor
         self.counts = counts
         self.base = base
         self.quote = quote
+        # What was traded today, once something was.
+        self.today = NOTHING_TRADED
+        self.day_ends_ns = 0
 
     def change(self, order: OrderView, qty: int, step: int = 0) -> None:
         """`qty` more of an order is open, or less. It has opened (`step` 1), ended (-1) or neither.
 
-        All in one place: a call for each count would cost more than the counting.
+        All in one place: a call for each count, or a loop, would cost more than the counting.
         """
-        amount = qty * self.instrument.base_factor
+        amount = qty * self.base_factor
         account, firm = self.base
-        if order.side is BUY:
+        is_buy = order.side is BUY
+        if is_buy:
             account.open_buy += amount
             firm.open_buy += amount
-            for counts in self.counts:
-                counts.buys += step
         else:
             account.open_sell += amount
             firm.open_sell += amount
-            for counts in self.counts:
-                counts.sells += step
-        if order.ord_type not in PLAIN_TYPES:
-            for counts in self.counts:
-                counts.stops += step
+        if step:
+            self._count(order, step, is_buy=is_buy)
 
     def settle(self, trade: Trade) -> None:
-        """One side of a match has been settled."""
-        sign = 1 if trade.order.side is BUY else -1
-        base, quote = sign * trade.base_amount, -sign * trade.notional
-        for holding in self.base:
-            holding.balance += base
-        for holding in self.quote:
-            holding.balance += quote
+        """One side of a match has been settled: it is open no more, and the account has it.
+
+        The day is not over: `today` is what has been traded in it.
+        """
+        order, amount, notional = trade.order, trade.base_amount, trade.notional
+        account, firm = self.base
+        account_quote, firm_quote = self.quote
+        today = self.today
+        is_buy = order.side is BUY
+        if is_buy:
+            account.open_buy -= amount
+            firm.open_buy -= amount
+            account.balance += amount
+            firm.balance += amount
+            account_quote.balance -= notional
+            firm_quote.balance -= notional
+            today.cash -= notional
+            today.qty += trade.qty
+        else:
+            account.open_sell -= amount
+            firm.open_sell -= amount
+            account.balance -= amount
+            firm.balance -= amount
+            account_quote.balance += notional
+            firm_quote.balance += notional
+            today.cash += notional
+            today.qty -= trade.qty
+        if not order.leaves_qty:
+            self._count(order, -1, is_buy=is_buy)
         if trade.fee:
             is_quote = trade.fee_asset_id == self.instrument.quote.asset_id
             for holding in self.quote if is_quote else self.base:
                 holding.balance -= trade.fee
+            if is_quote:
+                today.cash -= trade.fee
+
+    def _count(self, order: OrderView, step: int, *, is_buy: bool) -> None:
+        own, own_all, firm, firm_all = self.counts
+        if is_buy:
+            own.buys += step
+            own_all.buys += step
+            firm.buys += step
+            firm_all.buys += step
+        else:
+            own.sells += step
+            own_all.sells += step
+            firm.sells += step
+            firm_all.sells += step
+        if order.ord_type not in PLAIN_TYPES:
+            for counts in self.counts:
+                counts.stops += step
 
 
 class Holdings:
@@ -187,30 +234,6 @@ class Holdings:
         """The account has so much more, or less."""
         self.of_account(account_id, asset_id).balance += amount
         self.of_firm(self.accounts[account_id].firm_id, asset_id).balance += amount
-
-    def learn_order(
-        self,
-        event: OrderAccepted | Trade | OrderCanceled | OrderExpired | OrderReplaced | OrderRestated,
-        desk: Desk,
-    ) -> None:
-        """Take in what has become of an order of the desk."""
-        order = event.order
-        match event:
-            case OrderAccepted():
-                desk.change(order, order.order_qty, 1)
-            case OrderCanceled():
-                desk.change(order, -event.canceled_qty, -1)
-            case Trade():
-                desk.change(order, -event.qty, 0 if order.leaves_qty else -1)
-                desk.settle(event)
-            case OrderExpired():
-                desk.change(order, -event.expired_qty, -1)
-            case OrderReplaced():
-                desk.change(order, order.order_qty - event.orig_order_qty)
-            case OrderRestated():
-                desk.change(order, -event.decreased_qty)
-        if order.terms is not None:
-            self.note_display(order, desk)
 
     def note_display(self, order: OrderView, desk: Desk) -> None:
         """Count an order of the desk among those that show a part of themselves, or no longer."""

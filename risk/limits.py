@@ -1,6 +1,6 @@
 """The limits in force, by instrument and by whose they are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from engine.controls import Control, Level, Limit
@@ -17,6 +17,7 @@ EXPOSURE_SIGNS: Final = {
     Control.NET_EXPOSURE: (1, -1),
 }
 """What the value of a buy and of a sell counts for in each."""
+FED_BY_MESSAGES: Final = (Control.MESSAGES, Control.MESSAGES_PER_FILL)
 
 
 class LimitTable:
@@ -56,9 +57,14 @@ class ScopeLimitTable:
         else:
             self._rows[key] = limits
 
-    def find(self, scope: Scope, scope_id: int, instrument_id: InstrumentId) -> ScopeLimits | None:
-        """Return the row, None when there is none."""
-        return self._rows.get((scope, scope_id, instrument_id))
+    def of(
+        self, scopes: Iterable[tuple[Scope, int]], instrument_id: InstrumentId
+    ) -> list[ScopeLimits]:
+        """Return the rows of these in the instrument, in this order."""
+        if not self._rows:
+            return []
+        found = (self._rows.get((scope, scope_id, instrument_id)) for scope, scope_id in scopes)
+        return [limits for limits in found if limits is not None]
 
     def rows(self) -> list[ScopeLimits]:
         """Return all rows, in the order in which they were first set."""
@@ -161,11 +167,12 @@ class LimitRow:
 class LimitRows:
     """What `SetLimit` has set. Belongs to the thread that applies commands."""
 
-    __slots__ = ("_rows",)
+    __slots__ = ("_message_count", "_rows")
 
     def __init__(self) -> None:
         # By whose they are, and then in the order in which they were first set.
         self._rows: dict[tuple[Scope, int], dict[RowKey, LimitRow]] = {}
+        self._message_count = 0
 
     def set(self, limit: Limit) -> None:
         """Let a limit hold from now on, or take it away. What was used of it stays used."""
@@ -175,9 +182,11 @@ class LimitRows:
         key, rows = _key_of(limit), self._rows.setdefault((limit.scope, limit.scope_id), {})
         if row is None:
             row = rows[key] = LimitRow(limit)
+            self._message_count += row.control in FED_BY_MESSAGES
         row.set(limit.level, limit.value)
         if not row.levels:
             del rows[key]
+            self._message_count -= row.control in FED_BY_MESSAGES
         if not rows:
             del self._rows[(limit.scope, limit.scope_id)]
 
@@ -189,11 +198,20 @@ class LimitRows:
         self, scope: Scope, scope_id: int, instrument_id: InstrumentId, assets: tuple[AssetId, ...]
     ) -> list[LimitRow]:
         """Return the rows of somebody that concern an instrument of these assets."""
+        rows = self._rows.get((scope, scope_id))
+        if rows is None:
+            return []
+        instruments, assets = (0, instrument_id), (AssetId(0), *assets)
         return [
             row
-            for row in self._rows.get((scope, scope_id), {}).values()
-            if row.instrument_id in (0, instrument_id) and row.asset_id in (0, *assets)
+            for row in rows.values()
+            if row.instrument_id in instruments and row.asset_id in assets
         ]
+
+    @property
+    def counts_messages(self) -> bool:
+        """Whether there is any limit on messages."""
+        return self._message_count > 0
 
     def rows(self) -> Iterator[LimitRow]:
         """Yield all rows, in an order that depends on the commands alone."""

@@ -92,21 +92,18 @@ class Markets:
                         farthest, reason = price, reason_of_bps
         return None if farthest is None else Bound(farthest, reason, nearest)
 
-    def learn_trade(self, trade: Trade, now_ns: int) -> Sequence[BreakerChanged]:
-        """Something traded. Returns what the breaker has to tell."""
-        instrument_id = trade.order.instrument_id
-        source = self.sources[instrument_id]
-        breaker = self._breakers.get(instrument_id)
+    def breaker(self, instrument_id: InstrumentId) -> Breaker | None:
+        """Return the instrument's circuit breaker, None for one without."""
+        return self._breakers.get(instrument_id)
+
+    def note_trade(self, breaker: Breaker, trade: Trade, now_ns: int) -> Sequence[BreakerChanged]:
+        """Something traded, where there is a breaker. Returns what it has to tell."""
         told: Sequence[BreakerChanged] = ()
-        # Each match is two events: one of them counts.
-        if breaker is not None and trade.order.side is BUY:
-            if breaker.is_limited:
-                band = self._band(instrument_id, now_ns)
-                if band is not None and band[0] < trade.price < band[1]:
-                    told = breaker.end_limit_state(band)
-            breaker.note_trade(trade.price, now_ns)
-        source.trade_price = trade.price
-        source.trade_at_ns = source.book_changed_at_ns = now_ns
+        if breaker.is_limited:
+            band = self._band(trade.order.instrument_id, now_ns)
+            if band is not None and band[0] < trade.price < band[1]:
+                told = breaker.end_limit_state(band)
+        breaker.note_trade(trade.price, now_ns)
         return told
 
     def learn_touch(self, instrument_id: InstrumentId, now_ns: int) -> Sequence[BreakerChanged]:

@@ -4,62 +4,75 @@ A plan holds what the checks look at, so that an order pays for the controls tha
 others. Whatever changes a limit, a rule or a mode throws all plans away.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from engine.controls import Control, InstrumentRules, TradingMode
 from engine.gate_state import PriceSource
 from engine.instrument import Account, Instrument
 from engine.limits import RiskLimits, ScopeLimits
+from risk.circuit_breaker import Breaker
 from risk.day_results import DayResults
 from risk.holdings import Desk
 from risk.limits import LimitRow
 from risk.rate_limiter import RateLimiter
 from risk.reference_price import ReferencePrice
+from risk.windows import Repetition, RollingSum
 
+MESSAGES, MESSAGES_PER_FILL = Control.MESSAGES, Control.MESSAGES_PER_FILL
+UNFILLED_ORDERS, REPEATED_ORDERS = Control.UNFILLED_ORDERS, Control.REPEATED_ORDERS
+FILLS, FILLED_QTY = Control.FILLS, Control.FILLED_QTY
+DAY_LOSS = Control.DAY_LOSS
 EXPOSURES: Final = (
     Control.GROSS_EXPOSURE,
     Control.BUY_EXPOSURE,
     Control.SELL_EXPOSURE,
     Control.NET_EXPOSURE,
 )
-FED_BY_ORDERS: Final = (Control.UNFILLED_ORDERS, Control.REPEATED_ORDERS)
-FED_BY_MESSAGES: Final = (Control.MESSAGES, Control.MESSAGES_PER_FILL)
-FED_BY_FILLS: Final = (
-    Control.UNFILLED_ORDERS,
-    Control.FILLS,
-    Control.FILLED_QTY,
-    Control.MESSAGES_PER_FILL,
-)
-NO_ROWS: Final[list[LimitRow]] = []
+FED_BY_FILLS: Final = (FILLS, FILLED_QTY)
+NO_ROWS: Final[tuple[LimitRow, ...]] = ()
+NO_LIMITS: Final[list[LimitRow]] = []
+NO_WINDOWS: Final[list[RollingSum]] = []
+NO_SIGNED: Final[list[tuple[RollingSum, int]]] = []
 
 
 class Plan:
     """What concerns orders of one account in one instrument, over one session and user.
 
     `limits` are those that the account must have; `order_limits` are they, then those of the firm,
-    the account, the user and the session. `throttle` None: as often as it likes.
+    the account, the user and the session. `throttle` None: as often as it likes. `rows` are the
+    limits by control, the tightest first; `breaker` None: the instrument has none.
+
+    What an event adds to is found beforehand: `entered` counts each order, `messages` each message
+    that is none, `bought` and `sold` the values of orders, with their signs. Each fill takes off
+    `credited`, the first of an order off `unfilled`, and adds to `filled`.
     """
 
     __slots__ = (
         "account",
+        "bought",
+        "breaker",
+        "credited",
         "day",
         "desk",
+        "entered",
         "exposures",
-        "fed_by_fills",
-        "fed_by_messages",
-        "fed_by_orders",
-        "has_fill_limits",
-        "has_order_limits",
+        "filled",
         "instrument",
+        "is_fed",
         "limits",
         "losses",
+        "messages",
         "mode",
         "order_limits",
         "reference",
+        "repetitions",
         "rows",
         "rules",
+        "sold",
         "source",
         "throttle",
+        "unfilled",
     )
 
     def __init__(
@@ -78,31 +91,66 @@ class Plan:
         self.limits: RiskLimits | None = None
         self.order_limits: list[RiskLimits | ScopeLimits] = []
         self.rules: InstrumentRules | None = None
+        self.breaker: Breaker | None = None
         self.throttle: RateLimiter | None = None
         self.mode: TradingMode | None = None
         # What the price of the order that is being checked is measured from, once it was looked up.
         self.reference: ReferencePrice | None = None
         self.rows: dict[Control, list[LimitRow]] = {}
-        self.exposures: list[LimitRow] = NO_ROWS
-        self.fed_by_orders: list[LimitRow] = NO_ROWS
-        self.fed_by_messages: list[LimitRow] = NO_ROWS
-        self.fed_by_fills: list[LimitRow] = NO_ROWS
-        self.has_order_limits = self.has_fill_limits = False
-        self.losses: list[LimitRow] = NO_ROWS
+        self.exposures = self.losses = NO_LIMITS
+        self.entered = self.messages = self.unfilled = NO_WINDOWS
+        self.repetitions: list[Repetition] = []
+        self.bought = self.sold = self.credited = NO_SIGNED
+        self.filled: list[tuple[RollingSum, LimitRow]] = []
+        self.is_fed = False
+
+    def loss(self, now_ns: int) -> int:
+        """Return what the account has lost today in the instrument's quote asset."""
+        return self.day.loss(self.account.account_id, self.instrument.quote.asset_id, now_ns)
 
     def add_rows(self, rows: list[LimitRow]) -> None:
-        """Take in the limits that concern the orders. The tightest of a control comes first."""
-        for row in sorted(rows, key=lambda row: row.value):
-            self.rows.setdefault(row.control, []).append(row)
-        quote = self.instrument.quote.asset_id
-        self.exposures = [row for row in rows if row.control in EXPOSURES and row.asset_id == quote]
-        self.fed_by_orders = [row for row in rows if row.control in FED_BY_ORDERS]
-        self.fed_by_messages = [row for row in rows if row.control in FED_BY_MESSAGES]
-        self.fed_by_fills = [row for row in rows if row.control in FED_BY_FILLS]
-        self.has_order_limits = bool(self.fed_by_orders or self.exposures)
-        self.has_fill_limits = bool(self.fed_by_fills or self.exposures)
-        self.losses = [
-            row
-            for row in self.rows.get(Control.DAY_LOSS, NO_ROWS)
-            if row.asset_id == self.instrument.quote.asset_id
+        """Take in the limits that concern the orders. There are none yet."""
+        by_control = self.rows
+        for row in rows:
+            alike = by_control.get(row.control)
+            if alike is None:
+                by_control[row.control] = [row]
+            else:
+                alike.append(row)
+                alike.sort(key=_value_of)
+        find, quote = by_control.get, self.instrument.quote.asset_id
+        self.is_fed = True
+        timed = [row for row in rows if row.window is not None]
+        self.exposures = [
+            row for row in timed if row.control in EXPOSURES and row.asset_id == quote
         ]
+        self.losses = [row for row in find(DAY_LOSS, NO_ROWS) if row.asset_id == quote]
+        self.unfilled = windows_of(find(UNFILLED_ORDERS, NO_ROWS))
+        self.messages = windows_of(find(MESSAGES, NO_ROWS))
+        self.messages += windows_of(find(MESSAGES_PER_FILL, NO_ROWS))
+        self.entered = self.messages + self.unfilled
+        self.repetitions = [
+            row.repetition for row in find(REPEATED_ORDERS, NO_ROWS) if row.repetition is not None
+        ]
+        self.bought = [
+            (row.window, row.buy_sign) for row in self.exposures if row.window and row.buy_sign
+        ]
+        self.sold = [
+            (row.window, row.sell_sign) for row in self.exposures if row.window and row.sell_sign
+        ]
+        self.credited = [
+            (row.window, row.value) for row in find(MESSAGES_PER_FILL, NO_ROWS) if row.window
+        ]
+        # In the order in which limits were set, which is that of the modes they lead to.
+        self.filled = [
+            (row.window, row) for row in timed if row.window and row.control in FED_BY_FILLS
+        ]
+
+
+def windows_of(rows: Iterable[LimitRow]) -> list[RollingSum]:
+    """Return what counts over a time in the rows that do."""
+    return [row.window for row in rows if row.window is not None]
+
+
+def _value_of(row: LimitRow) -> int:
+    return row.value

@@ -33,18 +33,24 @@ from engine.units import AccountId, AssetId, ClOrdId, InstrumentId, Money, Price
 from risk.day_results import DayResults
 from risk.holdings import ALL_INSTRUMENTS, Holdings
 from risk.limit_usage import usages_of
-from risk.limits import LimitRow, LimitRows, LimitTable, ScopeLimitTable
+from risk.limits import FED_BY_MESSAGES, LimitRow, LimitRows, LimitTable, ScopeLimitTable
 from risk.markets import Markets
 from risk.modes import Modes
 from risk.overrides import Overrides
-from risk.plans import FED_BY_MESSAGES, Plan
+from risk.plans import Plan, windows_of
 from risk.precedence import Checked, PlanKey
 from risk.rate_limiter import RateLimiter
+from risk.screen import Ranges
 from risk.usage import feed_amendment, feed_entry, feed_fill, feed_message, loss_trips_of
+from risk.windows import RollingSum
 
+BUY = Side.BUY
+FIRM, ACCOUNT, USER, SESSION = Scope.FIRM, Scope.ACCOUNT, Scope.USER, Scope.SESSION
 PLANS_MAX: Final = 100_000
 ASKED_FOR: Final = (CancelReason.REQUESTED, CancelReason.AMENDED_TO_FILLED)
-OrderChange = OrderAccepted | OrderCanceled | OrderExpired | OrderReplaced | OrderRestated
+CIRCUIT_BREAKER = CancelReason.CIRCUIT_BREAKER
+OrderChange = OrderCanceled | OrderReplaced | OrderExpired | OrderRestated
+ORDER_CHANGES: Final = (OrderCanceled, OrderReplaced, OrderExpired, OrderRestated)
 
 
 class PreTradeGate:
@@ -67,6 +73,10 @@ class PreTradeGate:
         self._version = 0
         # Thrown away whenever something changes that they were made of.
         self._plans: dict[PlanKey, Checked] = {}
+        self._ranges: dict[InstrumentId, Ranges] = {}
+        self._messages: dict[tuple[AccountId, SessionId], list[RollingSum]] = {}
+        # The order whose trader was checked last, and what was found for it.
+        self._asked: NewOrder | None = None
         self._found: Checked | None = None
 
     def set_limits(self, limits: RiskLimits) -> None:
@@ -218,16 +228,19 @@ class PreTradeGate:
 
     def check_trader(self, order: NewOrder, replaced: Order | None) -> Rejection | None:
         """Return why the trader may not do this at all at present, None when he may."""
-        found = self._find(order)
-        for check in found.trader_checks:
-            rejection = check(found.plan, order, replaced)
+        self._asked, self._found = order, self._find(order)
+        for check in self._found.trader_checks:
+            rejection = check(self._found.plan, order, replaced)
             if rejection is not None:
                 return rejection
         return None
 
     def check_entry(self, entry: Candidate) -> Rejection | None:
         """Return the first check's refusal, None when all let the order pass. Changes nothing."""
-        found = self._find(entry.order)
+        # Mostly of the order whose trader was just checked.
+        found = self._found if entry.order is self._asked else None
+        if found is None:
+            found = self._find(entry.order)
         if found.screen.lets_through(entry):
             return None
         plan = found.plan
@@ -249,19 +262,19 @@ class PreTradeGate:
         """Take in what has happened, and return what follows from it."""
         consequences: list[Consequence] = []
         for event in events:
-            match event:
-                case OrderAccepted() | OrderCanceled() | OrderReplaced():
-                    self._learn_order(event, now_ns, consequences)
-                case Trade():
-                    self._learn_trade(event, now_ns, consequences)
-                case OrderExpired() | OrderRestated():
-                    self._learn_order(event, now_ns, consequences)
-                case CancelRejected():
-                    self._learn_refused_cancel(event, now_ns)
-                case TradingStateChanged():
-                    self._markets.learn_state(event, now_ns)
-                case _:
-                    self._holdings.post(postings_of(event))
+            # What happens most is asked for first.
+            if isinstance(event, Trade):
+                self._learn_trade(event, now_ns, consequences)
+            elif isinstance(event, OrderAccepted):
+                self._learn_entry(event.order, now_ns)
+            elif isinstance(event, CancelRejected):
+                self._learn_refused_cancel(event, now_ns)
+            elif isinstance(event, ORDER_CHANGES):
+                self._learn_change(event, now_ns, consequences)
+            elif isinstance(event, TradingStateChanged):
+                self._markets.learn_state(event, now_ns)
+            else:
+                self._holdings.post(postings_of(event))
         return consequences
 
     def take_due(self, now_ns: int) -> Sequence[BreakerChanged]:
@@ -276,53 +289,84 @@ class PreTradeGate:
         """Yield how much of the limits on what there is is used. Changes nothing."""
         return usages_of(self._rows.rows(), self._holdings, self._day, now_ns)
 
-    def _learn_order(
+    def _learn_entry(self, order: OrderView, now_ns: int) -> None:
+        plan = self._find(order).plan
+        plan.desk.change(order, order.order_qty, 1)
+        if order.terms is not None:
+            self._holdings.note_display(order, plan.desk)
+        plan.source.book_changed_at_ns = now_ns
+        if plan.throttle is not None:
+            plan.throttle.take(now_ns)
+        if plan.is_fed:
+            feed_entry(plan, order, now_ns)
+
+    def _learn_change(
         self, event: OrderChange, now_ns: int, consequences: list[Consequence]
     ) -> None:
-        plan = self._find(event.order).plan
-        self._holdings.learn_order(event, plan.desk)
+        order = event.order
+        plan = self._find(order).plan
         plan.source.book_changed_at_ns = now_ns
         match event:
-            case OrderAccepted():
-                if plan.throttle is not None:
-                    plan.throttle.take(now_ns)
-                if plan.fed_by_messages:
-                    feed_message(plan.fed_by_messages, now_ns)
-                if plan.has_order_limits:
-                    feed_entry(plan, event.order, now_ns)
+            case OrderCanceled():
+                plan.desk.change(order, -event.canceled_qty, -1)
+                if event.reason in ASKED_FOR:
+                    feed_message(plan.messages, now_ns)
+                elif event.reason is CIRCUIT_BREAKER:
+                    consequences += self._markets.learn_touch(order.instrument_id, now_ns)
             case OrderReplaced():
+                plan.desk.change(order, order.order_qty - event.orig_order_qty)
                 if plan.throttle is not None:
                     plan.throttle.take(now_ns)
-                feed_message(plan.fed_by_messages, now_ns)
+                feed_message(plan.messages, now_ns)
                 feed_amendment(plan, event, now_ns)
-            case OrderCanceled() if plan.fed_by_messages and event.reason in ASKED_FOR:
-                feed_message(plan.fed_by_messages, now_ns)
-            case OrderCanceled() if event.reason is CancelReason.CIRCUIT_BREAKER:
-                consequences += self._markets.learn_touch(plan.instrument.instrument_id, now_ns)
+            case OrderExpired():
+                plan.desk.change(order, -event.expired_qty, -1)
+            case OrderRestated():
+                plan.desk.change(order, -event.decreased_qty)
+        if order.terms is not None:
+            self._holdings.note_display(order, plan.desk)
 
     def _learn_refused_cancel(self, event: CancelRejected, now_ns: int) -> None:
-        account = self._holdings.accounts.get(event.account_id)
-        if event.is_replace or account is None:
+        if event.is_replace or not self._rows.counts_messages:
             return
         if event.order is not None:
-            feed_message(self._find(event.order).plan.fed_by_messages, now_ns)
+            feed_message(self._find(event.order).plan.messages, now_ns)
             return
-        for scope, scope_id in (
-            (Scope.FIRM, account.firm_id),
-            (Scope.ACCOUNT, account.account_id),
-            (Scope.SESSION, event.session_id),
-        ):
-            rows = self._rows.of(scope, scope_id, ALL_INSTRUMENTS, ())
-            feed_message((row for row in rows if row.control in FED_BY_MESSAGES), now_ns)
+        account = self._holdings.accounts.get(event.account_id)
+        if account is not None:
+            feed_message(self._find_messages(account, event.session_id), now_ns)
+
+    def _find_messages(self, account: Account, session_id: SessionId) -> list[RollingSum]:
+        """Return what counts the messages about no known order."""
+        key = (account.account_id, session_id)
+        windows = self._messages.get(key)
+        if windows is None:
+            windows = self._messages[key] = []
+            for scope, scope_id in (
+                (FIRM, account.firm_id),
+                (ACCOUNT, account.account_id),
+                (SESSION, session_id),
+            ):
+                rows = self._rows.of(scope, scope_id, ALL_INSTRUMENTS, ())
+                windows += windows_of(row for row in rows if row.control in FED_BY_MESSAGES)
+        return windows
 
     def _learn_trade(self, trade: Trade, now_ns: int, consequences: list[Consequence]) -> None:
         plan = self._find(trade.order).plan
-        self._holdings.learn_order(trade, plan.desk)
-        consequences += self._markets.learn_trade(trade, now_ns)
-        self._day.learn(trade, plan.instrument, plan.source, now_ns)
-        trips: list[TradingMode] = []
-        if plan.has_fill_limits:
-            trips += feed_fill(plan, trade, self._modes, now_ns)
+        desk, source = plan.desk, plan.source
+        if now_ns >= desk.day_ends_ns:
+            self._day.begin(desk, source, now_ns)
+        desk.settle(trade)
+        if trade.order.terms is not None:
+            self._holdings.note_display(trade.order, desk)
+        # Each match is two events: one of them counts.
+        if plan.breaker is not None and trade.order.side is BUY:
+            consequences += self._markets.note_trade(plan.breaker, trade, now_ns)
+        source.trade_price = trade.price
+        source.trade_at_ns = source.book_changed_at_ns = now_ns
+        if not plan.is_fed:
+            return
+        trips = feed_fill(plan, trade, self._modes, now_ns)
         if plan.losses:
             trips += loss_trips_of(plan, self._modes, now_ns)
         for mode in trips:
@@ -336,22 +380,27 @@ class PreTradeGate:
 
     def _find(self, order: NewOrder | OrderView) -> Checked:
         """Return the plan of such orders. Account and instrument exist."""
-        # An order is asked about twice and told of once at least: mostly it is the last one's.
-        found = self._found
         key = (order.account_id, order.instrument_id, order.session_id, order.user_id)
-        if found is not None and found.key == key:
-            return found
         found = self._plans.get(key)
         if found is None:
             if len(self._plans) >= PLANS_MAX:
-                self._plans.clear()
-            found = self._plans[key] = Checked(self._make_plan(*key), key)
-        self._found = found
+                self._forget_plans()
+            plan = self._make_plan(*key)
+            found = self._plans[key] = Checked(plan, self._find_ranges(plan))
         return found
+
+    def _find_ranges(self, plan: Plan) -> Ranges:
+        instrument_id = plan.instrument.instrument_id
+        ranges = self._ranges.get(instrument_id)
+        if ranges is None:
+            ranges = self._ranges[instrument_id] = Ranges(plan.instrument, plan.rules)
+        return ranges
 
     def _forget_plans(self) -> None:
         self._plans.clear()
-        self._found = None
+        self._ranges.clear()
+        self._messages.clear()
+        self._asked = self._found = None
 
     def _make_plan(
         self,
@@ -369,16 +418,14 @@ class PreTradeGate:
         if plan.limits is not None:
             plan.order_limits.append(plan.limits)
         traders: tuple[tuple[Scope, int], ...] = (
-            (Scope.FIRM, account.firm_id),
-            (Scope.ACCOUNT, account_id),
-            (Scope.USER, user_id),
-            (Scope.SESSION, session_id),
+            (FIRM, account.firm_id),
+            (ACCOUNT, account_id),
+            (USER, user_id),
+            (SESSION, session_id),
         )
-        for scope, scope_id in traders:
-            limits = self._scope_limits.find(scope, scope_id, instrument_id)
-            if limits is not None:
-                plan.order_limits.append(limits)
+        plan.order_limits += self._scope_limits.of(traders, instrument_id)
         plan.rules = markets.rules.get(instrument_id)
+        plan.breaker = markets.breaker(instrument_id)
         plan.throttle = self._throttles.get(account_id)
         plan.mode = self._modes.strictest(account, session_id, user_id, instrument_id)
         assets = (instrument.base.asset_id, instrument.quote.asset_id)
@@ -386,7 +433,8 @@ class PreTradeGate:
         for scope, scope_id in traders:
             if scope_id:
                 rows += self._rows.of(scope, scope_id, instrument_id, assets)
-        plan.add_rows(rows)
+        if rows:
+            plan.add_rows(rows)
         return plan
 
 

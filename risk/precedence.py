@@ -45,7 +45,7 @@ from risk.instrument_checks import (
     has_value,
 )
 from risk.plans import Plan
-from risk.screen import Screen
+from risk.screen import Ranges, Screen
 from risk.trader_checks import check_clock, check_mode, check_rights
 
 TraderCheck = Callable[[Plan, NewOrder, Order | None], Rejection | None]
@@ -125,17 +125,13 @@ PlanKey = tuple[AccountId, InstrumentId, SessionId, UserId]
 
 
 class Checked:
-    """A plan with the checks that have something to look at in it, in order, and their screen.
+    """A plan with the checks that have something to look at in it, in order, and their screen."""
 
-    `key` says whose orders it is for.
-    """
+    __slots__ = ("_entry_checks", "plan", "screen", "trader_checks")
 
-    __slots__ = ("_entry_checks", "key", "plan", "screen", "trader_checks")
-
-    def __init__(self, plan: Plan, key: PlanKey) -> None:
+    def __init__(self, plan: Plan, ranges: Ranges) -> None:
         self.plan = plan
-        self.key = key
-        self.screen = Screen(plan)
+        self.screen = Screen(plan, ranges)
         self.trader_checks = tuple(stage.check for stage in TRADER_CHECKS if stage.applies(plan))
         self._entry_checks: tuple[EntryCheck, ...] | None = None
 

@@ -17,7 +17,7 @@ class RateLimiter:
     nanoseconds of one clock that does not go back. Belongs to one thread.
     """
 
-    __slots__ = ("_at_ns", "_debt", "burst", "rate")
+    __slots__ = ("_at_ns", "_debt", "_debt_max", "burst", "rate")
 
     def __init__(self, rate: int, burst: int, *, debt: int = 0, at_ns: int = 0) -> None:
         assert rate > 0
@@ -26,18 +26,26 @@ class RateLimiter:
         self.burst = burst
         self._debt = debt
         self._at_ns = at_ns
+        self._debt_max = (burst - 1) * ONE  # The most that may be owed by who wants one more.
 
     def take(self, now_ns: int) -> int:
         """Let a message through and return 0, or return the nanoseconds to wait, above 0."""
-        wait_ns = self.wait_ns(now_ns)
-        if not wait_ns:
-            self._debt, self._at_ns = self._debt_at(now_ns) + ONE, now_ns
-        return wait_ns
+        owed = self._debt - (now_ns - self._at_ns) * self.rate
+        if owed > self._debt_max:
+            return -((self._debt_max - owed) // self.rate)
+        self._debt = owed + ONE if owed > 0 else ONE
+        self._at_ns = now_ns
+        return 0
+
+    def has_room(self, now_ns: int) -> bool:
+        """Whether a message would be let through now. Takes none."""
+        return self._debt - (now_ns - self._at_ns) * self.rate <= self._debt_max
 
     def wait_ns(self, now_ns: int) -> int:
         """Return how long to wait until a message would be let through, 0 if now. Takes none."""
-        # What is to be paid off first. Written out: every order that is entered asks.
-        excess = self._debt - (now_ns - self._at_ns) * self.rate + ONE - self.burst * ONE
+        excess = (
+            self._debt - (now_ns - self._at_ns) * self.rate - self._debt_max
+        )  # To be paid off first.
         return -(-excess // self.rate) if excess > 0 else 0
 
     def available(self, now_ns: int) -> int:
@@ -52,7 +60,7 @@ class RateLimiter:
         assert rate > 0
         assert burst > 0
         debt = self._debt_at(now_ns)
-        self.rate, self.burst = rate, burst
+        self.rate, self.burst, self._debt_max = rate, burst, (burst - 1) * ONE
         self._debt, self._at_ns = min(debt, burst * ONE), now_ns
 
     def state(self) -> tuple[int, int]:

@@ -9,33 +9,41 @@ from engine.units import format_fixed
 from risk.limits import LimitRow
 from risk.modes import TRIPPED, Modes
 from risk.plans import Plan
-from risk.windows import signature_of
+from risk.windows import RollingSum, signature_of
 
 NS_PER_S = 1_000_000_000
 ENGINE = "engine"
 BUY = Side.BUY
-UNFILLED_ORDERS, FILLS = Control.UNFILLED_ORDERS, Control.FILLS
-MESSAGES_PER_FILL = Control.MESSAGES_PER_FILL
+FILLS = Control.FILLS
 
 
 def feed_entry(plan: Plan, order: OrderView, now_ns: int) -> None:
     """Count an order that was let in. A market order's value is counted as it trades."""
-    if order.price is not None and plan.exposures:
+    # What `RollingSum.add` does, written out here and below: no event counts in so few places that
+    # the calls would not cost more than all the rest.
+    for window in plan.entered:
+        if now_ns >= window.ends_ns:
+            window.move_on(now_ns)
+        window.kept += 1
+    exposed = plan.bought if order.side is BUY else plan.sold
+    if exposed and order.price is not None:
         value = order.price * order.leaves_qty * plan.instrument.notional_factor
-        _expose(plan, order.side, value, now_ns)
-    for row in plan.fed_by_orders:
-        if row.repetition is not None:
-            row.repetition.add(signature_of(order), now_ns)
-        else:
-            assert row.window is not None
-            row.window.add(1, now_ns)
+        for window, sign in exposed:
+            if now_ns >= window.ends_ns:
+                window.move_on(now_ns)
+            window.kept += sign * value
+    if plan.repetitions:
+        signature = signature_of(order)
+        for repetition in plan.repetitions:
+            repetition.add(signature, now_ns)
 
 
-def feed_message(rows: Iterable[LimitRow], now_ns: int) -> None:
-    """Count an order or an amendment that was let in, or a cancel."""
-    for row in rows:
-        assert row.window is not None
-        row.window.add(1, now_ns)
+def feed_message(windows: Iterable[RollingSum], now_ns: int) -> None:
+    """Count an amendment that was let in, or a cancel."""
+    for window in windows:
+        if now_ns >= window.ends_ns:
+            window.move_on(now_ns)
+        window.kept += 1
 
 
 def feed_amendment(plan: Plan, event: OrderReplaced, now_ns: int) -> None:
@@ -51,20 +59,19 @@ def feed_fill(plan: Plan, trade: Trade, modes: Modes, now_ns: int) -> list[Tradi
     """Count one side of a match. Returns the modes that this leads to, if they are stricter."""
     order = trade.order
     trips: list[TradingMode] = []
-    for row in plan.fed_by_fills:
-        window = row.window
-        assert window is not None
-        if row.control is UNFILLED_ORDERS:
-            if order.cum_qty == trade.qty:  # Its first fill.
-                window.take_back(1, now_ns)
-            continue
-        if row.control is MESSAGES_PER_FILL:
-            window.add(-row.value, now_ns)
-            continue
-        window.add(1 if row.control is FILLS else trade.qty, now_ns)
-        used = window.kept  # All of it counts: it was looked through just now.
-        if used > row.value:
-            words = f"{_in_units(plan, row, used)} {_over(row)}"
+    if plan.unfilled and order.cum_qty == trade.qty:  # Its first fill.
+        for window in plan.unfilled:
+            window.take_back(1, now_ns)
+    for window, per_fill in plan.credited:
+        if now_ns >= window.ends_ns:
+            window.move_on(now_ns)
+        window.kept -= per_fill
+    for window, row in plan.filled:
+        if now_ns >= window.ends_ns:
+            window.move_on(now_ns)
+        window.kept += 1 if row.control is FILLS else trade.qty
+        if window.kept > row.value:
+            words = f"{_in_units(plan, row, window.kept)} {_over(row)}"
             trips += _trip(row, modes, ModeCause.EXECUTION_THROTTLE, words, now_ns)
     if order.price is None:
         _expose(plan, order.side, trade.notional, now_ns)
@@ -75,7 +82,7 @@ def loss_trips_of(plan: Plan, modes: Modes, now_ns: int) -> list[TradingMode]:
     """Return the modes that what the account has lost today leads to, if they are stricter."""
     trips: list[TradingMode] = []
     for row in plan.losses:
-        loss = plan.day.loss(plan.account.account_id, row.asset_id, now_ns)
+        loss = plan.loss(now_ns)
         if loss > row.value:
             quote = plan.instrument.quote
             words = f"lost {format_fixed(loss, quote.decimals)} {quote.symbol} today"
@@ -93,11 +100,8 @@ def _trip(
 
 
 def _expose(plan: Plan, side: Side, value: int, now_ns: int) -> None:
-    for row in plan.exposures:
-        sign = row.buy_sign if side is BUY else row.sell_sign
-        if sign:
-            assert row.window is not None
-            row.window.add(sign * value, now_ns)
+    for window, sign in plan.bought if side is BUY else plan.sold:
+        window.add(sign * value, now_ns)
 
 
 def _in_units(plan: Plan, row: LimitRow, used: int) -> str:

@@ -19,24 +19,31 @@ class RollingSum:
     least the window and at most one part longer: nothing is forgotten too early. A window of a day
     is the calendar day in UTC. `kept` is what has not been looked through since it grew old: where
     nothing below 0 is added the sum is at most that, at any later time.
+
+    Whoever adds very often may do what `add` does: `move_on` from `ends_ns` on, when the part that
+    is being filled is over, and then add to `kept`.
     """
 
-    __slots__ = ("_count", "_newest", "_part_ns", "_parts", "kept")
+    __slots__ = ("_before", "_count", "_newest", "_part_ns", "_parts", "ends_ns", "kept")
 
     def __init__(self, window_ns: int) -> None:
         assert window_ns > 0
         is_day = window_ns == DAY_NS
         self._part_ns = window_ns if is_day else -(-window_ns // PARTS)
         self._count = 1 if is_day else PARTS + 1
+        # What the part that is being filled has is the rest of what is kept: it is written down
+        # when the part is over.
         self._parts = [0] * self._count
+        self._before = 0
         self._newest = 0  # The number, since 1970, of the part that is being filled.
+        self.ends_ns = self._part_ns
         self.kept = 0
 
     def total(self, now_ns: int) -> int:
         """Return the sum. Changes nothing."""
-        gone = now_ns // self._part_ns - self._newest
-        if gone == 0:
+        if now_ns < self.ends_ns:
             return self.kept
+        gone = now_ns // self._part_ns - self._newest
         count = self._count
         if gone >= count:
             return 0
@@ -45,45 +52,52 @@ class RollingSum:
 
     def add(self, amount: int, now_ns: int) -> None:
         """Count an amount from now on. Time does not go back."""
-        if now_ns // self._part_ns != self._newest:
-            self._move_on(now_ns)
-        self._parts[self._newest % self._count] += amount
+        if now_ns >= self.ends_ns:
+            self.move_on(now_ns)
         self.kept += amount
 
     def take_back(self, amount: int, now_ns: int) -> None:
         """Uncount an amount, the newest first, until nothing is left."""
-        self._move_on(now_ns)
-        parts = self._parts
-        for step in range(self._count):
+        if now_ns >= self.ends_ns:
+            self.move_on(now_ns)
+        newest, parts = self.kept - self._before, self._parts
+        if amount <= newest:
+            self.kept -= amount
+            return
+        amount -= newest
+        for step in range(1, self._count):
             index = (self._newest - step) % self._count
-            if amount <= parts[index]:
-                parts[index] -= amount
-                self.kept -= amount
-                return
-            amount -= parts[index]
-            self.kept -= parts[index]
-            parts[index] = 0
+            taken = min(amount, parts[index])
+            parts[index] -= taken
+            self._before -= taken
+            amount -= taken
+        self.kept = self._before
+
+    def move_on(self, now_ns: int) -> None:
+        """Begin another part, and forget what is older than the window."""
+        number = now_ns // self._part_ns
+        gone = number - self._newest
+        assert gone > 0
+        count, parts = self._count, self._parts
+        parts[self._newest % count] = self.kept - self._before
+        for step in range(min(gone, count)):
+            parts[(self._newest + 1 + step) % count] = 0
+        self._newest = number
+        self.ends_ns = (number + 1) * self._part_ns
+        self.kept = self._before = sum(parts)
 
     def state(self) -> tuple[int, list[int]]:
         """Return what `restore` needs."""
-        return self._newest, list(self._parts)
+        parts = list(self._parts)
+        parts[self._newest % self._count] = self.kept - self._before
+        return self._newest, parts
 
     def restore(self, newest: int, parts: list[int]) -> None:
         """Put back what was counted over a window of the same length."""
         assert len(parts) == self._count
         self._newest, self._parts, self.kept = newest, list(parts), sum(parts)
-
-    def _move_on(self, now_ns: int) -> None:
-        number = now_ns // self._part_ns
-        gone = number - self._newest
-        if gone <= 0:
-            return
-        count = self._count
-        for step in range(min(gone, count)):
-            index = (self._newest + 1 + step) % count
-            self.kept -= self._parts[index]
-            self._parts[index] = 0
-        self._newest = number
+        self._before = self.kept - parts[newest % self._count]
+        self.ends_ns = (newest + 1) * self._part_ns
 
 
 class Repetition:
