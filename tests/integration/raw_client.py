@@ -162,6 +162,11 @@ class RawClient:
         self.last_raw = self._frames.pop(0).decode("latin-1")
         return parse_message(self.last_raw)
 
+    def receive_bytes(self, wait_s: float = WAIT_S) -> bytes:
+        """Return what comes next as it comes, b"" once the gateway has hung up."""
+        self._socket.settimeout(wait_s)
+        return self._socket.recv(1 << 20)
+
     def receive_type(self, msg_type: str, wait_s: float = WAIT_S) -> Fields:
         """Return the next message of the type; others before it are passed over."""
         deadline_s = time.monotonic() + wait_s
