@@ -1,6 +1,6 @@
 """Which orders end at which time. Orders that end together share an entry."""
 
-from itertools import islice
+from itertools import islice, pairwise
 
 from sortedcontainers import SortedDict
 
@@ -34,6 +34,22 @@ class ExpiryQueue:
         orders.pop(order.order_id, None)
         if not orders:
             del self._orders[order.expires_at_ns]
+
+    def unsorted_ids(self) -> list[OrderId]:
+        """Return the orders of those that end together in another order than they came in.
+
+        A stop order that was triggered ends behind what has come to rest before it.
+        """
+        found: list[OrderId] = []
+        for orders in self._orders.values():
+            if any(first > second for first, second in pairwise(orders)):
+                found += orders
+        return found
+
+    def put_last(self, order: Order) -> None:
+        """Let the order end behind all others that end with it."""
+        self.discard(order)
+        self.add(order)
 
     def next_ns(self) -> int | None:
         """Return when the next order ends, None when none does."""

@@ -77,7 +77,7 @@ class Floor:
             self.memory.add(order)
             self.stand(order)
             self.open_orders.add(order)
-        # Orders that end together do so in the order in which they came.
+        # Orders that end together do so in the order in which they came: see `restore_expiries`.
         for order in sorted(open_orders, key=lambda order: order.order_id):
             if order.expires_at_ns:
                 self.expiries.add(order)
@@ -152,6 +152,13 @@ class Floor:
             book = self.books[order.instrument_id]
             book.stops.restore_reached(order, price)
             self.cascading[order.instrument_id] = book
+
+    def restore_expiries(self, order_ids: list[OrderId]) -> None:
+        """Let orders that were put back end in that order, where they end together."""
+        for order_id in order_ids:
+            order = self.memory.find_by_order_id(order_id)
+            assert order is not None
+            self.expiries.put_last(order)
 
     def change(self, order: Order, instrument: Instrument, amended: NewOrder) -> None:
         """Make an order that stands nowhere what it is to be, and hold for that.

@@ -141,6 +141,7 @@ class Parts:
             reached_stops=self.trading.reached_stops(),
             firm_credits=self.ledger.firm_credits(),
             dead_man_timers=self.dead_man.timers(),
+            unsorted_expiries=self.trading.unsorted_expiries(),
         )
 
     def learn(self, event: ReferenceEvent) -> None:
@@ -195,6 +196,7 @@ class Parts:
             self.trading.self_trade.restore(default)
         markets = [msgspec.structs.replace(market) for market in state.markets]
         self.trading.restore_markets(markets, state.reached_stops)
+        self.trading.restore_expiries(state.unsorted_expiries)
         for sweep in state.sweeps:
             self.sweeper.start(msgspec.structs.replace(sweep))
         for request in state.status_requests:

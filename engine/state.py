@@ -100,7 +100,8 @@ class ExchangeState(msgspec.Struct, frozen=True, array_like=True):
     """Everything that the next command's outcome can depend on, in an order that is reproducible.
 
     Open orders stand by instrument, bids before asks, in the order in which they would trade; stop
-    orders that wait stand behind both, those that a price has reached last.
+    orders that wait stand behind both, those that a price has reached last. `unsorted_expiries`
+    are those that end together in another order than that of their numbers.
     """
 
     assets: list[Asset]
@@ -132,6 +133,7 @@ class ExchangeState(msgspec.Struct, frozen=True, array_like=True):
     reached_stops: list[tuple[OrderId, Price]] = []
     firm_credits: list[FirmCredit] = []
     dead_man_timers: list[DeadManTimer] = []
+    unsorted_expiries: list[OrderId] = []
 
 
 def make_instruments(state: ExchangeState) -> dict[InstrumentId, Instrument]:

@@ -125,6 +125,14 @@ class Trading:
         """Return the stop orders that are to enter, with the price that has triggered each."""
         return [item for book in self.books.values() for item in book.stops.reached()]
 
+    def restore_expiries(self, order_ids: list[OrderId]) -> None:
+        """Put back which orders end together in another order than that of their numbers."""
+        self._floor.restore_expiries(order_ids)
+
+    def unsorted_expiries(self) -> list[OrderId]:
+        """Return the orders that `restore_expiries` wants to know."""
+        return self._floor.expiries.unsorted_ids()
+
     def enter(self, seq: Seq, now_ns: int, command: NewOrder) -> list[Event]:
         """Check an order, match it, and let the rest of it stand or end."""
         rejection = self._checks.entry_refusal(command, now_ns)

@@ -172,7 +172,7 @@ def test_replay_refuses_other_rules() -> None:
 
 
 GOLDEN = Path(__file__).parent / "golden" / "rules-1"
-GOLDEN_STATE = "676c3114d69db28b2feebb1ba77c2495a5b6959edb12775b75d2d5584c53381c"
+GOLDEN_STATE = "30912ca372c7eeb5e46c3aa55b9ab7d5c495a274988e10986344b7b07eae0fc1"
 
 
 def golden_commands() -> list[Command]:

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from engine.commands import PullKillSwitch
+from engine.commands import AdvanceTime, PullKillSwitch
 from engine.events import (
     CancelRejected,
     Event,
@@ -30,7 +30,7 @@ from engine.reasons import CancelReason, RejectReason
 from engine.report import make_report
 from engine.scope import Scope
 from engine.trading_state import TradingState
-from engine.units import AccountId, Price, Qty
+from engine.units import AccountId, Price, Qty, Seq
 from risk.pre_trade import PreTradeGate
 from tests.exchange_desk import (
     ALICE,
@@ -365,6 +365,26 @@ def test_day_stop_expires_with_the_day_on_which_it_was_entered(desk: WatchedDesk
     events = desk.advance_to(ends_at_ns)
     assert [type(event) for event in events] == [OrderExpired, OrderExpired]
     assert desk.exchange.open_order_count() == 0
+
+
+def test_triggered_stop_expires_after_what_came_before_it_rested(desk: WatchedDesk) -> None:
+    """As it did before a restart, which nobody shall see in the order of the reports."""
+    stop(desk, ALICE, BUY, 5, 105, 107, time=TimeInForce.DAY)
+    first = desk.seq
+    desk.enter(ALICE, BUY, 1, 90, TimeInForce.DAY)
+    second = desk.seq
+    print_price(desk, 106)
+    desk.enter(ALICE, BUY, 1, 91, TimeInForce.DAY)
+    third = desk.seq
+    restored = Exchange.restore(PreTradeGate(), desk.exchange.state())
+    assert restored.state() == desk.exchange.state()
+    at_ns = desk.exchange.next_timer_ns()
+    assert at_ns is not None
+    for exchange in (desk.exchange, restored):
+        events = exchange.apply(Seq(third + 1), at_ns, AdvanceTime())
+        assert [event.order.order_id for event in events if isinstance(event, OrderExpired)] == [
+            second, first, third,
+        ]  # fmt: skip
 
 
 def test_triggered_stop_meets_its_own_owner(desk: WatchedDesk) -> None:
