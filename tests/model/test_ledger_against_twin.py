@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from engine.commands import AdjustBalance, OpenAccount
+from engine.commands import AdjustBalance, Command, OpenAccount
 from engine.events import (
     BalanceAdjusted,
     CommandRefused,
@@ -44,6 +44,7 @@ from engine.limits import RiskLimits
 from engine.order import Side, TimeInForce
 from engine.reasons import RejectReason
 from engine.risk_commands import SetRiskLimits
+from engine.risk_events import CreditUsed
 from engine.runtime.codec import Record, encode_events
 from engine.runtime.feed import find_trade
 from engine.state import find_faults
@@ -102,6 +103,12 @@ class LedgerAgainstTwin(RuleBasedStateMachine):
         self.names: dict[int, str] = {}
         self.trades: dict[int, tuple[BookedTrade, NaiveTrade]] = {}
         self.count = 0
+
+    def apply(self, command: Command) -> Event:
+        """Return what was done. That a line of credit is nearly used up may be told behind it."""
+        event, *told = self.desk.apply(command)
+        assert all(isinstance(each, CreditUsed) for each in told)
+        return event
 
     def note(self, events: list[Event]) -> None:
         """Tell the twin which orders came, traded and went. Postings sum to zero in each event."""
@@ -197,7 +204,7 @@ class LedgerAgainstTwin(RuleBasedStateMachine):
         moved = Money(sign * amount)
         command = AdjustBalance(account_id, ASSET_IDS[asset], moved, f"adjust-{self.count}")
         may = moved != 0 and self.twin.own(account_id, asset) >= -moved
-        (event,) = self.desk.apply(command)
+        event = self.apply(command)
         assert isinstance(event, BalanceAdjusted) is (may or moved > 0)
         if isinstance(event, BalanceAdjusted):
             self.twin.move(OUTSIDE, account_id, asset, moved)
@@ -217,7 +224,7 @@ class LedgerAgainstTwin(RuleBasedStateMachine):
             and (payer, reference) not in self.twin.references
         )
         command = TransferFunds(payer, payee, ASSET_IDS[asset], amount, reference)
-        (event,) = self.desk.apply(command)
+        event = self.apply(command)
         assert isinstance(event, FundsTransferred) is may
         if may:
             self.twin.move(payer, payee, asset, amount)
@@ -233,7 +240,7 @@ class LedgerAgainstTwin(RuleBasedStateMachine):
             and (account_id, reference) not in self.twin.references
         )
         command = RequestWithdrawal(account_id, ASSET_IDS[asset], amount, reference)
-        (event,) = self.desk.apply(command)
+        event = self.apply(command)
         assert isinstance(event, WithdrawalRequested) is may
         if may:
             self.twin.payouts[self.desk.seq] = NaivePayout(account_id, asset, amount)
@@ -242,7 +249,7 @@ class LedgerAgainstTwin(RuleBasedStateMachine):
     @rule(data=st.data(), is_paid=st.booleans())
     def settle_withdrawal(self, data: st.DataObject, is_paid: bool) -> None:
         withdrawal_id = data.draw(st.sampled_from([1, *self.twin.payouts]))
-        (event,) = self.desk.apply(SettleWithdrawal(withdrawal_id, is_paid))
+        event = self.apply(SettleWithdrawal(withdrawal_id, is_paid))
         payout = self.twin.payouts.pop(withdrawal_id, None)
         if payout is None:
             unknown = RejectReason.WITHDRAWAL_UNKNOWN
@@ -259,7 +266,7 @@ class LedgerAgainstTwin(RuleBasedStateMachine):
         of_others = self.twin.drawn_by_firm(firm_id, asset) - self.twin.drawn(account_id, asset)
         left = self.twin.firm_credit.get((firm_id, asset), 0) - of_others
         used = -self.twin.unheld(account_id, asset) - left
-        (event,) = self.desk.apply(SetCreditLine(account_id, ASSET_IDS[asset], limit))
+        event = self.apply(SetCreditLine(account_id, ASSET_IDS[asset], limit))
         assert isinstance(event, CreditLineSet) is (limit >= max(0, used))
         if isinstance(event, CreditLineSet):
             self.twin.credit[(account_id, asset)] = limit
@@ -268,7 +275,7 @@ class LedgerAgainstTwin(RuleBasedStateMachine):
     def set_firm_credit_line(self, firm_id: int, asset: str, limit: Money) -> None:
         drawn = self.twin.drawn_by_firm(firm_id, asset)
         command = SetFirmCreditLine(FirmId(firm_id), ASSET_IDS[asset], limit)
-        (event,) = self.desk.apply(command)
+        event = self.apply(command)
         assert isinstance(event, FirmCreditLineSet) is (limit >= drawn)
         if isinstance(event, FirmCreditLineSet):
             self.twin.firm_credit[(firm_id, asset)] = limit
