@@ -19,8 +19,8 @@ from admin_api.risk_views import view_limit, view_mode, view_rules
 from admin_api.schemas.changes import Changed
 from admin_api.standing import CreditLines
 from engine.commands import LiftKillSwitch
+from engine.controls import Override
 from engine.ledger_commands import SetCreditLine, SetFirmCreditLine
-from engine.reasons import RejectReason
 from engine.reference import Reference
 from engine.risk_commands import (
     GrantOverride,
@@ -33,7 +33,7 @@ from engine.risk_commands import (
     SetTradingMode,
 )
 from engine.trade_commands import BustTrade, CorrectTrade, TradeCommand
-from engine.units import AccountId, AssetId, ClOrdId, InstrumentId, format_fixed
+from engine.units import AssetId, format_fixed
 from store.approvals import ProposableCommand, StandingCommand
 from store.postgres import Connection
 from store.searches import Snapshot, find_read_model_seq, find_trade
@@ -74,12 +74,9 @@ def find_held(engine: EngineWatch, command: StandingCommand) -> Held:
         case SetLimit() | SetInstrumentRules() | SetTradingMode():
             return _find_control(engine.limits, reference, command)
         case GrantOverride(wanted):
-            key = (wanted.account_id, wanted.reason, wanted.cl_ord_id, wanted.instrument_id)
-            return _find_override(engine.limits, reference, *key)
-        case RevokeOverride(account_id, reason, cl_ord_id, instrument_id):
-            return _find_override(
-                engine.limits, reference, account_id, reason, cl_ord_id, instrument_id
-            )
+            return _find_override(engine.limits, reference, wanted)
+        case RevokeOverride():
+            return _find_override(engine.limits, reference, command)
         case _:
             assert_never(command)
 
@@ -131,17 +128,11 @@ def _find_control(
 def _find_override(
     known: KnownLimits,
     reference: Reference,
-    account_id: AccountId,
-    reason: RejectReason,
-    cl_ord_id: ClOrdId,
-    instrument_id: InstrumentId,
+    wanted: Override | RevokeOverride,
 ) -> Held:
-    for override in known.overrides_of(account_id):
-        if (override.reason, override.cl_ord_id, override.instrument_id) == (
-            reason,
-            cl_ord_id,
-            instrument_id,
-        ):
+    names = ("reason", "cl_ord_id", "instrument_id", "asset_id")
+    for override in known.overrides_of(wanted.account_id):
+        if all(getattr(override, name) == getattr(wanted, name) for name in names):
             return _held(override, view_override(override, reference))
     return NOTHING
 

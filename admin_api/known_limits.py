@@ -17,6 +17,7 @@ from engine.risk_events import (
 from engine.scope import Scope
 from engine.units import AccountId, AssetId, ClOrdId, InstrumentId
 
+OverrideKey = tuple[AccountId, RejectReason, ClOrdId, InstrumentId, AssetId]
 LimitKey = tuple[Level, Scope, int, Control, InstrumentId, AssetId, int]
 
 
@@ -30,7 +31,7 @@ class KnownLimits:
         self._limits: dict[LimitKey, Limit] = {}
         self._rules: dict[InstrumentId, InstrumentRules] = {}
         self._modes: dict[tuple[Scope, int, Level], TradingMode] = {}
-        self._overrides: dict[tuple[AccountId, RejectReason, ClOrdId, InstrumentId], Override] = {}
+        self._overrides: dict[OverrideKey, Override] = {}
 
     def learn(self, event: Event) -> None:
         """Take in what an event says of limits; others say nothing."""
@@ -132,5 +133,11 @@ class KnownLimits:
             self._of_scopes[key] = limits
 
 
-def _grant_of(override: Override) -> tuple[AccountId, RejectReason, ClOrdId, InstrumentId]:
-    return (override.account_id, override.reason, override.cl_ord_id, override.instrument_id)
+def _grant_of(override: Override) -> OverrideKey:
+    return (
+        override.account_id,
+        override.reason,
+        override.cl_ord_id,
+        override.instrument_id,
+        override.asset_id,
+    )

@@ -4,21 +4,17 @@ from datetime import UTC, datetime
 from typing import Final
 
 from admin_api.errors import invalid
+from admin_api.risk_views import find_asset
 from admin_api.schemas.overrides import OverrideView
 from engine.controls import NS_PER_S, Override
 from engine.explain import MEASURES, Measure
-from engine.instrument import Instrument
+from engine.instrument import Asset, Instrument
 from engine.limit_desk import OVERRIDABLE
 from engine.reasons import RejectReason
 from engine.reference import Reference
 from engine.units import format_fixed, parse_fixed
 
-CODES: Final = {
-    reason.name: reason
-    for reason in OVERRIDABLE
-    # Its amounts may be of either asset, which an override does not say.
-    if reason is not RejectReason.MAX_ASSET and reason in MEASURES
-}
+CODES: Final = {reason.name: reason for reason in OVERRIDABLE if reason in MEASURES}
 
 
 def parse_code(code: str) -> RejectReason:
@@ -28,9 +24,21 @@ def parse_code(code: str) -> RejectReason:
     return CODES[code]
 
 
-def parse_value(text: str, reason: RejectReason, instrument: Instrument | None) -> int:
+def parse_asset(symbol: str | None, reason: RejectReason, reference: Reference) -> Asset | None:
+    """Return whose amounts are meant, None where they are an instrument's.
+
+    Raises the 422 that says that it is missing, or is not to be named; the 404 that it is unknown.
+    """
+    if (symbol is not None) is not (reason is RejectReason.MAX_ASSET):
+        raise invalid("asset: is named with MAX_ASSET, and with no other code")
+    return None if symbol is None else find_asset(symbol, reference)
+
+
+def parse_value(
+    text: str, reason: RejectReason, instrument: Instrument | None, asset: Asset | None
+) -> int:
     """Return the most that passes. Raises the 422 that says what is missing or does not fit."""
-    decimals = _decimals_of(reason, instrument)
+    decimals = _decimals_of(reason, instrument) if asset is None else asset.decimals
     if decimals is None:
         raise invalid(f"symbol: the unit of {reason.name} is that of an instrument")
     value = parse_fixed(text, decimals)
@@ -42,11 +50,13 @@ def parse_value(text: str, reason: RejectReason, instrument: Instrument | None) 
 def view_override(override: Override, reference: Reference) -> OverrideView:
     """Return the override as text."""
     instrument = reference.instruments.get(override.instrument_id)
-    decimals = _decimals_of(override.reason, instrument)
+    asset = reference.assets.get(override.asset_id)
+    decimals = _decimals_of(override.reason, instrument) if asset is None else asset.decimals
     return OverrideView(
         code=override.reason.name,
         symbol=None if instrument is None else instrument.symbol,
         cl_ord_id=override.cl_ord_id or None,
+        asset=None if asset is None else asset.symbol,
         value=format_fixed(override.value, decimals or 0),
         expires_at=datetime.fromtimestamp(override.expires_at_ns // NS_PER_S, UTC),
         actor=override.actor,

@@ -294,7 +294,7 @@ class Override(msgspec.Struct, frozen=True, array_like=True):
 
     An order that is refused for `reason` passes all the same if what it comes to is at most
     `value`, in the reason's own unit. `cl_ord_id` "" is every order, `instrument_id` 0 every
-    instrument.
+    instrument, `asset_id` 0 every asset, where the limit is one of an asset.
     """
 
     account_id: AccountId
@@ -305,6 +305,7 @@ class Override(msgspec.Struct, frozen=True, array_like=True):
     approver: str
     cl_ord_id: ClOrdId = ClOrdId("")
     instrument_id: InstrumentId = InstrumentId(0)
+    asset_id: AssetId = AssetId(0)
 
 
 class RefusalDetail(msgspec.Struct, frozen=True, array_like=True):

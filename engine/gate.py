@@ -127,6 +127,7 @@ class RiskGate(Protocol):
         reason: RejectReason,
         cl_ord_id: ClOrdId,
         instrument_id: InstrumentId,
+        asset_id: AssetId,
     ) -> Override | None:
         """Take back what was granted for that, and return it, None for nothing."""
 

@@ -172,6 +172,8 @@ class LimitDesk:
             return CommandRefused(RejectReason.ACCOUNT_UNKNOWN, actual=override.account_id)
         if override.instrument_id and override.instrument_id not in self._reference.instruments:
             return CommandRefused(RejectReason.SYMBOL_UNKNOWN, actual=override.instrument_id)
+        if override.asset_id and override.asset_id not in self._reference.assets:
+            return CommandRefused(RejectReason.ASSET_UNKNOWN, actual=override.asset_id)
         if override.reason not in OVERRIDABLE:
             return CommandRefused(RejectReason.UNSUPPORTED, actual=override.reason.value)
         if not override.actor or not override.approver or override.actor == override.approver:
@@ -185,7 +187,11 @@ class LimitDesk:
 
     def _revoke(self, command: RevokeOverride) -> Event:
         revoked = self._gate.revoke(
-            command.account_id, command.reason, command.cl_ord_id, command.instrument_id
+            command.account_id,
+            command.reason,
+            command.cl_ord_id,
+            command.instrument_id,
+            command.asset_id,
         )
         if revoked is None:
             return CommandRefused(RejectReason.NOT_GRANTED, actual=command.account_id)

@@ -6,7 +6,7 @@ from engine.controls import InstrumentRules, Level, Limit, Mode, Override
 from engine.limits import RiskLimits, ScopeLimits
 from engine.reasons import RejectReason
 from engine.scope import Scope
-from engine.units import AccountId, ClOrdId, InstrumentId, Price
+from engine.units import AccountId, AssetId, ClOrdId, InstrumentId, Price
 
 
 class SetRiskLimits(msgspec.Struct, frozen=True, array_like=True, tag=23):
@@ -92,6 +92,7 @@ class RevokeOverride(msgspec.Struct, frozen=True, array_like=True, tag=75):
     cl_ord_id: ClOrdId = ClOrdId("")
     instrument_id: InstrumentId = InstrumentId(0)
     actor: str = ""
+    asset_id: AssetId = AssetId(0)
 
 
 LimitCommand = (

@@ -38,7 +38,10 @@ app.add_typer(overrides, name="override")
 Code = Annotated[str, typer.Argument(metavar="CODE", help="Of the refusal, as MAX_ORDER_QTY.")]
 OneSymbol = Annotated[str | None, typer.Option("--symbol", help="Only in this instrument.")]
 OneOrder = Annotated[str | None, typer.Option("--order", help="Only the order of this ClOrdID.")]
-OVERRIDE_COLUMNS = ("code", "symbol", "cl_ord_id", "value", "expires_at", "actor", "approver")
+OneAsset = Annotated[str | None, typer.Option("--asset", help="With MAX_ASSET: of which asset.")]
+OVERRIDE_COLUMNS = (
+    "code", "symbol", "asset", "cl_ord_id", "value", "expires_at", "actor", "approver",
+)  # fmt: skip
 
 
 @app.command("controls")
@@ -96,6 +99,7 @@ def grant(
     reason: Annotated[str, typer.Option(help="Why.")],
     symbol: OneSymbol = None,
     order: OneOrder = None,
+    asset: OneAsset = None,
     as_json: AsJson = False,
 ) -> None:
     """Propose that orders of an account pass a limit for a while. Another user approves it."""
@@ -104,6 +108,7 @@ def grant(
         "code": code,
         "symbol": symbol,
         "cl_ord_id": order,
+        "asset": asset,
         "value": value,
         "expires_at": expires_at.isoformat(),
         "reason": reason,
@@ -120,10 +125,11 @@ def revoke(
     *,
     symbol: OneSymbol = None,
     order: OneOrder = None,
+    asset: OneAsset = None,
     as_json: AsJson = False,
 ) -> None:
     """Take an override back before its time is up. Name what it was granted for."""
-    body = {"code": code, "symbol": symbol, "cl_ord_id": order}
+    body = {"code": code, "symbol": symbol, "cl_ord_id": order, "asset": asset}
     with operating() as rest:
         done = rest.order("POST", f"{account_path(rest, account)}/overrides/revoke", body)
     print_done(f"{code} of {account}", done, as_json=as_json)

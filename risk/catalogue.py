@@ -157,7 +157,7 @@ CATALOGUE: Final = (
         "no limit",
         (R.MAX_ASSET,),
         "Binance MAX_ASSET",
-        ("check_asset",),
+        ("check_asset", "check_other_asset"),
     ),
     Entry(
         "10",

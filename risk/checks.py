@@ -7,6 +7,7 @@ from engine.matching import counted_price
 from engine.order import OrdType, Side, TimeInForce
 from engine.reasons import RejectReason
 from engine.scope import Scope
+from engine.units import AssetId
 from risk.holdings import PLAIN_TYPES, Holding, OpenCounts
 from risk.limits import LimitRow
 from risk.modes import Act
@@ -17,6 +18,7 @@ from risk.windows import signature_of
 BUY = Side.BUY
 MARKET = OrdType.MARKET
 ACCOUNT = Scope.ACCOUNT
+NO_ASSET = AssetId(0)
 PASSING_TIMES = (TimeInForce.IOC, TimeInForce.FOK)
 
 
@@ -110,7 +112,22 @@ def check_firm_value(plan: Plan, entry: Candidate) -> Rejection | None:
 
 def check_asset(plan: Plan, entry: Candidate) -> Rejection | None:
     """No order may move more of an asset than that, as base or as quote. (9)"""
+    return _check_asset_but(plan, entry, NO_ASSET)
+
+
+def check_other_asset(plan: Plan, entry: Candidate) -> Rejection | None:
+    """An override that lets more of one asset pass lets nothing pass of the other. (9)"""
+    passed = check_asset(plan, entry)
+    if passed is None:
+        return None
+    assert passed.detail is not None
+    return _check_asset_but(plan, entry, passed.detail.asset_id)
+
+
+def _check_asset_but(plan: Plan, entry: Candidate, passed: AssetId) -> Rejection | None:
     for row in plan.rows[Control.ORDER_ASSET]:
+        if row.asset_id == passed:
+            continue
         amount = entry.funding.notional
         if row.asset_id == plan.instrument.base.asset_id:
             amount = plan.instrument.base_amount(entry.order.order_qty)

@@ -1,12 +1,14 @@
 """Refusals that are not made for a while, because two operators have agreed that it be so."""
 
+from itertools import product
+
 from engine.commands import NewOrder
 from engine.controls import Override
 from engine.gate import Rejection
 from engine.reasons import RejectReason
-from engine.units import AccountId, ClOrdId, InstrumentId
+from engine.units import AccountId, AssetId, ClOrdId, InstrumentId
 
-Key = tuple[int, int, str, int]
+Key = tuple[int, int, str, int, int]
 
 
 class Overrides:
@@ -30,20 +32,22 @@ class Overrides:
         reason: RejectReason,
         cl_ord_id: ClOrdId,
         instrument_id: InstrumentId,
+        asset_id: AssetId,
     ) -> Override | None:
         """Take back what was granted for that, and return it, None for nothing."""
-        return self._granted.pop((account_id, reason.value, cl_ord_id, instrument_id), None)
+        key = (account_id, reason.value, cl_ord_id, instrument_id, asset_id)
+        return self._granted.pop(key, None)
 
     def allow(self, rejection: Rejection, order: NewOrder, now_ns: int) -> bool:
         """Return whether the order is let through all the same."""
         if not self._granted:
             return False
-        reason = rejection.reason.value
-        for cl_ord_id in (order.cl_ord_id, ""):
-            for instrument_id in (order.instrument_id, 0):
-                known = self._granted.get((order.account_id, reason, cl_ord_id, instrument_id))
-                if known and now_ns < known.expires_at_ns and rejection.actual <= known.value:
-                    return True
+        asset_id = 0 if rejection.detail is None else rejection.detail.asset_id
+        fits = product((order.cl_ord_id, ""), (order.instrument_id, 0), (asset_id, 0))
+        for fit in fits:
+            known = self._granted.get((order.account_id, rejection.reason.value, *fit))
+            if known and now_ns < known.expires_at_ns and rejection.actual <= known.value:
+                return True
         return False
 
     def granted(self) -> list[Override]:
@@ -57,4 +61,5 @@ def _key_of(override: Override) -> Key:
         override.reason.value,
         override.cl_ord_id,
         override.instrument_id,
+        override.asset_id,
     )

@@ -166,9 +166,10 @@ class PreTradeGate:
         reason: RejectReason,
         cl_ord_id: ClOrdId,
         instrument_id: InstrumentId,
+        asset_id: AssetId,
     ) -> Override | None:
         """Take back what was granted for that, and return it, None for nothing."""
-        return self._overrides.revoke(account_id, reason, cl_ord_id, instrument_id)
+        return self._overrides.revoke(account_id, reason, cl_ord_id, instrument_id, asset_id)
 
     def add_account(self, account: Account) -> None:
         """An account exists."""

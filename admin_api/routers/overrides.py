@@ -14,7 +14,7 @@ from admin_api.engine_answers import check_engine, get_account, get_instrument
 from admin_api.errors import invalid
 from admin_api.idempotency import OnceOf
 from admin_api.limit_changes import LimitCall
-from admin_api.override_views import parse_code, parse_value, view_override
+from admin_api.override_views import parse_asset, parse_code, parse_value, view_override
 from admin_api.schemas.changes import ApprovalView
 from admin_api.schemas.fields import INTEGER_MAX
 from admin_api.schemas.overrides import OverrideBody, OverridesPage, RevokeBody, RevokedView
@@ -23,7 +23,7 @@ from admin_api.services import Services, ServicesOf
 from engine.controls import NS_PER_S, Override
 from engine.instrument import Instrument
 from engine.risk_commands import GrantOverride, RevokeOverride
-from engine.units import INT_MAX, ClOrdId, InstrumentId
+from engine.units import INT_MAX, AssetId, ClOrdId, InstrumentId
 
 READ: Final[Responses] = {
     HTTPStatus.NOT_FOUND: {"model": Problem, "description": "There is none of that identity"},
@@ -73,16 +73,18 @@ async def grant(
     account = get_account(services, user, account_id)
     instrument = _find_instrument(services, body)
     reason = parse_code(body.code)
+    asset = parse_asset(body.asset, reason, services.engine.reference)
     command = GrantOverride(
         Override(
             account.account_id,
             reason,
-            parse_value(body.value, reason, instrument),
+            parse_value(body.value, reason, instrument, asset),
             _expiry_of(body),
             user.actor,
             "",  # Who approves it.
             ClOrdId(body.cl_ord_id or ""),
             InstrumentId(0) if instrument is None else instrument.instrument_id,
+            AssetId(0) if asset is None else asset.asset_id,
         )
     )
     detail = body.model_dump(mode="json", exclude={"reason"})
@@ -100,12 +102,15 @@ async def revoke(
     await check_engine(services)
     account = get_account(services, user, account_id)
     instrument = _find_instrument(services, body)
+    reason = parse_code(body.code)
+    asset = parse_asset(body.asset, reason, services.engine.reference)
     command = RevokeOverride(
         account.account_id,
-        parse_code(body.code),
+        reason,
         ClOrdId(body.cl_ord_id or ""),
         InstrumentId(0) if instrument is None else instrument.instrument_id,
         user.actor,
+        AssetId(0) if asset is None else asset.asset_id,
     )
     done = await call.order(
         user,

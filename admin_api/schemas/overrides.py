@@ -23,6 +23,9 @@ class RevokeBody(RequestBody):
         default=None, max_length=64, description="Null: all instruments", examples=["BTC-USD"]
     )
     cl_ord_id: ClOrdIdText | None = Field(default=None, description="Null: all orders")
+    asset: str | None = Field(
+        default=None, max_length=64, description="With MAX_ASSET alone, of whose amounts it is"
+    )
 
 
 class OverrideBody(RevokeBody):
@@ -39,6 +42,7 @@ class OverrideView(BaseModel):
     code: str
     symbol: str | None
     cl_ord_id: str | None
+    asset: str | None
     value: str
     expires_at: datetime
     actor: str

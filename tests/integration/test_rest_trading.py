@@ -271,7 +271,7 @@ def test_override_takes_two_holds_for_a_while_and_is_taken_back_by_one(
     people_named = granted.pop("actor"), granted.pop("approver")
     assert len(set(people_named)) == 2
     assert granted == {
-        **wanted, "value": "0.1000", "expires_at": "2100-01-01T00:00:00Z",
+        **wanted, "value": "0.1000", "expires_at": "2100-01-01T00:00:00Z", "asset": None,
     }  # fmt: skip
     placed = trader.order("POST", f"{ALPHAS}/orders", order)
     trader.order("DELETE", f"{ALPHAS}/orders/{placed['order_id']}")
@@ -280,6 +280,38 @@ def test_override_takes_two_holds_for_a_while_and_is_taken_back_by_one(
     assert risk.order("POST", f"{overrides}/revoke", wanted)["cl_ord_id"] == "larger"
     assert code_of(risk.call("POST", f"{overrides}/revoke", wanted)) == "not_granted"
     assert risk.get(overrides)["items"] == []
+    lifted = risk.order("PUT", "/v1/risk/controls", {**control, "value": None})
+    people.admin.order("POST", f"/v1/approvals/{lifted['approval_id']}/approve")
+
+
+def test_override_of_an_asset_names_it(people: People, trader: RestClient) -> None:
+    """Its amount is in that asset, and lets nothing of another pass."""
+    risk = people.client(Role.RISK_OFFICER)
+    overrides = f"{ALPHAS}/overrides"
+    control = {"level": "FIRM", "scope": "ACCOUNT", "scope_id": 1, "control": "ORDER_ASSET"}
+    control |= {"asset": "USD", "value": "500"}
+    risk.order("PUT", "/v1/risk/controls", control)
+    order = limit("buy", "0.1", "10000")
+    assert code_of(trader.call("POST", f"{ALPHAS}/orders", order)) == "max_asset"
+    wanted = {"code": "MAX_ASSET", "asset": "USD"}
+    body = {**wanted, "value": "1000", "expires_at": "2100-01-01T00:00:00Z", "reason": "as agreed"}
+    for asset, code, problem in (
+        (None, "MAX_ASSET", "invalid"),
+        ("USD", "FAT_FINGER_QTY", "invalid"),
+        ("NONE", "MAX_ASSET", "not_found"),
+    ):
+        answer = risk.call("POST", overrides, {**body, "asset": asset, "code": code})
+        assert code_of(answer) == problem
+    proposals = [risk.order("POST", overrides, {**body, "asset": each}) for each in ("BTC", "USD")]
+    for proposal, refused in zip(proposals, ("max_asset", None), strict=True):
+        people.admin.order("POST", f"/v1/approvals/{proposal['approval_id']}/approve")
+        assert code_of(trader.call("POST", f"{ALPHAS}/orders", order)) == refused
+    assert [(item["asset"], item["value"]) for item in risk.get(overrides)["items"]] == [
+        ("BTC", "1000.00000000"), ("USD", "1000.00000000"),
+    ]  # fmt: skip
+    trader.order("POST", f"{ALPHAS}/mass-cancel")
+    for each in ("BTC", "USD"):
+        risk.order("POST", f"{overrides}/revoke", {**wanted, "asset": each})
     lifted = risk.order("PUT", "/v1/risk/controls", {**control, "value": None})
     people.admin.order("POST", f"/v1/approvals/{lifted['approval_id']}/approve")
 

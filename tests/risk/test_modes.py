@@ -402,6 +402,7 @@ def test_override_lets_one_order_or_account_pass_for_a_while(
         ({"approver": ""}, RejectReason.APPROVER_MISSING),
         ({"expires_at_ns": 1}, RejectReason.EXPIRE_TIME_INVALID),
         ({"account_id": 99}, RejectReason.ACCOUNT_UNKNOWN),
+        ({"asset_id": 99}, RejectReason.ASSET_UNKNOWN),
         ({"reason": RejectReason.INSUFFICIENT_BALANCE}, RejectReason.UNSUPPORTED),
         ({"reason": RejectReason.KILLED}, RejectReason.UNSUPPORTED),
     ],
@@ -415,6 +416,29 @@ def test_override_needs_two_people_and_an_end(
     (event,) = desk.apply(GrantOverride(msgspec.structs.replace(override, **changes)))
     assert isinstance(event, CommandRefused)
     assert event.reason is reason
+
+
+def test_override_of_an_asset_lets_nothing_of_the_other_pass() -> None:
+    """An order moves two: more of one may pass, and the other's limit holds."""
+    desk = Desk()
+    for asset_id, value in ((BTC, 5 * BASE_FACTOR), (USD, 500 * NOTIONAL_FACTOR)):
+        desk.apply(set_limit(Control.ORDER_ASSET, value, asset_id=asset_id))
+    ends_at_ns = desk.now_ns + MINUTE_NS
+    enough = 10**15
+    of_btc = Override(ALICE, RejectReason.MAX_ASSET, enough, ends_at_ns, "ann", "ben", asset_id=BTC)
+    of_usd = msgspec.structs.replace(of_btc, asset_id=USD)
+    assert refusal(desk.buy(ALICE, 6, 50)) is RejectReason.MAX_ASSET
+    desk.apply(GrantOverride(of_btc))
+    assert isinstance(desk.buy(ALICE, 6, 50)[0], OrderAccepted)
+    (refused,) = desk.buy(ALICE, 6, 100)
+    assert isinstance(refused, OrderRejected)
+    assert (refused.reason, refused.actual) == (RejectReason.MAX_ASSET, 600 * NOTIONAL_FACTOR)
+    desk.apply(GrantOverride(of_usd))
+    assert isinstance(desk.buy(ALICE, 6, 100)[0], OrderAccepted)
+    revoke = RevokeOverride(ALICE, RejectReason.MAX_ASSET, actor="cid", asset_id=BTC)
+    assert desk.apply(revoke) == [OverrideRevoked(of_btc, "cid")]
+    assert refusal(desk.buy(ALICE, 6, 50)) is RejectReason.MAX_ASSET
+    assert isinstance(desk.buy(ALICE, 5, 120)[0], OrderAccepted)
 
 
 def test_override_is_taken_back_by_one() -> None:

@@ -40,6 +40,7 @@ PRECEDENCE = [
     "check_firm_value",
     "check_volume_share",
     "check_asset",
+    "check_other_asset",
     "check_reference",
     "check_notional_range",
     "check_collar",
