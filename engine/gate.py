@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from engine.book import OrderBook
 from engine.commands import NewOrder
 from engine.controls import InstrumentRules, Limit, Override, RefusalDetail, TradingMode
@@ -35,7 +37,7 @@ class Rejection(NamedTuple):
     detail: RefusalDetail | None = None
 
 
-class Funding(NamedTuple):
+class Funding(msgspec.Struct, frozen=True):
     """What an order would cost. `needed` and `available` are in the asset that pays for it."""
 
     notional: Money
@@ -43,7 +45,7 @@ class Funding(NamedTuple):
     available: Money
 
 
-class Candidate(NamedTuple):
+class Candidate(msgspec.Struct, frozen=True):
     """An order as it would be let in, with what the exchange knows of it.
 
     `replaced` is the order that it amends, as that stands, None for a new one.
@@ -56,7 +58,7 @@ class Candidate(NamedTuple):
     replaced: Order | None = None
 
 
-class Bound(NamedTuple):
+class Bound(msgspec.Struct, frozen=True):
     """The worst price at which an order may trade, and why its rest is cancelled beyond.
 
     `nearest` is the best price at which it may, None for any: it is cancelled whole, for

@@ -17,7 +17,10 @@ from risk.windows import RollingSum
 
 
 class Breaker:
-    """The circuit breaker of one instrument. Belongs to the thread that applies commands."""
+    """The circuit breaker of one instrument. Belongs to the thread that applies commands.
+
+    The limit state is on from `limited_since_ns`; 0: it is not.
+    """
 
     def __init__(self, instrument_id: InstrumentId, rules: BreakerRules) -> None:
         self.rules = rules
@@ -26,7 +29,7 @@ class Breaker:
         self._counts = RollingSum(rules.window_ns)
         self._mean = Price(0)
         self._opened_at_ns = 0
-        self._limited_since_ns = 0
+        self.limited_since_ns = 0
 
     def set_rules(self, rules: BreakerRules) -> None:
         """Let other rules hold from now on. Another window begins empty, from the mean so far."""
@@ -41,8 +44,8 @@ class Breaker:
         if now_ns >= prices.ends_ns:
             prices.move_on(now_ns)
             counts.move_on(now_ns)
-        prices.kept += price
-        counts.kept += 1
+        prices.used += price
+        counts.used += 1
 
     def note_opening(self, now_ns: int) -> None:
         """Orders are matched from now on."""
@@ -50,19 +53,16 @@ class Breaker:
 
     def note_stop(self) -> None:
         """Orders are not matched any more: somebody else has stopped the market."""
-        self._limited_since_ns = 0
-
-    @property
-    def is_limited(self) -> bool:
-        """Whether the limit state is on."""
-        return self._limited_since_ns > 0
+        self.limited_since_ns = 0
 
     def mean(self, now_ns: int, otherwise: Price) -> Price:
         """Return what the band is round, 0 for nothing: the mean, or the last that there was."""
-        count = self._counts.total(now_ns)
-        if count:
-            return Price(self._prices.total(now_ns) // count)
-        return self._last_mean() or otherwise
+        counts, prices = self._counts, self._prices
+        if now_ns < counts.ends_ns:
+            count, total = counts.used, prices.used
+        else:
+            count, total = counts.total(now_ns), prices.total(now_ns)
+        return Price(total // count) if count else self._last_mean() or otherwise
 
     def band(self, now_ns: int, otherwise: Price, tick: Price) -> tuple[Price, Price] | None:
         """Return between which prices orders trade now, on ticks, None when nothing is known."""
@@ -79,26 +79,26 @@ class Breaker:
 
     def begin_limit_state(self, now_ns: int, band: tuple[Price, Price]) -> list[BreakerChanged]:
         """An order would have traded beyond the band. Returns what is to be told of it."""
-        if self._limited_since_ns:
+        if self.limited_since_ns:
             return []
-        self._limited_since_ns = now_ns
+        self.limited_since_ns = now_ns
         return [self._tell(BreakerPhase.LIMIT_STATE, band, now_ns + self.rules.limit_state_ns)]
 
     def end_limit_state(self, band: tuple[Price, Price]) -> list[BreakerChanged]:
         """Something has traded within the band. Returns what is to be told of it."""
-        if not self._limited_since_ns:
+        if not self.limited_since_ns:
             return []
-        self._limited_since_ns = 0
+        self.limited_since_ns = 0
         return [self._tell(BreakerPhase.NORMAL, band, 0)]
 
     def due_ns(self) -> int | None:
         """Return when the market is to pause, None when it is not."""
-        since_ns = self._limited_since_ns
+        since_ns = self.limited_since_ns
         return since_ns + self.rules.limit_state_ns if since_ns else None
 
     def pause(self, now_ns: int, band: tuple[Price, Price]) -> BreakerChanged:
         """The limit state has lasted too long. Returns what is to be told of it."""
-        self._limited_since_ns = 0
+        self.limited_since_ns = 0
         return self._tell(BreakerPhase.PAUSE, band, now_ns + self.rules.pause_ns)
 
     def state(self) -> BreakerState:
@@ -111,7 +111,7 @@ class Breaker:
             self._counts.state()[1],
             self._last_mean(),
             self._opened_at_ns,
-            self._limited_since_ns,
+            self.limited_since_ns,
         )
 
     def restore(self, state: BreakerState) -> None:
@@ -120,13 +120,13 @@ class Breaker:
         self._counts.restore(state.newest, state.counts)
         self._mean = state.mean
         self._opened_at_ns = state.opened_at_ns
-        self._limited_since_ns = state.limited_since_ns
+        self.limited_since_ns = state.limited_since_ns
 
     def _last_mean(self) -> Price:
         """Return the mean as it was when something traded last, 0 before that."""
-        # Nothing has been looked through since: all that was kept then is kept.
-        count = self._counts.kept
-        return Price(self._prices.kept // count) if count else self._mean
+        # Nothing has been looked through since: all that counted then is there.
+        count = self._counts.used
+        return Price(self._prices.used // count) if count else self._mean
 
     def _tell(
         self, phase: BreakerPhase, band: tuple[Price, Price], until_ns: int

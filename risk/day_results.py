@@ -8,6 +8,9 @@ from engine.instrument import Instrument
 from engine.units import AccountId, AssetId, InstrumentId
 from risk.holdings import Desk
 
+ResultLines = dict[InstrumentId, tuple[DayResult, int, PriceSource]]
+"""Results by instrument, each beside what its quantity is multiplied with: a factor, a price."""
+
 
 class DayResults:
     """The results of all accounts. Belongs to the thread that applies commands.
@@ -18,10 +21,7 @@ class DayResults:
     """
 
     def __init__(self) -> None:
-        # Beside each result, what the quantity is multiplied with: a factor and the price.
-        self._results: dict[
-            tuple[AccountId, AssetId], dict[InstrumentId, tuple[DayResult, int, PriceSource]]
-        ] = {}
+        self._results: dict[tuple[AccountId, AssetId], ResultLines] = {}
 
     def begin(self, desk: Desk, source: PriceSource, now_ns: int) -> None:
         """Let the desk know what it has traded today, so that it goes on counting there."""
@@ -35,18 +35,14 @@ class DayResults:
             of_asset[instrument_id] = known
         desk.today, desk.day_ends_ns = known[0], (day + 1) * DAY_NS
 
+    def find(self, account_id: AccountId, asset_id: AssetId) -> ResultLines | None:
+        """Return what the account has traded for the asset, as it goes on, None for nothing yet."""
+        return self._results.get((account_id, asset_id))
+
     def loss(self, account_id: AccountId, asset_id: AssetId, now_ns: int) -> int:
         """Return what the account has lost today in the asset, below zero for what it has won."""
-        day = now_ns // DAY_NS
-        result = 0
-        for known, factor, source in self._results.get((account_id, asset_id), {}).values():
-            if known.day == day:
-                result += known.cash
-                if known.qty:
-                    # `source.mark()`, written out: every order and every fill may ask.
-                    mark = source.trade_price or source.operator_price
-                    result += mark * known.qty * factor
-        return -result
+        lines = self.find(account_id, asset_id)
+        return 0 if lines is None else loss_of(lines, now_ns)
 
     def restore(self, result: DayResult, instrument: Instrument, source: PriceSource) -> None:
         """Put back what was counted."""
@@ -61,3 +57,15 @@ class DayResults:
             for of_asset in self._results.values()
             for known, _, _ in of_asset.values()
         ]
+
+
+def loss_of(lines: ResultLines, now_ns: int) -> int:
+    """Return what was lost today, below zero for what was won."""
+    day = now_ns // DAY_NS
+    loss = 0
+    for result, factor, source in lines.values():
+        if result.day == day:
+            # `source.mark()`, written out: every order and every fill may ask.
+            mark = source.trade_price or source.operator_price
+            loss -= result.cash + mark * result.qty * factor
+    return loss

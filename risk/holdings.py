@@ -101,19 +101,28 @@ class Desk:
     def change(self, order: OrderView, qty: int, step: int = 0) -> None:
         """`qty` more of an order is open, or less. It has opened (`step` 1), ended (-1) or neither.
 
-        All in one place: a call for each count, or a loop, would cost more than the counting.
+        All in one place, here and in `settle`: calls, or a loop over the counts, would cost more
+        than the counting.
         """
         amount = qty * self.base_factor
         account, firm = self.base
-        is_buy = order.side is BUY
-        if is_buy:
+        own, own_all, firms, firms_all = self.counts
+        if order.side is BUY:
             account.open_buy += amount
             firm.open_buy += amount
+            own.buys += step
+            own_all.buys += step
+            firms.buys += step
+            firms_all.buys += step
         else:
             account.open_sell += amount
             firm.open_sell += amount
-        if step:
-            self._count(order, step, is_buy=is_buy)
+            own.sells += step
+            own_all.sells += step
+            firms.sells += step
+            firms_all.sells += step
+        if order.ord_type not in PLAIN_TYPES:
+            self._count_stop(step)
 
     def settle(self, trade: Trade) -> None:
         """One side of a match has been settled: it is open no more, and the account has it.
@@ -123,9 +132,10 @@ class Desk:
         order, amount, notional = trade.order, trade.base_amount, trade.notional
         account, firm = self.base
         account_quote, firm_quote = self.quote
+        own, own_all, firms, firms_all = self.counts
+        ended = 0 if order.leaves_qty else 1
         today = self.today
-        is_buy = order.side is BUY
-        if is_buy:
+        if order.side is BUY:
             account.open_buy -= amount
             firm.open_buy -= amount
             account.balance += amount
@@ -134,6 +144,10 @@ class Desk:
             firm_quote.balance -= notional
             today.cash -= notional
             today.qty += trade.qty
+            own.buys -= ended
+            own_all.buys -= ended
+            firms.buys -= ended
+            firms_all.buys -= ended
         else:
             account.open_sell -= amount
             firm.open_sell -= amount
@@ -143,30 +157,25 @@ class Desk:
             firm_quote.balance += notional
             today.cash += notional
             today.qty -= trade.qty
-        if not order.leaves_qty:
-            self._count(order, -1, is_buy=is_buy)
-        if trade.fee:
-            is_quote = trade.fee_asset_id == self.instrument.quote.asset_id
-            for holding in self.quote if is_quote else self.base:
-                holding.balance -= trade.fee
-            if is_quote:
-                today.cash -= trade.fee
-
-    def _count(self, order: OrderView, step: int, *, is_buy: bool) -> None:
-        own, own_all, firm, firm_all = self.counts
-        if is_buy:
-            own.buys += step
-            own_all.buys += step
-            firm.buys += step
-            firm_all.buys += step
-        else:
-            own.sells += step
-            own_all.sells += step
-            firm.sells += step
-            firm_all.sells += step
+            own.sells -= ended
+            own_all.sells -= ended
+            firms.sells -= ended
+            firms_all.sells -= ended
         if order.ord_type not in PLAIN_TYPES:
-            for counts in self.counts:
-                counts.stops += step
+            self._count_stop(-ended)
+        if trade.fee:
+            self._charge(trade)
+
+    def _count_stop(self, step: int) -> None:
+        for counts in self.counts:
+            counts.stops += step
+
+    def _charge(self, trade: Trade) -> None:
+        is_quote = trade.fee_asset_id == self.instrument.quote.asset_id
+        for holding in self.quote if is_quote else self.base:
+            holding.balance -= trade.fee
+        if is_quote:
+            self.today.cash -= trade.fee
 
 
 class Holdings:

@@ -128,6 +128,9 @@ class LimitRow:
         else:
             by_value = sorted(self.levels.items(), key=lambda item: (item[1], item[0].value))
             self.level, self.value = by_value[0]
+        tally = self.window or self.repetition
+        if tally is not None:
+            tally.most = self.value
 
     def usage(self) -> UsageState:
         """Return what was used, for `restore_usage` of a row like this one."""
@@ -135,7 +138,7 @@ class LimitRow:
             return UsageState(*self.window.state())
         if self.repetition is not None:
             known = self.repetition
-            return UsageState(0, [], list(known.signature), known.count, known.since_ns)
+            return UsageState(0, [], list(known.signature), known.used, known.since_ns)
         return UsageState()
 
     def restore_usage(self, usage: UsageState) -> None:
@@ -144,7 +147,7 @@ class LimitRow:
             self.window.restore(usage.newest, usage.parts)
         if self.repetition is not None:
             self.repetition.signature = list(usage.signature)
-            self.repetition.count, self.repetition.since_ns = usage.count, usage.since_ns
+            self.repetition.used, self.repetition.since_ns = usage.count, usage.since_ns
 
     def limits(self) -> list[Limit]:
         """Return what each level has set, the widest level first."""

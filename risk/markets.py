@@ -10,7 +10,7 @@ from engine.events import (
 )
 from engine.gate import Bound
 from engine.gate_state import BreakerState, PriceSource
-from engine.instrument import Instrument
+from engine.instrument import BPS, Instrument
 from engine.order import Side
 from engine.reasons import CancelReason
 from engine.risk_events import (
@@ -19,9 +19,17 @@ from engine.risk_events import (
 from engine.trading_state import TradingState
 from engine.units import InstrumentId, Price
 from risk.circuit_breaker import Breaker
-from risk.reference_price import find_band, find_reference
+from risk.reference_price import ReferencePrice, find_reference
 
 BUY = Side.BUY
+CIRCUIT_BREAKER, EXECUTION_COLLAR, MARKET_PROTECTION = (
+    CancelReason.CIRCUIT_BREAKER,
+    CancelReason.EXECUTION_COLLAR,
+    CancelReason.MARKET_PROTECTION,
+)
+
+_Bounding = tuple[InstrumentRules, Breaker | None, PriceSource, Price]
+"""What says how far orders may trade in an instrument: rules, breaker, price, and the tick."""
 
 
 class Markets:
@@ -33,7 +41,7 @@ class Markets:
         self.rules: dict[InstrumentId, InstrumentRules] = {}
         self._breakers: dict[InstrumentId, Breaker] = {}
         # The rules that say how far an order may trade once it is let in: of few instruments.
-        self._bounding: dict[InstrumentId, InstrumentRules] = {}
+        self._bounding: dict[InstrumentId, _Bounding] = {}
 
     def add_instrument(self, instrument: Instrument) -> None:
         """An instrument exists."""
@@ -45,9 +53,6 @@ class Markets:
         """Let other rules hold from now on."""
         instrument_id = rules.instrument_id
         self.rules[instrument_id] = rules
-        self._bounding.pop(instrument_id, None)
-        if rules.execution_collar_bps or rules.market_protection_bps or rules.breaker:
-            self._bounding[instrument_id] = rules
         breaker = self._breakers.get(instrument_id)
         if rules.breaker is None:
             self._breakers.pop(instrument_id, None)
@@ -57,54 +62,53 @@ class Markets:
             self._breakers[instrument_id] = Breaker(instrument_id, rules.breaker)
         else:
             breaker.set_rules(rules.breaker)
+        self._bounding.pop(instrument_id, None)
+        if rules.execution_collar_bps or rules.market_protection_bps or rules.breaker:
+            self._bounding[instrument_id] = (
+                rules,
+                self._breakers.get(instrument_id),
+                self.sources[instrument_id],
+                self.instruments[instrument_id].definition.tick_size,
+            )
 
     def find_bound(
         self, instrument: Instrument, side: Side, book: OrderBook, now_ns: int, *, is_market: bool
     ) -> Bound | None:
         """Return how far an order may trade now, whatever its own price is, None for any price."""
-        instrument_id = instrument.instrument_id
-        rules = self._bounding.get(instrument_id)
-        if rules is None:
+        bounding = self._bounding.get(instrument.instrument_id)
+        if bounding is None:
             return None
+        rules, breaker, source, tick = bounding
+        is_buy = side is BUY
         farthest = nearest = None
-        reason = CancelReason.CIRCUIT_BREAKER
-        band = self._band(instrument_id, now_ns)
+        reason = CIRCUIT_BREAKER
+        band = None if breaker is None else breaker.band(now_ns, source.mark(), tick)
         if band is not None:
-            nearest, farthest = band if side is BUY else (band[1], band[0])
-        protection_bps = rules.market_protection_bps if is_market else 0
-        reference = None
-        if protection_bps or rules.execution_collar_bps:
-            reference = find_reference(self.sources[instrument_id], rules, book, now_ns)
-        if reference is not None:
-            tick = instrument.definition.tick_size
-            for bps, reason_of_bps in (
-                (rules.execution_collar_bps, CancelReason.EXECUTION_COLLAR),
-                (protection_bps, CancelReason.MARKET_PROTECTION),
-            ):
-                if bps:
-                    low, high = find_band(reference.price, bps, bps, tick)
-                    price = high if side is BUY else low
-                    assert price is not None
-                    is_tighter = farthest is None or (
-                        price < farthest if side is BUY else price > farthest
-                    )
-                    if is_tighter:
-                        farthest, reason = price, reason_of_bps
+            nearest, farthest = band if is_buy else (band[1], band[0])
+        limits = [(rules.execution_collar_bps, EXECUTION_COLLAR)]
+        if is_market:
+            limits.append((rules.market_protection_bps, MARKET_PROTECTION))
+        for bps, reason_of_bps in limits:
+            price = None
+            if bps:
+                price = _farthest(find_reference(source, rules, book, now_ns), bps, tick, side)
+            if price is not None:
+                is_tighter = farthest is None or (price < farthest if is_buy else price > farthest)
+                if is_tighter:
+                    farthest, reason = price, reason_of_bps
         return None if farthest is None else Bound(farthest, reason, nearest)
 
     def breaker(self, instrument_id: InstrumentId) -> Breaker | None:
         """Return the instrument's circuit breaker, None for one without."""
         return self._breakers.get(instrument_id)
 
-    def note_trade(self, breaker: Breaker, trade: Trade, now_ns: int) -> Sequence[BreakerChanged]:
-        """Something traded, where there is a breaker. Returns what it has to tell."""
-        told: Sequence[BreakerChanged] = ()
-        if breaker.is_limited:
-            band = self._band(trade.order.instrument_id, now_ns)
-            if band is not None and band[0] < trade.price < band[1]:
-                told = breaker.end_limit_state(band)
-        breaker.note_trade(trade.price, now_ns)
-        return told
+    def end_limit_state(self, trade: Trade, now_ns: int) -> Sequence[BreakerChanged]:
+        """Something trades in a limit state, which ends if that is within the band."""
+        instrument_id = trade.order.instrument_id
+        band = self._band(instrument_id, now_ns)
+        if band is None or not band[0] < trade.price < band[1]:
+            return ()
+        return self._breakers[instrument_id].end_limit_state(band)
 
     def learn_touch(self, instrument_id: InstrumentId, now_ns: int) -> Sequence[BreakerChanged]:
         """An order was stopped at the band. Returns what the breaker has to tell."""
@@ -154,3 +158,12 @@ class Markets:
             return None
         tick = self.instruments[instrument_id].definition.tick_size
         return breaker.band(now_ns, self.sources[instrument_id].mark(), tick)
+
+
+def _farthest(reference: ReferencePrice | None, bps: int, tick: Price, side: Side) -> Price | None:
+    """Return the worst price so far from the reference, on a tick, rounded inwards."""
+    if reference is None:
+        return None
+    if side is BUY:
+        return Price(reference.price * (BPS + bps) // (BPS * tick) * tick)
+    return Price(-(-reference.price * (BPS - bps) // (BPS * tick)) * tick)

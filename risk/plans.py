@@ -11,8 +11,9 @@ from engine.controls import Control, InstrumentRules, TradingMode
 from engine.gate_state import PriceSource
 from engine.instrument import Account, Instrument
 from engine.limits import RiskLimits, ScopeLimits
+from engine.units import INT_MAX
 from risk.circuit_breaker import Breaker
-from risk.day_results import DayResults
+from risk.day_results import DayResults, ResultLines, loss_of
 from risk.holdings import Desk
 from risk.limits import LimitRow
 from risk.rate_limiter import RateLimiter
@@ -22,18 +23,20 @@ from risk.windows import Repetition, RollingSum
 MESSAGES, MESSAGES_PER_FILL = Control.MESSAGES, Control.MESSAGES_PER_FILL
 UNFILLED_ORDERS, REPEATED_ORDERS = Control.UNFILLED_ORDERS, Control.REPEATED_ORDERS
 FILLS, FILLED_QTY = Control.FILLS, Control.FILLED_QTY
-DAY_LOSS = Control.DAY_LOSS
+DAY_LOSS, NET_EXPOSURE = Control.DAY_LOSS, Control.NET_EXPOSURE
 EXPOSURES: Final = (
     Control.GROSS_EXPOSURE,
     Control.BUY_EXPOSURE,
     Control.SELL_EXPOSURE,
-    Control.NET_EXPOSURE,
+    NET_EXPOSURE,
 )
 FED_BY_FILLS: Final = (FILLS, FILLED_QTY)
 NO_ROWS: Final[tuple[LimitRow, ...]] = ()
 NO_LIMITS: Final[list[LimitRow]] = []
-NO_WINDOWS: Final[list[RollingSum]] = []
-NO_SIGNED: Final[list[tuple[RollingSum, int]]] = []
+NEVER_NS: Final = INT_MAX
+
+Windows = tuple[RollingSum, ...]
+NO_WINDOWS: Final[Windows] = ()
 
 
 class Plan:
@@ -44,8 +47,9 @@ class Plan:
     limits by control, the tightest first; `breaker` None: the instrument has none.
 
     What an event adds to is found beforehand: `entered` counts each order, `messages` each message
-    that is none, `bought` and `sold` the values of orders, with their signs. Each fill takes off
-    `credited`, the first of an order off `unfilled`, and adds to `filled`.
+    that is none; `bought` and `sold` add up the values of orders, `netted` of buys less sells. Each
+    fill takes off `credited`, the first of an order off `unfilled`, and adds to `filled`. The part
+    that is being filled is over at `windows_end_ns` in the first of them.
     """
 
     __slots__ = (
@@ -54,6 +58,7 @@ class Plan:
         "breaker",
         "credited",
         "day",
+        "day_lines",
         "desk",
         "entered",
         "exposures",
@@ -61,9 +66,12 @@ class Plan:
         "instrument",
         "is_fed",
         "limits",
+        "loss_max",
         "losses",
         "messages",
         "mode",
+        "netted",
+        "notional_factor",
         "order_limits",
         "reference",
         "repetitions",
@@ -73,6 +81,8 @@ class Plan:
         "source",
         "throttle",
         "unfilled",
+        "windows",
+        "windows_end_ns",
     )
 
     def __init__(
@@ -85,9 +95,11 @@ class Plan:
     ) -> None:
         self.account = account
         self.instrument = instrument
+        self.notional_factor = instrument.notional_factor
         self.desk = desk
         self.source = source
         self.day = day
+        self.day_lines: ResultLines | None = None
         self.limits: RiskLimits | None = None
         self.order_limits: list[RiskLimits | ScopeLimits] = []
         self.rules: InstrumentRules | None = None
@@ -98,15 +110,21 @@ class Plan:
         self.reference: ReferencePrice | None = None
         self.rows: dict[Control, list[LimitRow]] = {}
         self.exposures = self.losses = NO_LIMITS
-        self.entered = self.messages = self.unfilled = NO_WINDOWS
-        self.repetitions: list[Repetition] = []
-        self.bought = self.sold = self.credited = NO_SIGNED
-        self.filled: list[tuple[RollingSum, LimitRow]] = []
+        self.windows_end_ns = NEVER_NS
+        self.windows = self.entered = self.messages = self.unfilled = self.credited = NO_WINDOWS
+        self.bought = self.sold = self.netted = NO_WINDOWS
+        self.repetitions: tuple[Repetition, ...] = ()
+        self.filled: tuple[tuple[RollingSum, LimitRow], ...] = ()
         self.is_fed = False
+        self.loss_max: int | None = None
 
     def loss(self, now_ns: int) -> int:
         """Return what the account has lost today in the instrument's quote asset."""
-        return self.day.loss(self.account.account_id, self.instrument.quote.asset_id, now_ns)
+        lines = self.day_lines
+        if lines is None:
+            quote = self.instrument.quote.asset_id
+            lines = self.day_lines = self.day.find(self.account.account_id, quote)
+        return 0 if lines is None else loss_of(lines, now_ns)
 
     def add_rows(self, rows: list[LimitRow]) -> None:
         """Take in the limits that concern the orders. There are none yet."""
@@ -121,35 +139,40 @@ class Plan:
         find, quote = by_control.get, self.instrument.quote.asset_id
         self.is_fed = True
         timed = [row for row in rows if row.window is not None]
+        self.windows = windows_of(timed)
+        self.windows_end_ns = 0  # It is found out when an event has to be counted.
+        self.unfilled = windows_of(find(UNFILLED_ORDERS, NO_ROWS))
+        self.credited = windows_of(find(MESSAGES_PER_FILL, NO_ROWS))
+        self.messages = self.credited + windows_of(find(MESSAGES, NO_ROWS))
+        self.entered = self.messages + self.unfilled
+        self.repetitions = tuple(
+            [row.repetition for row in find(REPEATED_ORDERS, NO_ROWS) if row.repetition is not None]
+        )
         self.exposures = [
             row for row in timed if row.control in EXPOSURES and row.asset_id == quote
         ]
+        self.netted = windows_of(row for row in self.exposures if row.control is NET_EXPOSURE)
+        gross = [row for row in self.exposures if row.control is not NET_EXPOSURE]
+        self.bought = windows_of(row for row in gross if row.buy_sign)
+        self.sold = windows_of(row for row in gross if row.sell_sign)
         self.losses = [row for row in find(DAY_LOSS, NO_ROWS) if row.asset_id == quote]
-        self.unfilled = windows_of(find(UNFILLED_ORDERS, NO_ROWS))
-        self.messages = windows_of(find(MESSAGES, NO_ROWS))
-        self.messages += windows_of(find(MESSAGES_PER_FILL, NO_ROWS))
-        self.entered = self.messages + self.unfilled
-        self.repetitions = [
-            row.repetition for row in find(REPEATED_ORDERS, NO_ROWS) if row.repetition is not None
-        ]
-        self.bought = [
-            (row.window, row.buy_sign) for row in self.exposures if row.window and row.buy_sign
-        ]
-        self.sold = [
-            (row.window, row.sell_sign) for row in self.exposures if row.window and row.sell_sign
-        ]
-        self.credited = [
-            (row.window, row.value) for row in find(MESSAGES_PER_FILL, NO_ROWS) if row.window
-        ]
+        self.loss_max = self.losses[0].value if self.losses else None
         # In the order in which limits were set, which is that of the modes they lead to.
-        self.filled = [
-            (row.window, row) for row in timed if row.window and row.control in FED_BY_FILLS
-        ]
+        self.filled = tuple(
+            [(row.window, row) for row in timed if row.window and row.control in FED_BY_FILLS]
+        )
+
+    def move_on(self, now_ns: int) -> None:
+        """Let no window have a part that is over."""
+        for window in self.windows:
+            if now_ns >= window.ends_ns:
+                window.move_on(now_ns)
+        self.windows_end_ns = min([window.ends_ns for window in self.windows], default=NEVER_NS)
 
 
-def windows_of(rows: Iterable[LimitRow]) -> list[RollingSum]:
+def windows_of(rows: Iterable[LimitRow]) -> Windows:
     """Return what counts over a time in the rows that do."""
-    return [row.window for row in rows if row.window is not None]
+    return tuple([row.window for row in rows if row.window is not None])
 
 
 def _value_of(row: LimitRow) -> int:

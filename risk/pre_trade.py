@@ -37,12 +37,11 @@ from risk.limits import FED_BY_MESSAGES, LimitRow, LimitRows, LimitTable, ScopeL
 from risk.markets import Markets
 from risk.modes import Modes
 from risk.overrides import Overrides
-from risk.plans import Plan, windows_of
+from risk.plans import Plan, Windows, windows_of
 from risk.precedence import Checked, PlanKey
 from risk.rate_limiter import RateLimiter
 from risk.screen import Ranges
-from risk.usage import feed_amendment, feed_entry, feed_fill, feed_message, loss_trips_of
-from risk.windows import RollingSum
+from risk.usage import feed_amendment, feed_entry, feed_fill, feed_message, trips_of
 
 BUY = Side.BUY
 FIRM, ACCOUNT, USER, SESSION = Scope.FIRM, Scope.ACCOUNT, Scope.USER, Scope.SESSION
@@ -74,7 +73,7 @@ class PreTradeGate:
         # Thrown away whenever something changes that they were made of.
         self._plans: dict[PlanKey, Checked] = {}
         self._ranges: dict[InstrumentId, Ranges] = {}
-        self._messages: dict[tuple[AccountId, SessionId], list[RollingSum]] = {}
+        self._messages: dict[tuple[AccountId, SessionId], Windows] = {}
         # The order whose trader was checked last, and what was found for it.
         self._asked: NewOrder | None = None
         self._found: Checked | None = None
@@ -196,10 +195,10 @@ class PreTradeGate:
             self._rows.set(limit)
         for row, usage in zip(self._rows.rows(), state.usages, strict=True):
             row.restore_usage(usage)
-        for rules in state.rules:
-            self._markets.set_rules(rules)
         for source in state.sources:
             self._markets.sources[source.instrument_id] = _copy(source)
+        for rules in state.rules:
+            self._markets.set_rules(rules)
         for breaker in state.breakers:
             self._markets.restore_breaker(breaker)
         for mode in state.modes:
@@ -311,14 +310,13 @@ class PreTradeGate:
             case OrderCanceled():
                 plan.desk.change(order, -event.canceled_qty, -1)
                 if event.reason in ASKED_FOR:
-                    feed_message(plan.messages, now_ns)
+                    feed_message(plan, now_ns)
                 elif event.reason is CIRCUIT_BREAKER:
                     consequences += self._markets.learn_touch(order.instrument_id, now_ns)
             case OrderReplaced():
                 plan.desk.change(order, order.order_qty - event.orig_order_qty)
                 if plan.throttle is not None:
                     plan.throttle.take(now_ns)
-                feed_message(plan.messages, now_ns)
                 feed_amendment(plan, event, now_ns)
             case OrderExpired():
                 plan.desk.change(order, -event.expired_qty, -1)
@@ -331,25 +329,27 @@ class PreTradeGate:
         if event.is_replace or not self._rows.counts_messages:
             return
         if event.order is not None:
-            feed_message(self._find(event.order).plan.messages, now_ns)
+            feed_message(self._find(event.order).plan, now_ns)
             return
         account = self._holdings.accounts.get(event.account_id)
         if account is not None:
-            feed_message(self._find_messages(account, event.session_id), now_ns)
+            for window in self._find_messages(account, event.session_id):
+                window.add(1, now_ns)
 
-    def _find_messages(self, account: Account, session_id: SessionId) -> list[RollingSum]:
+    def _find_messages(self, account: Account, session_id: SessionId) -> Windows:
         """Return what counts the messages about no known order."""
         key = (account.account_id, session_id)
         windows = self._messages.get(key)
         if windows is None:
-            windows = self._messages[key] = []
+            rows: list[LimitRow] = []
             for scope, scope_id in (
                 (FIRM, account.firm_id),
                 (ACCOUNT, account.account_id),
                 (SESSION, session_id),
             ):
-                rows = self._rows.of(scope, scope_id, ALL_INSTRUMENTS, ())
-                windows += windows_of(row for row in rows if row.control in FED_BY_MESSAGES)
+                rows += self._rows.of(scope, scope_id, ALL_INSTRUMENTS, ())
+            counting = [row for row in rows if row.control in FED_BY_MESSAGES]
+            windows = self._messages[key] = windows_of(counting)
         return windows
 
     def _learn_trade(self, trade: Trade, now_ns: int, consequences: list[Consequence]) -> None:
@@ -362,17 +362,15 @@ class PreTradeGate:
             self._holdings.note_display(trade.order, desk)
         # Each match is two events: one of them counts.
         if plan.breaker is not None and trade.order.side is BUY:
-            consequences += self._markets.note_trade(plan.breaker, trade, now_ns)
+            if plan.breaker.limited_since_ns:
+                consequences += self._markets.end_limit_state(trade, now_ns)
+            plan.breaker.note_trade(trade.price, now_ns)
         source.trade_price = trade.price
         source.trade_at_ns = source.book_changed_at_ns = now_ns
-        if not plan.is_fed:
-            return
-        trips = feed_fill(plan, trade, self._modes, now_ns)
-        if plan.losses:
-            trips += loss_trips_of(plan, self._modes, now_ns)
-        for mode in trips:
-            self.set_mode(mode)
-            consequences.append(mode)
+        if plan.is_fed and feed_fill(plan, trade, now_ns):
+            for mode in trips_of(plan, self._modes, now_ns):
+                self.set_mode(mode)
+                consequences.append(mode)
 
     def _change(self) -> int:
         self._forget_plans()

@@ -1,6 +1,6 @@
 """What a price is measured from: the last trade, the mid of a fresh book, the operator's price."""
 
-from typing import NamedTuple
+import msgspec
 
 from engine.book import OrderBook
 from engine.controls import InstrumentRules
@@ -9,7 +9,7 @@ from engine.instrument import BPS
 from engine.units import Price
 
 
-class ReferencePrice(NamedTuple):
+class ReferencePrice(msgspec.Struct, frozen=True):
     """A price and of when it is."""
 
     price: Price
@@ -24,7 +24,8 @@ def find_reference(
     The first that there is of: the last trade, the mid of the book (rounded down), the operator's
     price. An age of 0 in the rules is any age.
     """
-    if source.trade_price and _is_fresh(source.trade_at_ns, rules.trade_age_max_ns, now_ns):
+    age_max_ns = rules.trade_age_max_ns
+    if source.trade_price and (not age_max_ns or now_ns - source.trade_at_ns <= age_max_ns):
         return ReferencePrice(source.trade_price, source.trade_at_ns)
     bid, ask = book.bids.best, book.asks.best
     if bid is not None and ask is not None and bid.price < ask.price:

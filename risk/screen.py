@@ -6,7 +6,6 @@ for the checks to decide: it refuses nothing, and lets nothing through that they
 test holds the one against the other.
 """
 
-from collections.abc import Iterable
 from typing import Final
 
 from engine.commands import NewOrder
@@ -18,17 +17,12 @@ from engine.units import INT_MAX
 from risk.checks import counts_of, holding_of
 from risk.holdings import PLAIN_TYPES
 from risk.instrument_checks import has_reference, volume_share_of
-from risk.limits import LimitRow
-from risk.plans import NO_ROWS, Plan
-from risk.windows import RollingSum
+from risk.plans import NO_ROWS, Plan, windows_of
 
 BUY = Side.BUY
 ORDER_QTY, ORDER_VALUE, ORDER_ASSET = Control.ORDER_QTY, Control.ORDER_VALUE, Control.ORDER_ASSET
 OPEN_ORDERS, PER_SIDE = Control.OPEN_ORDERS, Control.OPEN_ORDERS_PER_SIDE
-UNFILLED_ORDERS, REPEATED_ORDERS = Control.UNFILLED_ORDERS, Control.REPEATED_ORDERS
-MESSAGES, MESSAGES_PER_FILL = Control.MESSAGES, Control.MESSAGES_PER_FILL
-ICEBERG_ORDERS, POSITION = Control.ICEBERG_ORDERS, Control.POSITION
-NET_EXPOSURE = Control.NET_EXPOSURE
+MESSAGES, ICEBERG_ORDERS, POSITION = Control.MESSAGES, Control.ICEBERG_ORDERS, Control.POSITION
 NOT_ANY: Final = -1
 
 
@@ -73,14 +67,11 @@ class Screen:
     """The merged limits of one plan: made with it, thrown away with it."""
 
     __slots__ = (
-        "_alike",
         "_base_factor",
-        "_bought",
         "_counted",
+        "_credited",
         "_has_counts",
         "_has_sums",
-        "_loss_max",
-        "_nets",
         "_notional_max",
         "_open_orders",
         "_open_orders_per_side",
@@ -88,7 +79,6 @@ class Screen:
         "_positions",
         "_qty_max",
         "_ranges",
-        "_sold",
         "_source",
         "_takes_icebergs",
         "_throttle",
@@ -165,17 +155,18 @@ class Screen:
         for counts, most in self._open_orders_per_side:
             if (counts.buys if order.side is BUY else counts.sells) >= most:
                 return False
-        for window, most in self._counted:
-            if (window.kept if now_ns < window.ends_ns else window.total(now_ns)) >= most:
+        for tally in self._counted:
+            if tally.used >= tally.most:
                 return False
-        for repetition, most in self._alike:  # noqa: SIM110  # A generator is a call more.
-            if repetition.count >= most:
+        is_current = now_ns < self._plan.windows_end_ns
+        for window in self._credited:
+            if (window.used if is_current else window.total(now_ns)) >= window.most:
                 return False
         return True
 
     def _stays_below(self, entry: Candidate) -> bool:
         """Whether the order is inside all limits of amounts that add up."""
-        order, notional, now_ns = entry.order, entry.funding.notional, entry.now_ns
+        order, notional, plan = entry.order, entry.funding.notional, self._plan
         is_buy = order.side is BUY
         amount = order.order_qty * self._base_factor
         for holding, most in self._positions:
@@ -184,14 +175,16 @@ class Screen:
                 worst = holding.open_sell - holding.balance
             if worst + amount > most:
                 return False
-        for window, most in self._bought if is_buy else self._sold:
-            if window.kept + notional > most:
+        for window in plan.bought if is_buy else plan.sold:
+            if window.used + notional > window.most:
                 return False
-        for window, most in self._nets:
-            net = window.kept if now_ns < window.ends_ns else window.total(now_ns)
-            if abs(net + (notional if is_buy else -notional)) > most:
+        is_current = entry.now_ns < plan.windows_end_ns
+        for window in plan.netted:
+            # What is below 0 may be forgotten too: the sum can grow by itself.
+            net = window.used if is_current else window.total(entry.now_ns)
+            if abs(net + (notional if is_buy else -notional)) > window.most:
                 return False
-        return self._loss_max is None or self._plan.loss(now_ns) <= self._loss_max
+        return plan.loss_max is None or plan.loss(entry.now_ns) <= plan.loss_max
 
     def _merge_orders(self, plan: Plan) -> None:
         find, base = plan.rows.get, plan.instrument.base.asset_id
@@ -215,16 +208,10 @@ class Screen:
         self._open_orders_per_side = [
             (counts_of(plan, row), row.value) for row in find(PER_SIDE, NO_ROWS)
         ]
-        self._counted = _windows_of(find(UNFILLED_ORDERS, NO_ROWS))
-        self._counted += _windows_of(find(MESSAGES, NO_ROWS))
-        self._counted += _windows_of(find(MESSAGES_PER_FILL, NO_ROWS))
-        self._alike = [
-            (row.repetition, row.value)
-            for row in find(REPEATED_ORDERS, NO_ROWS)
-            if row.repetition is not None
-        ]
+        self._counted = (*windows_of(find(MESSAGES, NO_ROWS)), *plan.unfilled, *plan.repetitions)
+        self._credited = plan.credited
         self._has_counts = bool(
-            self._open_orders or self._open_orders_per_side or self._counted or self._alike
+            self._open_orders or self._open_orders_per_side or self._counted or self._credited
         )
 
     def _merge_sums(self, plan: Plan) -> None:
@@ -234,19 +221,9 @@ class Screen:
             for row in plan.rows.get(POSITION, NO_ROWS)
             if row.asset_id == base
         ]
-        # What is below 0 may be forgotten too: the sum can grow by itself.
-        self._nets = _windows_of(row for row in plan.exposures if row.control is NET_EXPOSURE)
-        others = [row for row in plan.exposures if row.control is not NET_EXPOSURE]
-        self._bought = _windows_of(row for row in others if row.buy_sign)
-        self._sold = _windows_of(row for row in others if row.sell_sign)
-        self._loss_max = min((row.value for row in plan.losses), default=None)
         self._has_sums = bool(plan.exposures or self._positions or plan.losses)
 
 
 def _bps_of(down_bps: int, up_bps: int) -> tuple[int, int]:
     """Return the least and the most of the reference price, in its 1/10,000, 0 for any distance."""
     return BPS - down_bps if down_bps else 0, BPS + up_bps if up_bps else INT_MAX
-
-
-def _windows_of(rows: Iterable[LimitRow]) -> list[tuple[RollingSum, int]]:
-    return [(row.window, row.value) for row in rows if row.window is not None]
