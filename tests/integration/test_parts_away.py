@@ -90,6 +90,8 @@ def test_database_is_away(people: People) -> None:
         )
         status, body = people.venue.get("/readyz")
         assert (status, '"database":"away"' in body) == (503, True)
+    # The parts are back; the admin API takes a moment to connect to them again.
+    people.venue.wait_for(lambda: admin.call("GET", "/v1/firms").status == 200)
     assert FIRM["name"] not in [firm["name"] for firm in admin.get_all("/v1/firms")]
 
 
