@@ -53,8 +53,8 @@ class OverrideRevoked(msgspec.Struct, frozen=True, array_like=True, tag=77):
 class BreakerChanged(msgspec.Struct, frozen=True, array_like=True, tag=75):
     """The circuit breaker of an instrument goes into another phase, until `until_ns` at most.
 
-    Orders trade between `low` and `high` as the event happens. After a pause orders are collected
-    for `collects_ns` and uncrossed.
+    Orders trade between `low` and `high` as the event happens, both 0 while there is no price to
+    measure from. After a pause orders are collected for `collects_ns` and uncrossed.
     """
 
     instrument_id: InstrumentId

@@ -28,6 +28,8 @@ CIRCUIT_BREAKER, EXECUTION_COLLAR, MARKET_PROTECTION = (
     CancelReason.MARKET_PROTECTION,
 )
 
+NO_BAND = Price(0), Price(0)
+
 _Bounding = tuple[InstrumentRules, Breaker | None, PriceSource, Price]
 """What says how far orders may trade in an instrument: rules, breaker, price, and the tick."""
 
@@ -139,8 +141,8 @@ class Markets:
         for instrument_id, breaker in self._breakers.items():
             due_ns = breaker.due_ns()
             if due_ns is not None and due_ns <= now_ns:
-                band = self._band(instrument_id, now_ns)
-                assert band is not None
+                # The operator may have taken back the price that the band was round.
+                band = self._band(instrument_id, now_ns) or NO_BAND
                 told.append(breaker.pause(now_ns, band))
         return told
 

@@ -184,6 +184,23 @@ def test_limit_state_that_lasts_pauses_the_market_and_it_resumes_by_an_uncrossin
     assert story(desk.buy(ALICE, 1, 2000)) == [("trade", 1, price * 12 // 10)]
 
 
+def test_limit_state_goes_on_when_the_band_is_not_known_any_more() -> None:
+    """Nothing has traded yet and the operator takes his price back: the market pauses as told."""
+    desk = make_desk(breaker=BREAKER)
+    desk.sell(BOB, 1, 1101)
+    desk.buy(ALICE, 1, 1200)
+    desk.apply(SetReferencePrice(BTC_USD, None))
+    due_ns = desk.exchange.next_timer_ns()
+    assert due_ns is not None
+    paused, halted = story(desk.advance_to(due_ns))
+    until_ns, collects_ns = due_ns + 300 * NS_PER_S, 60 * NS_PER_S
+    assert paused == BreakerChanged(
+        BTC_USD, BreakerPhase.PAUSE, Price(0), Price(0), until_ns, collects_ns
+    )
+    assert isinstance(halted, TradingStateChanged)
+    assert halted.state is TradingState.HALTED
+
+
 def test_trade_within_the_band_ends_the_limit_state() -> None:
     """Whoever was there went away, or came to terms: the market does not pause."""
     desk = make_desk(breaker=BREAKER)
