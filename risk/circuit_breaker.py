@@ -8,11 +8,9 @@ while after trading has begun.
 
 from engine.controls import BreakerPhase, BreakerRules
 from engine.gate_state import BreakerState
-from engine.instrument import BPS
-from engine.risk_events import (
-    BreakerChanged,
-)
+from engine.risk_events import BreakerChanged
 from engine.units import InstrumentId, Price
+from risk.reference_price import highest_price, lowest_price
 from risk.windows import RollingSum
 
 
@@ -73,9 +71,7 @@ class Breaker:
         bps = rules.band_bps
         if self._opened_at_ns and now_ns - self._opened_at_ns < rules.opening_ns:
             bps = max(bps, rules.opening_band_bps)
-        low = -(-mean * (BPS - bps) // (BPS * tick)) * tick
-        high = mean * (BPS + bps) // (BPS * tick) * tick
-        return Price(low), Price(high)
+        return lowest_price(mean, bps, tick), highest_price(mean, bps, tick)
 
     def begin_limit_state(self, now_ns: int, band: tuple[Price, Price]) -> list[BreakerChanged]:
         """An order would have traded beyond the band. Returns what is to be told of it."""

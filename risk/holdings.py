@@ -7,9 +7,7 @@ restart: a model test compares the two.
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from engine.events import (
-    Trade,
-)
+from engine.events import Trade
 from engine.gate_state import DayResult
 from engine.instrument import Account, Instrument
 from engine.ledger import EXTERNAL, Posting

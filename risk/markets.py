@@ -4,22 +4,17 @@ from collections.abc import Sequence
 
 from engine.book import OrderBook
 from engine.controls import InstrumentRules
-from engine.events import (
-    Trade,
-    TradingStateChanged,
-)
+from engine.events import Trade, TradingStateChanged
 from engine.gate import Bound
 from engine.gate_state import BreakerState, PriceSource
-from engine.instrument import BPS, Instrument
+from engine.instrument import Instrument
 from engine.order import Side
 from engine.reasons import CancelReason
-from engine.risk_events import (
-    BreakerChanged,
-)
+from engine.risk_events import BreakerChanged
 from engine.trading_state import TradingState
 from engine.units import InstrumentId, Price
 from risk.circuit_breaker import Breaker
-from risk.reference_price import ReferencePrice, find_reference
+from risk.reference_price import find_reference, highest_price, lowest_price
 
 BUY = Side.BUY
 CIRCUIT_BREAKER, EXECUTION_COLLAR, MARKET_PROTECTION = (
@@ -87,17 +82,24 @@ class Markets:
         band = None if breaker is None else breaker.band(now_ns, source.mark(), tick)
         if band is not None:
             nearest, farthest = band if is_buy else (band[1], band[0])
-        limits = [(rules.execution_collar_bps, EXECUTION_COLLAR)]
-        if is_market:
-            limits.append((rules.market_protection_bps, MARKET_PROTECTION))
-        for bps, reason_of_bps in limits:
-            price = None
-            if bps:
-                price = _farthest(find_reference(source, rules, book, now_ns), bps, tick, side)
-            if price is not None:
-                is_tighter = farthest is None or (price < farthest if is_buy else price > farthest)
-                if is_tighter:
-                    farthest, reason = price, reason_of_bps
+        collar_bps = rules.execution_collar_bps
+        protection_bps = rules.market_protection_bps if is_market else 0
+        reference = None
+        if collar_bps or protection_bps:
+            reference = find_reference(source, rules, book, now_ns)
+        if reference is not None:
+            farthest_of = highest_price if is_buy else lowest_price
+            for bps, reason_of_bps in (
+                (collar_bps, EXECUTION_COLLAR),
+                (protection_bps, MARKET_PROTECTION),
+            ):
+                if bps:
+                    price = farthest_of(reference.price, bps, tick)
+                    is_tighter = farthest is None or (
+                        price < farthest if is_buy else price > farthest
+                    )
+                    if is_tighter:
+                        farthest, reason = price, reason_of_bps
         return None if farthest is None else Bound(farthest, reason, nearest)
 
     def breaker(self, instrument_id: InstrumentId) -> Breaker | None:
@@ -160,12 +162,3 @@ class Markets:
             return None
         tick = self.instruments[instrument_id].definition.tick_size
         return breaker.band(now_ns, self.sources[instrument_id].mark(), tick)
-
-
-def _farthest(reference: ReferencePrice | None, bps: int, tick: Price, side: Side) -> Price | None:
-    """Return the worst price so far from the reference, on a tick, rounded inwards."""
-    if reference is None:
-        return None
-    if side is BUY:
-        return Price(reference.price * (BPS + bps) // (BPS * tick) * tick)
-    return Price(-(-reference.price * (BPS - bps) // (BPS * tick)) * tick)

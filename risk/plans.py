@@ -4,7 +4,7 @@ A plan holds what the checks look at, so that an order pays for the controls tha
 others. Whatever changes a limit, a rule or a mode throws all plans away.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from engine.controls import Control, InstrumentRules, TradingMode
@@ -32,7 +32,6 @@ EXPOSURES: Final = (
 )
 FED_BY_FILLS: Final = (FILLS, FILLED_QTY)
 NO_ROWS: Final[tuple[LimitRow, ...]] = ()
-NO_LIMITS: Final[list[LimitRow]] = []
 NEVER_NS: Final = INT_MAX
 
 Windows = tuple[RollingSum, ...]
@@ -109,7 +108,8 @@ class Plan:
         # What the price of the order that is being checked is measured from, once it was looked up.
         self.reference: ReferencePrice | None = None
         self.rows: dict[Control, list[LimitRow]] = {}
-        self.exposures = self.losses = NO_LIMITS
+        self.exposures: Sequence[LimitRow] = NO_ROWS
+        self.losses: Sequence[LimitRow] = NO_ROWS
         self.windows_end_ns = NEVER_NS
         self.windows = self.entered = self.messages = self.unfilled = self.credited = NO_WINDOWS
         self.bought = self.sold = self.netted = NO_WINDOWS

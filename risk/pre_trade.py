@@ -25,9 +25,7 @@ from engine.limit_usage import Usage
 from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
 from engine.order import Order, OrderView, Side
 from engine.reasons import CancelReason, RejectReason
-from engine.risk_events import (
-    BreakerChanged,
-)
+from engine.risk_events import BreakerChanged
 from engine.scope import Scope
 from engine.units import AccountId, AssetId, ClOrdId, InstrumentId, Money, Price, SessionId, UserId
 from risk.day_results import DayResults

@@ -43,9 +43,8 @@ class RateLimiter:
 
     def wait_ns(self, now_ns: int) -> int:
         """Return how long to wait until a message would be let through, 0 if now. Takes none."""
-        excess = (
-            self._debt - (now_ns - self._at_ns) * self.rate - self._debt_max
-        )  # To be paid off first.
+        # What is to be paid off first.
+        excess = self._debt - (now_ns - self._at_ns) * self.rate - self._debt_max
         return -(-excess // self.rate) if excess > 0 else 0
 
     def available(self, now_ns: int) -> int:

@@ -46,12 +46,19 @@ def find_band(
 
     Without hundredths of a percent there is no bound on that side.
     """
-    low = high = None
-    if down_bps:
-        low = Price(-(-reference * (BPS - down_bps) // (BPS * tick)) * tick)
-    if up_bps:
-        high = Price(reference * (BPS + up_bps) // (BPS * tick) * tick)
+    low = lowest_price(reference, down_bps, tick) if down_bps else None
+    high = highest_price(reference, up_bps, tick) if up_bps else None
     return low, high
+
+
+def lowest_price(reference: Price, bps: int, tick: Price) -> Price:
+    """Return the lowest price on a tick that is no more below the reference than that."""
+    return Price(-(-reference * (BPS - bps) // (BPS * tick)) * tick)
+
+
+def highest_price(reference: Price, bps: int, tick: Price) -> Price:
+    """Return the highest price on a tick that is no more above the reference than that."""
+    return Price(reference * (BPS + bps) // (BPS * tick) * tick)
 
 
 def _is_fresh(at_ns: int, age_max_ns: int, now_ns: int) -> bool:
