@@ -116,6 +116,36 @@ def test_commands_are_answered_with_what_happened(tmp_path: Path) -> None:
     assert venue.faults == []
 
 
+def test_who_only_follows_is_told_in_one_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Owners at once; a follower before an answer of his own, or when the time is up."""
+
+    async def scenario(venue: Venue) -> None:
+        told: list[list[Seq]] = []
+        came = asyncio.Event()
+
+        def note(records: list[Record]) -> None:
+            told.append([record.seq for record in records])
+            came.set()
+
+        follower = await EngineLink.connect(
+            venue.path, "follower", on_records=note, on_closed=lambda _in_doubt: None
+        )
+        owner = await venue.connect("owner")
+        first = (await owner.submit(OpenSession(SessionId(1)))).seq
+        await came.wait()
+        assert told == [[first]]
+        monkeypatch.setattr("engine.runtime.server.FOLLOWER_WAIT_S", 3600)
+        seqs = [(await owner.submit(OpenSession(SessionId(each)))).seq for each in (2, 3, 4)]
+        assert [record.seq for record in venue.records] == [first, *seqs]
+        assert told == [[first]]
+        assert (await follower.status()).last_seq == seqs[-1]
+        assert told == [[first], *([seq] for seq in seqs)]
+
+    on_a_venue(tmp_path, scenario)
+
+
 def test_late_door_learns_what_exists(tmp_path: Path) -> None:
     """The welcome carries reference data, grants and limits; the feed goes on from there."""
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from engine.commands import (
     CancelOrder,
@@ -254,7 +255,10 @@ def test_command_that_cannot_be_sent(
         command = door.take(text)
         assert not isinstance(command, dict)
         assert command is not None
-        door.intake.refuse_unsendable(msgspec.structs.replace(command, received_at_ns=1 << 64))
+        with capture_logs() as logged:
+            door.intake.refuse_unsendable(msgspec.structs.replace(command, received_at_ns=1 << 64))
+        traced = [line["request"] for line in logged if line["event"] == "message_refused"]
+        assert traced == ([f"7.1.{seq}"] if is_traced else [])
         (refusal,) = door.replies
         assert (refusal[35], refusal[45], refusal[372], refusal[380]) == (
             "j", str(seq), parse_message(text.replace("|", SOH))[35], "0",

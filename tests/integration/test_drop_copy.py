@@ -52,6 +52,13 @@ def story(fields: Fields) -> tuple[str, str, str | None, str | None]:
     )
 
 
+def hear(listener: RawClient, exec_ids: list[str]) -> None:
+    """Receive copies of the reports of an order that was entered and cancelled."""
+    entered, canceled = exec_ids
+    heard = [story(listener.receive_type("8")) for _ in exec_ids]
+    assert heard == [(entered, "0", YES, None), (canceled, "4", YES, None)]
+
+
 def enter_and_cancel(trader: RawClient, name: str) -> list[str]:
     """Enter an order and cancel it; return the ExecIDs of both reports."""
     trader.send_bytes(trader.order(name))
@@ -73,15 +80,13 @@ def test_drop_copy_hears_the_firm_and_misses_nothing(
         with RawClient(port, copy_name) as listener:
             listener.log_on()
             exec_ids = enter_and_cancel(trader, "dc1")
-            heard = [story(listener.receive_type("8")) for _ in exec_ids]
-            assert heard == [(exec_ids[0], "0", YES, None), (exec_ids[1], "4", YES, None)]
+            hear(listener, exec_ids)
             next_seq = listener.next_seq + 1  # After its Logout.
         missed = enter_and_cancel(trader, "dc2")
         with RawClient(port, copy_name) as listener:
             listener.next_seq = next_seq
             listener.log_on(is_reset=False)
-            heard = [story(listener.receive_type("8")) for _ in missed]
-            assert heard == [(missed[0], "0", YES, None), (missed[1], "4", YES, None)]
+            hear(listener, missed)
             # Nothing comes twice: the next is the answer to a question.
             listener.send("AF", (Tag.MASS_STATUS_REQ_ID, "all"), (Tag.MASS_STATUS_REQ_TYPE, "7"))
             answer = listener.receive_type("8")
@@ -113,16 +118,14 @@ def test_drop_copy_hears_the_chosen_accounts_and_no_others(shared_venue: VenuePr
             listener.log_on()
             unheard = enter_and_cancel(one, "dc7")
             chosen = enter_and_cancel(other, "dc8")
-            heard = [story(listener.receive_type("8")) for _ in chosen]
-            assert heard == [(chosen[0], "0", YES, None), (chosen[1], "4", YES, None)]
+            hear(listener, chosen)
             next_seq = listener.next_seq + 1  # After its Logout.
         unheard += enter_and_cancel(one, "dc9")
         missed = enter_and_cancel(other, "dc10")
         with RawClient(port, name) as listener:
             listener.next_seq = next_seq
             listener.log_on(is_reset=False)
-            heard = [story(listener.receive_type("8")) for _ in missed]
-            assert heard == [(missed[0], "0", YES, None), (missed[1], "4", YES, None)]
+            hear(listener, missed)
             # The range is that of both accounts.
             listener.send("F3", (Tag.BEGIN_EXEC_ID, unheard[0]), (Tag.END_EXEC_ID, missed[1]))
             again = [listener.receive() for _ in range(5)]
