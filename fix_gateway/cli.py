@@ -395,6 +395,7 @@ def _how_to_connect(settings: Settings, *, is_demo: bool, mqtt_port: int | None)
         "",
         f"FIX      {fix.host}:{fix.port}, over TLS port {fix.tls_port}  "
         f"FIX.4.2, FIX.4.4, FIXT.1.1, TargetCompID {fix.comp_id}",
+        *_where_market_data_is(settings, is_demo=is_demo),
         f"REST     http://{rest.host}:{rest.port}/docs  operators log in: wcx user --help",
         f"metrics  http://127.0.0.1:{fix.metrics_port}/metrics (gateway), "
         f"http://127.0.0.1:{settings.engine.metrics_port}/metrics (engine), "
@@ -414,3 +415,19 @@ def _how_to_connect(settings: Settings, *, is_demo: bool, mqtt_port: int | None)
             f"Password {PASSWORD}; symbols BTC-USD, ETH-USD, SOL-USD"
         )
     return "\n".join(lines)
+
+
+def _where_market_data_is(settings: Settings, *, is_demo: bool) -> list[str]:
+    """Return the line for market data over FIX, none where it is switched off."""
+    own = settings.market_data
+    if not own.fix_enabled:
+        return []
+    sessions = (
+        "sessions MD1 (FIX.4.4), MD2 (FIX.4.2), MD3 (FIXT.1.1)"
+        if is_demo
+        else "sessions with is_market_data"
+    )
+    return [
+        f"FIX      {settings.fix.host}:{own.fix_port}, over TLS port {own.fix_tls_port}  "
+        f"market data: {sessions}"
+    ]

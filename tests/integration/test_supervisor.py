@@ -26,7 +26,7 @@ from fix_gateway.supervisor.postgres import (
     place,
 )
 from fix_gateway.supervisor.valkey import EmbeddedValkey, find_valkey
-from fix_gateway.tools.chaos.venue import VenueProcess
+from fix_gateway.tools.chaos.venue import VenueProcess, free_ports
 from store.postgres import wait_until_reachable
 from tests.integration.raw_client import RawClient
 
@@ -130,6 +130,27 @@ def telling_venue(data_dir: Path) -> Iterator[VenueProcess]:
     venue = VenueProcess(data_dir, WCX_MARKET_DATA__FIX_ENABLED="true").start()
     yield venue
     assert venue.stop() == 0, venue.log_text()
+
+
+def test_what_is_printed_names_every_door_for_fix(data_dir: Path) -> None:
+    """Those for orders, and those for market data where there is any."""
+    port, tls_port = free_ports(2)
+    ports = {
+        "WCX_MARKET_DATA__FIX_PORT": str(port), "WCX_MARKET_DATA__FIX_TLS_PORT": str(tls_port),
+    }  # fmt: skip
+    for is_enabled, wanted in (
+        ("true", [f"{port}, over TLS port {tls_port}  market data: sessions MD1 (FIX.4.4), "
+                  "MD2 (FIX.4.2), MD3 (FIXT.1.1)"]),
+        ("false", []),
+    ):  # fmt: skip
+        venue = VenueProcess(data_dir, WCX_MARKET_DATA__FIX_ENABLED=is_enabled, **ports).start()
+        printed = [line for line in venue.printed if line.startswith("FIX ")]
+        assert venue.stop() == 0, venue.log_text()
+        orders = (
+            f"{venue.fix_port}, over TLS port {venue.tls_port}  FIX.4.2, FIX.4.4, FIXT.1.1, "
+            "TargetCompID WCX"
+        )
+        assert printed == [f"FIX      127.0.0.1:{rest}" for rest in (orders, *wanted)]
 
 
 def test_part_that_dies_is_started_again(telling_venue: VenueProcess) -> None:
