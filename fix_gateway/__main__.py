@@ -66,6 +66,7 @@ async def run(settings: Settings, worker: Worker) -> int:
     gateway = Gateway(
         make_config(settings, worker), Database(settings.database_url.get_secret_value())
     )
+    gateway.metrics.market_data_enabled.set(settings.market_data.enabled)
     gateway.metrics.market_data_fix_enabled.set(worker.has_market_data)
     port = settings.fix.metrics_port_of(worker.number)
     if worker.is_for_market_data:

@@ -74,6 +74,11 @@ class GatewayMetrics:
             "1 while PostgreSQL answers the gateway's look at its sessions",
             registry=self.registry,
         )
+        self.market_data_enabled = Gauge(
+            "fixgw_market_data_enabled",
+            "1 where a publisher sends market data over MQTT",
+            registry=self.registry,
+        )
         self.market_data_fix_enabled = Gauge(
             "fixgw_market_data_fix_enabled",
             "1 where a gateway process of its own has the market data sessions",

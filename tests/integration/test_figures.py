@@ -26,6 +26,11 @@ PORTS = {
     "market_data": "WCX_MARKET_DATA__METRICS_PORT",
     "projector": "WCX_PROJECTOR__METRICS_PORT",
 }
+# Jobs that are down where they are switched off, and how the gateway says so.
+SWITCHES = {
+    "market_data": "fixgw_market_data_enabled",
+    "gateway_market_data": "fixgw_market_data_fix_enabled",
+}
 
 
 @pytest.fixture
@@ -46,14 +51,24 @@ def venue(data_dir: Path) -> Iterator[VenueProcess]:
     assert venue.stop() == 0, venue.log_text()
 
 
+def read_figures(venue: VenueProcess, job: str) -> str:
+    url = f"http://127.0.0.1:{venue.environment[PORTS[job]]}/metrics"
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return str(answer.read().decode())
+
+
 def scrape(venue: VenueProcess) -> Figures:
     figures = Figures()
-    for job, name in PORTS.items():
-        url = f"http://127.0.0.1:{venue.environment[name]}/metrics"
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            figures.add(job, answer.read().decode())
+    for job in PORTS:
+        figures.add(job, read_figures(venue, job))
     figures.add("admin_api", venue.get("/metrics")[1])
     return figures
+
+
+def switches(venue: VenueProcess) -> dict[str, str]:
+    """What the gateway says of the parts that may be switched off."""
+    lines = [line.split() for line in read_figures(venue, "gateway").splitlines()]
+    return {name: value for name, value, *_ in lines if name in SWITCHES.values()}
 
 
 def panels() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -94,10 +109,36 @@ def test_every_query_finds_what_is_exported(venue: VenueProcess, connect: Connec
 
     assert all_faults() == {}
     figures = scrape(venue)
-    gateways = [labels["job"] for labels in figures.find("fixgw_market_data_fix_enabled", [])]
-    assert gateways == ["gateway", "gateway_market_data"]
+    for name in SWITCHES.values():
+        gateways = [labels["job"] for labels in figures.find(name, [])]
+        assert gateways == ["gateway", "gateway_market_data"]
+    assert switches(venue) == dict.fromkeys(SWITCHES.values(), "1.0")
     counts = {labels["le"] for labels in figures.find("fixgw_order_stage_seconds_bucket", [])}
     assert "+Inf" in counts
+
+
+@pytest.mark.parametrize("job", SWITCHES)
+def test_nobody_is_told_of_what_is_switched_off(job: str) -> None:
+    """Whatever fires because a job is down fires only where the gateways say that it should run."""
+    condition = f' and on () max({SWITCHES[job]}{{job="gateway"}}) == 1'
+    told = [rule["expr"] for rule in RULES if f'up{{job="{job}"}}' in rule["expr"]]
+    assert len(told) == 1
+    for expression in told:
+        alternatives, switch, rest = expression.partition(condition)
+        assert (switch, rest) == (condition, "")
+        # `and` binds tighter than `or`, which so has to stand in brackets.
+        count = 1
+        while count:
+            alternatives, count = re.subn(r"\([^()]*\)", "", alternatives)
+        assert " or " not in alternatives
+
+
+def test_gateway_says_what_is_switched_off(data_dir: Path) -> None:
+    """Market data of neither kind."""
+    port = str(free_ports(1)[0])
+    venue = VenueProcess(data_dir, WCX_FIX__METRICS_PORT=port).start()
+    assert switches(venue) == dict.fromkeys(SWITCHES.values(), "0.0")
+    assert venue.stop() == 0, venue.log_text()
 
 
 def test_everything_that_has_figures_is_asked_for_them() -> None:
