@@ -6,7 +6,7 @@ from enum import Enum
 class Scope(Enum):
     """Of whom, or of what. What goes with it is the identity: 0 for everything.
 
-    A user is a FIX session's Username(553) or a key of the REST API.
+    A user is whoever calls over REST, and whom a FIX session belongs to.
     """
 
     # By identity: the one of Enum is a function in Python, and much is looked up by whose it is.

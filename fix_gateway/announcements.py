@@ -34,6 +34,7 @@ class Announcement(NamedTuple):
             Scope.FIRM: row.firm_id,
             Scope.ACCOUNT: row.account_id,
             Scope.SESSION: row.session_id,
+            Scope.USER: row.user_id,
         }.get(self.scope)
 
 

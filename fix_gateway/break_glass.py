@@ -6,7 +6,7 @@ operating system, whose name the engine has from the kernel.
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -27,7 +27,7 @@ from engine.explain import explain
 from engine.runtime.client import EngineLink, LinkClosedError
 from engine.runtime.codec import Record
 from engine.scope import Scope
-from fix_gateway.operating import operating, print_done
+from fix_gateway.operating import find_user, operating, print_done
 from fix_gateway.tools.rest import RestClient, RestError
 
 REASON_LENGTH_MAX: Final = 200
@@ -40,6 +40,10 @@ Everything = Annotated[bool, typer.Option("--all", help="The whole venue.")]
 Firm = Annotated[int | None, typer.Option(metavar="ID", help="All accounts of a firm.")]
 AccountName = Annotated[str | None, typer.Option(metavar="ID|NAME", help="An account.")]
 Session = Annotated[int | None, typer.Option(metavar="ID", help="What comes over a FIX session.")]
+User = Annotated[
+    str | None,
+    typer.Option(metavar="ID|NAME", help="A user: also over the user's FIX sessions."),
+]
 Reason = Annotated[str, typer.Option(help="Why, in a few words. It is journaled and audited.")]
 
 
@@ -60,6 +64,7 @@ def kill(
     firm: Firm = None,
     account: AccountName = None,
     session: Session = None,
+    user: User = None,
     reason: Reason,
 ) -> None:
     """Cancel all open orders of somebody and refuse new ones, until `wcx revive`.
@@ -67,7 +72,10 @@ def kill(
     Cancels are still taken. With --local it works with everything but the engine down, and returns
     when no order is open any more.
     """
-    scope, name = _chosen(is_all=everything, firm=firm, account=account, session=session)
+    named = {
+        Scope.FIRM: firm, Scope.ACCOUNT: account, Scope.SESSION: session, Scope.USER: user,
+    }  # fmt: skip
+    scope, name = _chosen(named, is_all=everything)
     if local:
         _run(PullKillSwitch(scope, 0, reason), name)
     else:
@@ -81,6 +89,7 @@ def revive(
     firm: Firm = None,
     account: AccountName = None,
     session: Session = None,
+    user: User = None,
     reason: Reason,
 ) -> None:
     """Take new orders again. What was cancelled stays cancelled, other switches stay pulled.
@@ -88,23 +97,23 @@ def revive(
     Over the admin API another user must approve it first, or must at least be another than who has
     pulled it.
     """
-    scope, name = _chosen(is_all=everything, firm=firm, account=account, session=session)
+    named = {
+        Scope.FIRM: firm, Scope.ACCOUNT: account, Scope.SESSION: session, Scope.USER: user,
+    }  # fmt: skip
+    scope, name = _chosen(named, is_all=everything)
     if local:
         _run(LiftKillSwitch(scope, 0, reason), name)
     else:
         _run_over_rest("lift", scope, name, reason)
 
 
-def _chosen(
-    *, is_all: bool, firm: int | None, account: str | None, session: int | None
-) -> tuple[Scope, str]:
+def _chosen(named: Mapping[Scope, object], *, is_all: bool) -> tuple[Scope, str]:
     """Return the scope and who it is, as it was typed. Raises typer.BadParameter."""
-    named = {Scope.FIRM: firm, Scope.ACCOUNT: account, Scope.SESSION: session}
     chosen = [(scope, str(name)) for scope, name in named.items() if name is not None]
     if is_all:
         chosen.append((Scope.EVERYTHING, "0"))
     if len(chosen) != 1:
-        raise typer.BadParameter("say one of --all, --firm, --account and --session")
+        raise typer.BadParameter("say one of --all, --firm, --account, --session and --user")
     return chosen[0]
 
 
@@ -121,7 +130,7 @@ def _run(command: KillCommand, name: str) -> None:
 
 def _run_over_rest(verb: str, scope: Scope, name: str, reason: str) -> None:
     with operating() as rest:
-        scope_id = int(name) if name.isdigit() else _find_account(rest, name)
+        scope_id = int(name) if name.isdigit() else _find_named(rest, scope, name)
         body = {"scope": scope.name.lower(), "scope_id": scope_id, "reason": reason}
         done = rest.order("POST", f"/v1/kill-switches/{verb}", body)
     if "approval_id" in done:
@@ -131,7 +140,9 @@ def _run_over_rest(verb: str, scope: Scope, name: str, reason: str) -> None:
     print(f"{_title(scope, scope_id)}: {what}, by {done['actor']}")
 
 
-def _find_account(rest: RestClient, name: str) -> int:
+def _find_named(rest: RestClient, scope: Scope, name: str) -> int:
+    if scope is Scope.USER:
+        return find_user(rest, name)
     found = [item for item in rest.get_all("/v1/accounts") if item["name"] == name]
     if len(found) != 1:
         raise RestError(f"{len(found)} accounts are named {name}")

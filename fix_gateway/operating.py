@@ -58,6 +58,14 @@ def find_firm(rest: RestClient, name: str) -> int:
     raise RestError(f"no firm {name}")
 
 
+def find_user(rest: RestClient, name: str) -> int:
+    """Return the number of the user of that name. Raises RestError."""
+    for item in rest.get_all("/v1/users"):
+        if item["name"] == name:
+            return int(item["user_id"])
+    raise RestError(f"there is no user {name}")
+
+
 def account_path(rest: RestClient, name: str) -> str:
     """Return the path of the account of that name, else of that number. Raises RestError."""
     return _path(rest, "account", "name", name)

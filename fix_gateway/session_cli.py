@@ -14,6 +14,7 @@ from fix_gateway.fix.dictionary import BEGIN_STRINGS, TRANSPORT, dictionary_path
 from fix_gateway.operating import (
     EVERYWHERE,
     AsJson,
+    find_user,
     in_words,
     operating,
     print_json,
@@ -72,6 +73,9 @@ def add(
     account: Annotated[
         str | None, typer.Option(help="The account of its orders; else one named like the session.")
     ] = None,
+    user: Annotated[
+        str | None, typer.Option(help="The user of the firm whose its orders are: user_id.")
+    ] = None,
     create: Annotated[
         bool, typer.Option("--create", help="Make the firm and the account if they are not there.")
     ] = False,
@@ -93,6 +97,8 @@ def add(
     with operating() as rest:
         firm_id = _find_firm(rest, firm, create=create)
         account_id = _find_account(rest, firm_id, account or client_comp_id, create=create)
+        if user is not None:
+            body["user_id"] = find_user(rest, user)
         session = rest.order(
             "POST",
             "/v1/sessions",

@@ -9,9 +9,16 @@ from typing import Annotated, Any, Final
 import typer
 
 from config.settings import Settings
-from fix_gateway.operating import AsJson, find_firm, operating, print_item, print_items
+from fix_gateway.operating import (
+    AsJson,
+    find_firm,
+    find_user,
+    operating,
+    print_item,
+    print_items,
+)
 from fix_gateway.store_url import NoDatabaseError, find_store_url
-from fix_gateway.tools.rest import RestClient, RestError
+from fix_gateway.tools.rest import RestClient
 from store.audit import AuditEntry, add_audit_entries
 from store.passwords import find_password_fault, hash_password
 from store.postgres import Connection, Database, StoreError
@@ -141,10 +148,7 @@ def _order(
 
 
 def _path(rest: RestClient, name: str) -> str:
-    for user in rest.get_all("/v1/users"):
-        if user["name"] == name:
-            return f"/v1/users/{user['user_id']}"
-    raise RestError(f"there is no user {name}")
+    return f"/v1/users/{find_user(rest, name)}"
 
 
 def _print_password(made: dict[str, Any], *, as_json: bool) -> None:

@@ -9,13 +9,14 @@ from typing import Final, Literal
 from psycopg import AsyncConnection, sql
 from psycopg.rows import TupleRow, class_row, scalar_row
 
-from engine.units import AccountId, FirmId, SessionId
+from engine.units import AccountId, FirmId, SessionId, UserId
 
 
 @dataclass(frozen=True, slots=True)
 class FixSessionRow:
     """A FIX session as operators have set it up.
 
+    Its orders are those of the user, who may be None.
     Heartbeat bounds and throttles that are None: the gateway's own hold. Throttles are in messages
     per second, and at once. A drop copy session with `copied_account_ids` [] is told of its whole
     firm. `timestamp_precision` None is that of the version; with `tells_timing` reports say when
@@ -28,6 +29,7 @@ class FixSessionRow:
     session_id: SessionId
     firm_id: FirmId
     account_id: AccountId
+    user_id: UserId | None
     begin_string: str
     client_comp_id: str
     is_enabled: bool
@@ -260,6 +262,17 @@ async def update_session(
         row = await cursor.fetchone()
         assert row is not None
         return row
+
+
+async def list_sessions_of_user(
+    connection: AsyncConnection[TupleRow], user_id: int
+) -> list[SessionId]:
+    """Return the sessions whose orders are the user's, by identity."""
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(
+            "SELECT session_id FROM fix_sessions WHERE user_id = %s ORDER BY session_id", [user_id]
+        )
+        return await cursor.fetchall()
 
 
 async def create_credential(

@@ -88,12 +88,13 @@ async def add_user(connection: AsyncConnection[TupleRow], user: NewUser) -> User
         return await cursor.fetchone()
 
 
-async def find_user(connection: AsyncConnection[TupleRow], user_id: int) -> UserRow | None:
-    """Return the user, locked against others' changes until the end, None when there is none."""
+async def find_user(
+    connection: AsyncConnection[TupleRow], user_id: int, *, for_update: bool = True
+) -> UserRow | None:
+    """Return the user, None when there is none. `for_update` keeps others from changing it."""
+    lock = " FOR UPDATE" if for_update else ""
     async with connection.cursor(row_factory=class_row(UserRow)) as cursor:
-        await cursor.execute(
-            f"SELECT {COLUMNS} FROM users WHERE user_id = %s FOR UPDATE", [user_id]
-        )
+        await cursor.execute(f"SELECT {COLUMNS} FROM users WHERE user_id = %s{lock}", [user_id])
         return await cursor.fetchone()
 
 

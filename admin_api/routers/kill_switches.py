@@ -22,6 +22,7 @@ from engine.events import KillSwitchLifted, KillSwitchPulled
 from engine.scope import Scope
 from engine.units import AccountId, SessionId
 from store.sessions import find_session
+from store.users import find_user
 
 SCOPES: Final = {scope.name.lower(): scope for scope in Scope}
 STOPS_ALL: Final = (Scope.EVERYTHING, Scope.INSTRUMENT)
@@ -53,7 +54,7 @@ async def list_kill_switches(services: ServicesOf, user: Reader) -> KillSwitches
 async def pull(services: ServicesOf, user: Killer, body: KillBody) -> KillDone:
     """Cancel all open orders of a scope and refuse new ones, at once. Cancels are still taken.
 
-    Asks neither PostgreSQL nor Redis, but to know whose a FIX session is that a firm names.
+    Asks neither PostgreSQL nor Redis, but to know whose a FIX session or user is that a firm names.
     """
     scope, scope_id = await _check(services, user, body)
     command = PullKillSwitch(scope, scope_id, body.reason, user.actor, _level_of(user))
@@ -107,7 +108,7 @@ async def lift(
 
 
 async def _check(services: Services, user: User, body: KillBody) -> tuple[Scope, int]:
-    """Return what is meant. People of a firm stop the firm, its accounts and its sessions."""
+    """Return what is meant. People of a firm stop it, its accounts, sessions and users."""
     scope = SCOPES[body.scope]
     if (scope is Scope.EVERYTHING) != (body.scope_id == 0):
         raise invalid("scope_id: is 0 for everything, and for nothing else")
@@ -134,8 +135,12 @@ async def _firm_of(services: Services, scope: Scope, scope_id: int) -> int | Non
         case Scope.ACCOUNT:
             account = services.engine.reference.accounts.get(AccountId(scope_id))
             return None if account is None else account.firm_id
-        case Scope.USER | Scope.INSTRUMENT:
+        case Scope.INSTRUMENT:
             return None
+        case Scope.USER:
+            async with services.database.transaction() as connection:
+                stopped = await find_user(connection, scope_id, for_update=False)
+            return None if stopped is None else stopped.firm_id
         case Scope.SESSION:
             async with services.database.transaction() as connection:
                 row = await find_session(connection, SessionId(scope_id))

@@ -35,6 +35,7 @@ from store.audit import AuditEntry, add_audit_entries
 from store.firms import find_account, find_firm
 from store.postgres import Connection
 from store.sessions import FixSessionRow, create_session, page_sessions, update_session
+from store.users import find_user
 
 NOT_FOUND: Final[Responses] = {
     HTTPStatus.NOT_FOUND: {"model": Problem, "description": "No such session"}
@@ -86,7 +87,7 @@ async def create_fix_session(
         await once.claim(connection, user)
         if await find_firm(connection, FirmId(body.firm_id)) is None:
             raise invalid(f"firm_id: no firm {body.firm_id}")
-        await _check_accounts(connection, values, FirmId(body.firm_id))
+        await _check_owners(connection, values, FirmId(body.firm_id))
         row = await create_session(connection, values)
         if row is None:
             raise conflict(f"there is a {body.begin_string} session {body.client_comp_id} already")
@@ -137,7 +138,7 @@ async def change_fix_session(
         row = await get_session(connection, session_id, user, for_update=True)
         check_if_match(row, if_match)
         _check_settings({**asdict(row), **values})
-        await _check_accounts(connection, values, row.firm_id)
+        await _check_owners(connection, values, row.firm_id)
         if values:
             before = view_session(row, services.engine).model_dump(mode="json", include=set(values))
             row = await update_session(connection, row.session_id, values)
@@ -188,8 +189,8 @@ async def _tell(services: Services, response: Response, row: FixSessionRow) -> F
     )
 
 
-async def _check_accounts(connection: Connection, values: dict[str, Any], firm_id: FirmId) -> None:
-    """Refuse accounts that are not the firm's."""
+async def _check_owners(connection: Connection, values: dict[str, Any], firm_id: FirmId) -> None:
+    """Refuse accounts and a user that are not the firm's."""
     named = [("copied_account_ids", each) for each in values.get("copied_account_ids", [])]
     if "account_id" in values:
         named.append(("account_id", values["account_id"]))
@@ -197,6 +198,11 @@ async def _check_accounts(connection: Connection, values: dict[str, Any], firm_i
         account = await find_account(connection, AccountId(account_id))
         if account is None or account.firm_id != firm_id:
             raise invalid(f"{field}: firm {firm_id} has no account {account_id}")
+    user_id = values.get("user_id")
+    if user_id is not None:
+        owner = await find_user(connection, user_id)
+        if owner is None or owner.firm_id != firm_id:
+            raise invalid(f"user_id: firm {firm_id} has no user {user_id}")
 
 
 def _check_settings(values: dict[str, Any]) -> None:

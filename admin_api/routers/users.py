@@ -36,6 +36,7 @@ from store.invitations import add_invitation, find_open_invitation, use_invitati
 from store.logins import end_logins, list_api_keys, list_logins, revoke_api_key
 from store.passwords import find_password_fault
 from store.postgres import Connection
+from store.sessions import list_sessions_of_user
 from store.users import (
     FIRM_ROLES,
     NewUser,
@@ -55,7 +56,7 @@ TOKEN_BYTES: Final = 24
 NOT_FOUND: Final = says(HTTPStatus.NOT_FOUND, "No such user, or not of your firm")
 CHANGED: Final = {
     **NOT_FOUND,
-    **says(HTTPStatus.CONFLICT, "Nobody changes his own role or status"),
+    **says(HTTPStatus.CONFLICT, "His own role or status, or a firm whose FIX sessions are his"),
     **says(HTTPStatus.PRECONDITION_FAILED, "Changed since"),
 }
 
@@ -134,6 +135,8 @@ async def change_user(
         if set(values) != {"status"} or wanted.status == UserStatus.ACTIVE:
             _check_assignable(user, Role(wanted.role), wanted.firm_id)
         await _check_firm(connection, wanted.firm_id)
+        if wanted.firm_id != row.firm_id:
+            await _check_has_no_session(connection, row)
         revoked: list[str] = []
         if values:
             row = await update_user(connection, user_id, values)
@@ -274,6 +277,14 @@ async def _get_changeable(connection: Connection, user: User, user_id: int) -> U
 async def _check_firm(connection: Connection, firm_id: int | None) -> None:
     if firm_id is not None and await find_firm(connection, FirmId(firm_id)) is None:
         raise invalid(f"firm_id: no firm {firm_id}")
+
+
+async def _check_has_no_session(connection: Connection, row: UserRow) -> None:
+    """Refuse to take a user from a firm whose FIX sessions are his: they would stay the firm's."""
+    owned = await list_sessions_of_user(connection, row.user_id)
+    if owned:
+        numbers = ", ".join(str(session_id) for session_id in owned)
+        raise conflict(f"FIX sessions of the firm are his: {numbers}", code="has_sessions")
 
 
 def _check_is_other(user: User, row: UserRow) -> None:

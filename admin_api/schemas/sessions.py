@@ -54,6 +54,11 @@ class FixSessionChange(RequestBody):
     account_id: Identity = Field(
         default=0, description="The account of orders without Account(1); of the session's firm"
     )
+    user_id: Identity | None = Field(
+        default=None,
+        description="Whose its orders are: a user of the firm, whose limits, modes and kill"
+        " switches hold for them; null: nobody's in particular",
+    )
     can_enter: Flag = Field(default=True, description="Whether it may enter orders")
     can_cancel: Flag = Field(default=True, description="Whether it may cancel orders")
     is_drop_copy: Flag = Field(default=False, description="Whether it is sent copies of reports")
@@ -121,6 +126,7 @@ class FixSessionView(BaseModel):
     session_id: int
     firm_id: int
     account_id: int
+    user_id: int | None
     begin_string: str = Field(examples=["FIX.4.4"])
     client_comp_id: str = Field(examples=["DEMO1"])
     is_enabled: bool

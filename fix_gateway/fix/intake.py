@@ -33,7 +33,7 @@ from fix_gateway.fix.fields import (
 )
 from fix_gateway.fix.message_trace import MessageTrace
 from fix_gateway.fix.refusals import RefusalLog
-from fix_gateway.fix.request_parts import Refusal, SessionContext
+from fix_gateway.fix.request_parts import NO_USER, Refusal, SessionContext
 from fix_gateway.fix.session_tools import SessionTools
 from fix_gateway.fix.throttle import CANCEL_TYPES, SessionThrottle
 from fix_gateway.fix.translate_requests import REQUEST_TYPES
@@ -149,7 +149,13 @@ class Intake:
     def take(self, text: str, row: FixSessionRow, generation: int, epoch: int) -> None:
         """Take a message that came in sequence and well-formed. A generation of 0 is no grant."""
         context = SessionContext(
-            row.session_id, row.firm_id, row.account_id, generation, epoch, row.is_drop_copy
+            row.session_id,
+            row.firm_id,
+            row.account_id,
+            generation,
+            epoch,
+            row.is_drop_copy,
+            user_id=row.user_id or NO_USER,
         )
         if row.copied_account_ids:
             context = context._replace(chosen_account_ids=frozenset(row.copied_account_ids))

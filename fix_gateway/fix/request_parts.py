@@ -7,11 +7,12 @@ from engine.explain import explain
 from engine.order import Side
 from engine.reasons import RejectReason
 from engine.reference import Reference
-from engine.units import AccountId, FirmId, OrderId, SessionId
+from engine.units import AccountId, FirmId, OrderId, SessionId, UserId
 from fix_gateway.fix.fields import Fields, Tag
 
 SIDES: Final = {"1": Side.BUY, "2": Side.SELL}
 ORDER_ID_DIGITS_MAX: Final = 18
+NO_USER: Final = UserId(0)
 
 
 class Refusal(NamedTuple):
@@ -29,7 +30,7 @@ def refuse(reason: RejectReason, words: str | None = None) -> Refusal:
 class SessionContext(NamedTuple):
     """Who speaks: the session and what it may act for by default.
 
-    With `chosen_account_ids` it may ask about these only.
+    With `chosen_account_ids` it may ask about these only. Its orders are the user's, 0 for none.
     """
 
     session_id: SessionId
@@ -39,6 +40,7 @@ class SessionContext(NamedTuple):
     epoch: int
     is_drop_copy: bool = False
     chosen_account_ids: AbstractSet[int] = frozenset()
+    user_id: UserId = NO_USER
 
     def envelope(
         self, fields: Fields, account_id: AccountId

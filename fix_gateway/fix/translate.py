@@ -137,6 +137,7 @@ class Translator:
             sent_at_ns=bounds.sent_at_ns,
             recv_window_ns=bounds.recv_window_ns,
             valid_until_ns=bounds.valid_until_ns,
+            user_id=context.user_id,
         )
 
     def _translate_cancel(
@@ -238,6 +239,7 @@ class Translator:
             sent_at_ns=bounds.sent_at_ns,
             recv_window_ns=bounds.recv_window_ns,
             valid_until_ns=bounds.valid_until_ns,
+            user_id=context.user_id,
         )
 
     def _unsupported(self, fields: Fields) -> Refusal | None:

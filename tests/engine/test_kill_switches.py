@@ -3,9 +3,10 @@
 import msgspec
 import pytest
 
-from engine.commands import LiftKillSwitch, PullKillSwitch
+from engine.commands import LiftKillSwitch, NewOrder, PullKillSwitch, ReplaceOrder
 from engine.controls import Level
 from engine.events import (
+    CancelRejected,
     CommandRefused,
     Event,
     KillCompleted,
@@ -21,7 +22,7 @@ from engine.order import Side
 from engine.reasons import CancelReason, RejectReason
 from engine.scope import Scope
 from engine.session_commands import OpenSession
-from engine.units import ClOrdId, Seq, SessionId, UserId
+from engine.units import ClOrdId, Price, Qty, Seq, SessionId, UserId
 from tests.exchange_desk import ALICE, BOB, Desk, new_order, session_order
 
 SESSION = SessionId(7)
@@ -159,6 +160,53 @@ def test_switch_of_a_user_or_an_instrument(
     assert (refused.reason, refused.scope) == (RejectReason.KILLED, scope)
     (of_bob,) = desk.buy(BOB, 1, 3)
     assert isinstance(of_bob, OrderRejected) is (scope is Scope.INSTRUMENT)
+
+
+def test_switch_of_a_user_reaches_all_of_the_users_sessions(desk: Desk) -> None:
+    """Working orders go and are counted, new ones and amendments are refused, others trade on."""
+    other_session = SessionId(8)
+    desk.apply(OpenSession(other_session))
+    for session_id, number in ((SESSION, 2), (other_session, 1)):
+        desk.apply(of_user(session_order(session_id, 1, number)))
+    events = desk.apply(PullKillSwitch(Scope.USER, 9, "x", "os:ann"))
+    assert events[0] == KillSwitchPulled(Scope.USER, 9, "x", "os:ann")
+    assert canceled(events) == ["7-2", "8-1"]
+    assert events[-1] == KillCompleted(Scope.USER, 9, 2, ended_count=0, left_count=0)
+
+    (refused,) = desk.apply(of_user(session_order(other_session, 1, 2)))
+    assert isinstance(refused, OrderRejected)
+    text = explain(refused.reason, scope=refused.scope, detail=refused.detail)
+    assert text == "KILLED: trading of the user is stopped, cancels are taken"
+    (not_amended,) = desk.apply(amended_by(UserId(9)))
+    assert isinstance(not_amended, CancelRejected)
+    assert (not_amended.reason, not_amended.scope) == (RejectReason.KILLED, Scope.USER)
+    (of_nobody,) = desk.apply(session_order(SESSION, 1, 4))
+    assert isinstance(of_nobody, OrderAccepted)
+
+    desk.apply(LiftKillSwitch(Scope.USER, 9, "y", "os:ben"))
+    (accepted,) = desk.apply(of_user(session_order(SESSION, 1, 5)))
+    assert isinstance(accepted, OrderAccepted)
+
+
+def of_user(order: NewOrder) -> NewOrder:
+    """Return the order as one of the user 9."""
+    return msgspec.structs.replace(order, user_id=UserId(9))
+
+
+def amended_by(user_id: UserId) -> ReplaceOrder:
+    """Return an amendment of the session's first order, which is nobody's, by a user."""
+    return ReplaceOrder(
+        session_id=SESSION,
+        generation=1,
+        epoch=1,
+        msg_seq_num=3,
+        account_id=ALICE,
+        cl_ord_id=ClOrdId("7-3"),
+        orig_cl_ord_id=ClOrdId("7-1"),
+        order_qty=Qty(2),
+        price=Price(1),
+        user_id=user_id,
+    )
 
 
 @pytest.mark.parametrize("level", list(Level))

@@ -6,7 +6,7 @@ from engine.events import Event, KillCompleted, KillSwitchLifted, KillSwitchPull
 from engine.limits import RiskLimits, ScopeLimits
 from engine.risk_events import AccountThrottleSet, RiskLimitsSet, ScopeLimitsSet
 from engine.scope import Scope
-from engine.units import AccountId, FirmId, InstrumentId, Money, Qty, SessionId
+from engine.units import AccountId, FirmId, InstrumentId, Money, Qty, SessionId, UserId
 from fix_gateway.announcements import Announcement, find_announcement
 from tests.session_row import make_row
 
@@ -60,9 +60,13 @@ def test_words(event: Event, said: tuple[Scope, int, str, str] | None) -> None:
         (Scope.ACCOUNT, 3, False),
         (Scope.SESSION, 9, True),
         (Scope.SESSION, 3, False),
+        (Scope.USER, 5, True),
+        (Scope.USER, 3, False),
     ],
 )
 def test_sessions_of_the_scope_are_told(scope: Scope, scope_id: int, concerns: bool) -> None:
-    """Those of the firm, of the account, or the one session; for everything, all."""
-    row = make_row(firm_id=FirmId(3), account_id=AccountId(7), session_id=SessionId(9))
+    """Those of the firm, of the account or of the user, or the one session; for everything, all."""
+    row = make_row(
+        firm_id=FirmId(3), account_id=AccountId(7), session_id=SessionId(9), user_id=UserId(5)
+    )
     assert Announcement(scope, scope_id, "", "").concerns(row) is concerns

@@ -266,3 +266,16 @@ def test_command_that_cannot_be_sent(
         assert refusal[58] == "INTERNAL_ERROR: not processed"
         assert refusal.get(379) == (getattr(command, "cl_ord_id", "") or None)
         assert door.take(text, seq=seq) is None
+
+
+@pytest.mark.parametrize(("user_id", "said"), [(None, 0), (5, 5)])
+@every_version
+def test_orders_are_those_of_the_sessions_user(
+    tmp_path: Path, begin_string: str, user_id: int | None, said: int
+) -> None:
+    """New ones and amendments say whose they are; a session may be nobody's."""
+    door = Door(tmp_path, begin_string, user_id=user_id)
+    for text, kind in ((ORDER, NewOrder), (AMEND, ReplaceOrder)):
+        entered = door.take(text)
+        assert isinstance(entered, kind)
+        assert entered.user_id == said

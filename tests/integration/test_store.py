@@ -59,6 +59,7 @@ def test_session_is_set_up_once(on_postgres: Callable[[Scenario], None]) -> None
                 session_id=session_id,
                 firm_id=row.firm_id,
                 account_id=row.account_id,
+                user_id=None,
                 begin_string="FIX.4.4",
                 client_comp_id="ONCE",
                 is_enabled=True,
