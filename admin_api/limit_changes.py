@@ -31,6 +31,11 @@ class LimitCall:
         self._response = response
         self._once = once
         self._if_match = if_match
+        self._built_on: str | None = None
+
+    def build_on(self, held: object) -> None:
+        """Let `order` raise 412 unless this still holds: the command was made from it."""
+        self._built_on = etag_of(held)
 
     async def order(
         self,
@@ -54,6 +59,7 @@ class LimitCall:
             if done is None:
                 held = read()
                 check_if_match(held, self._if_match)
+                check_if_match(held, self._built_on)
                 if changes.four_eyes and loosens(held):
                     row = await changes.propose(user, self._once, command, entry, firm_id=firm_id)
                     self._response.status_code = HTTPStatus.ACCEPTED

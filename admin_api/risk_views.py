@@ -30,6 +30,7 @@ from engine.reference import Reference
 from engine.risk_commands import SetTradingMode
 from engine.scope import Scope
 from engine.units import AssetId, InstrumentId, Money, Price, Qty, format_fixed, parse_fixed
+from risk.instrument_checks import volume_share_of
 
 PRICES: Final = ("price_min", "price_max")
 QTYS: Final = ("order_qty_min", "order_qty_max", "market_qty_max", "average_daily_volume")
@@ -45,6 +46,24 @@ PLAIN: Final = (
     "volume_share_max_bps",
     "trades_without_reference",
 )
+VOLUME_SHARE: Final = ("volume_share_max_bps", "average_daily_volume")
+LOWEST: Final = ("price_min", "order_qty_min", "notional_min")
+HIGHEST: Final = (
+    "price_max",
+    "order_qty_max",
+    "market_qty_max",
+    "notional_max",
+    "buy_up_bps",
+    "buy_down_bps",
+    "sell_up_bps",
+    "sell_down_bps",
+    "band_ticks",
+    "execution_collar_bps",
+    "clock_skew_max_ns",
+)
+NO_BOUNDS: Final = frozenset(InstrumentRules.__struct_fields__) - {
+    *LOWEST, *HIGHEST, *VOLUME_SHARE,
+}  # fmt: skip
 SPANS: Final = ("trade_age_max", "book_age_max", "operator_age_max", "clock_skew_max")
 BREAKER_SPANS: Final = ("window", "limit_state", "pause", "collects", "opening")
 
@@ -197,6 +216,31 @@ def loosens_limit(held: list[Limit], wanted: Limit) -> bool:
                 return limit.value != wanted.value
             return is_looser((limit.value,), (wanted.value,))
     return False
+
+
+def loosens_rules(held: InstrumentRules | None, wanted: InstrumentRules) -> bool:
+    """Whether the rules allow anything that those that they take the place of do not.
+
+    What is neither wider nor narrower, as another age of the reference price is, counts as looser.
+    """
+    if held is None:
+        return False
+    changed = {name for name in NO_BOUNDS if getattr(held, name) != getattr(wanted, name)}
+    if held.breaker is None:
+        changed.discard("breaker")
+    if not wanted.trades_without_reference:
+        changed.discard("trades_without_reference")
+    # With none the instrument's own holds, which may be narrower than what is wanted now.
+    if wanted.market_protection_bps and wanted.market_protection_bps < held.market_protection_bps:
+        changed.discard("market_protection_bps")
+    return bool(changed) or is_looser(_bounds(held), _bounds(wanted))
+
+
+def _bounds(rules: InstrumentRules) -> list[int | None]:
+    """Return what orders may come to at most, None for no bound; the least of a number negated."""
+    share = volume_share_of(rules) if rules.volume_share_max_bps else None
+    highest = [getattr(rules, name) or None for name in HIGHEST]
+    return [share, *highest, *(-getattr(rules, name) for name in LOWEST)]
 
 
 def loosens_mode(held: list[TradingMode], wanted: SetTradingMode) -> bool:

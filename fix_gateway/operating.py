@@ -89,6 +89,17 @@ def _path(rest: RestClient, kind: str, field: str, name: str) -> str:
     return f"/v1/{kind}s/{found[0]}"
 
 
+def split_settings(settings: Sequence[str]) -> dict[str, str]:
+    """Return settings typed as NAME=VALUE by name. Raises typer.BadParameter."""
+    values: dict[str, str] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"{setting!r} is not NAME=VALUE")
+        values[name] = value
+    return values
+
+
 def print_json(found: object) -> None:
     """Print an answer for programs."""
     print(json.dumps(found, indent=2))

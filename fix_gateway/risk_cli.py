@@ -1,10 +1,11 @@
-"""`wcx risk`: the list of controls, why an order was refused, and overrides."""
+"""`wcx risk`: the list of controls, rules of instruments, why an order was refused, overrides."""
 
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -21,10 +22,12 @@ from engine.units import AccountId
 from fix_gateway.operating import (
     AccountName,
     AsJson,
+    Symbol,
     account_path,
     operating,
     print_done,
     print_items,
+    split_settings,
 )
 from risk.catalogue import CATALOGUE, render_catalogue
 
@@ -39,6 +42,8 @@ Code = Annotated[str, typer.Argument(metavar="CODE", help="Of the refusal, as MA
 OneSymbol = Annotated[str | None, typer.Option("--symbol", help="Only in this instrument.")]
 OneOrder = Annotated[str | None, typer.Option("--order", help="Only the order of this ClOrdID.")]
 OneAsset = Annotated[str | None, typer.Option("--asset", help="With MAX_ASSET: of which asset.")]
+COUNTED = ("_bps", "_s", "_ticks")
+"""How names of rules end that are numbers of something."""
 OVERRIDE_COLUMNS = (
     "code", "symbol", "asset", "cl_ord_id", "value", "expires_at", "actor", "approver",
 )  # fmt: skip
@@ -49,6 +54,36 @@ def show_controls() -> None:
     """Print the list of controls: what each is, who sets it, its code, where it comes from."""
     print(f"{len(CATALOGUE)} controls\n")
     print(render_catalogue(), end="")
+
+
+@app.command()
+def rules(
+    symbol: Symbol,
+    wanted: Annotated[list[str] | None, typer.Argument(metavar="NAME=VALUE...")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show what every order in an instrument must keep to, or set some of it.
+
+    Names are those of PUT /v1/instruments/{symbol}/rules: volume_share_max_bps=500
+    average_daily_volume=12000. `null` or 0 demands nothing. What allows more may wait for another
+    user.
+    """
+    path = f"/v1/instruments/{quote(symbol, safe='')}/rules"
+    values = {name: _rule_value(name, text) for name, text in split_settings(wanted or []).items()}
+    with operating() as rest:
+        done = rest.order("PATCH", path, values) if values else rest.get(path)
+    print_done(symbol, done, as_json=as_json)
+
+
+def _rule_value(name: str, text: str) -> object:
+    """Return the value as the API takes it: prices and quantities as text, exactly as typed."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return text if is_number and not name.endswith(COUNTED) else value
 
 
 @app.command()

@@ -20,6 +20,7 @@ from fix_gateway.operating import (
     print_json,
     print_table,
     session_path,
+    split_settings,
 )
 from fix_gateway.tools.rest import RestClient, RestError
 
@@ -399,10 +400,7 @@ def _only_live(items: list[dict[str, Any]]) -> int:
 def _parse_settings(settings: list[str] | None) -> dict[str, Any]:
     """Return settings by name; a value that is no JSON is taken as text."""
     body: dict[str, Any] = {}
-    for setting in settings or []:
-        name, equals, value = setting.partition("=")
-        if not equals:
-            raise typer.BadParameter(f"{setting!r} is not NAME=VALUE")
+    for name, value in split_settings(settings or []).items():
         try:
             body[name] = json.loads(value)
         except ValueError:

@@ -16,6 +16,7 @@ from admin_api.limit_changes import LimitCall
 from admin_api.risk_views import (
     loosens_limit,
     loosens_mode,
+    loosens_rules,
     parse_limit,
     parse_price,
     parse_rules,
@@ -37,6 +38,7 @@ from admin_api.schemas.risk import (
     RefusalView,
     RulesAnswer,
     RulesBody,
+    RulesChange,
     RulesView,
     ScopeName,
     WhatIfBody,
@@ -137,24 +139,25 @@ async def set_rules(
 ) -> RulesAnswer | ApprovalView:
     """Set what every order in the instrument must keep to, all of it at once. It holds at once.
 
-    To change rules that were set before is proposed where loosening takes two.
+    What allows more than before is proposed where that takes two.
     """
+    await _check_engine(call.services)
+    return await _order_rules(call, user, get_instrument(call.services, symbol), body)
+
+
+@router.patch("/v1/instruments/{symbol}/rules", responses=SET)
+async def change_rules(
+    call: Call, user: Writer, symbol: Symbol, body: RulesChange
+) -> RulesAnswer | ApprovalView:
+    """Set some rules of the instrument; what is left out stays. Else it is as `PUT`."""
     services = call.services
     await _check_engine(services)
     instrument = get_instrument(services, symbol)
-    rules = parse_rules(body, instrument)
-    entry = user.audit("rules_ordered", f"instrument:{symbol}", body.model_dump())
-    done = await call.order(
-        user,
-        SetInstrumentRules(rules, user.actor),
-        entry,
-        read=lambda: services.engine.limits.rules_of(instrument.instrument_id),
-        loosens=lambda held: held not in (None, rules),
-        firm_id=None,
-    )
-    if isinstance(done, ApprovalView):
-        return done
-    return RulesAnswer(**view_rules(rules, instrument).model_dump(), **done)
+    held = services.engine.limits.rules_of(instrument.instrument_id)
+    call.build_on(held)
+    shown = view_rules(held or InstrumentRules(instrument.instrument_id), instrument)
+    values = shown.model_dump(exclude={"symbol"}) | body.model_dump(exclude_unset=True)
+    return await _order_rules(call, user, instrument, RulesBody.model_validate(values))
 
 
 @router.put("/v1/instruments/{symbol}/reference-price", responses=SET)
@@ -235,6 +238,24 @@ async def what_if(
         )
         refusal = RefusalView.model_validate(asdict(describe(rejection, instrument, order.side)))
     return WhatIfView(would_be_accepted=refusal is None, as_of_seq=answer.last_seq, refusal=refusal)
+
+
+async def _order_rules(
+    call: LimitCall, user: User, instrument: Instrument, body: RulesBody
+) -> RulesAnswer | ApprovalView:
+    rules = parse_rules(body, instrument)
+    entry = user.audit("rules_ordered", f"instrument:{instrument.symbol}", body.model_dump())
+    done = await call.order(
+        user,
+        SetInstrumentRules(rules, user.actor),
+        entry,
+        read=lambda: call.services.engine.limits.rules_of(instrument.instrument_id),
+        loosens=lambda held: loosens_rules(held, rules),
+        firm_id=None,
+    )
+    if isinstance(done, ApprovalView):
+        return done
+    return RulesAnswer(**view_rules(rules, instrument).model_dump(), **done)
 
 
 def _make_order(body: WhatIfBody, account_id: AccountId, instrument: Instrument) -> NewOrder:

@@ -113,6 +113,10 @@ class RulesBody(RequestBody):
     breaker: BreakerBody | None = None
 
 
+class RulesChange(RulesBody):
+    """Rules of the instrument that are to be others. What is left out stays as it is."""
+
+
 class RulesView(RulesBody):
     """What every order in the instrument must keep to."""
 

@@ -165,6 +165,24 @@ def test_withdrawal_takes_two(people: People) -> None:
     assert code_of(too_much) == "insufficient_balance"
 
 
+def test_rules_are_tightened_by_one_and_loosened_by_two(people: People) -> None:
+    """Some of them at a time; who has seen others than there are is told so."""
+    officer = people.client(Role.RISK_OFFICER)
+    path = "/v1/instruments/SOL-USD/rules"
+    first = {"volume_share_max_bps": 100, "average_daily_volume": "100000"}
+    assert officer.order("PATCH", path, first)["volume_share_max_bps"] == 100
+    assert officer.call("PATCH", path, {"volume_share_max_bps": 50}).status == 200
+    looser = officer.call("PATCH", path, {"volume_share_max_bps": 60})
+    assert looser.status == 202
+    assert officer.get(path)["volume_share_max_bps"] == 50
+    approve = f"/v1/approvals/{looser.body['approval_id']}/approve"
+    people.client(Role.RISK_OFFICER).order("POST", approve)
+    assert officer.get(path)["volume_share_max_bps"] == 60
+    seen_before = {"If-Match": '"0000000000000000"'}
+    answer = officer.call("PATCH", path, {"volume_share_max_bps": 1}, seen_before)
+    assert code_of(answer) == "precondition_failed"
+
+
 def test_firm_stops_itself_and_another_of_it_lifts(people: People, trader: RestClient) -> None:
     """Its own switch, of its own things alone."""
     boss, second = (people.client(Role.FIRM_ADMIN, ALPHA) for _ in range(2))

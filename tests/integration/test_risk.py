@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from fix_gateway.cli import app
 from fix_gateway.fix.fields import ExecType, Tag
 from fix_gateway.tools.chaos.venue import VenueProcess
+from tests.integration.command_line import wcx
 from tests.integration.raw_client import RawClient
 
 ACCOUNT = 5  # Of T01, behind DEMO1 to DEMO4.
@@ -144,6 +145,36 @@ def test_rules_of_an_instrument_are_replaced_whole(own_venue: VenueProcess, trad
     restored = {name: value for name, value in before.items() if name != "symbol"}
     put(venue, path, restored)
     assert venue.call("GET", path) == (200, before)
+
+
+def test_share_of_the_daily_volume_is_set_alone(own_venue: VenueProcess, trader: Trader) -> None:
+    """Over REST and by `wcx`, tightened by one and taken away; the other rules stay."""
+    venue = own_venue
+    path = "/v1/instruments/BTC-USD/rules"
+    before = venue.call("GET", path)[1]
+    wanted = {"volume_share_max_bps": 500, "average_daily_volume": "30"}
+    status, seen = venue.call("PATCH", path, wanted)
+    assert (status, {name: seen[name] for name in before}) == (
+        200,
+        {**before, **wanted, "average_daily_volume": "30.0000"},
+    )
+    assert trader.enter()[1] == ""
+    tightened = wcx(venue, "risk", "rules", "BTC-USD", "average_daily_volume=10", "--json")
+    assert (tightened.code, tightened.stderr) == (0, "")
+    assert json.loads(tightened.stdout)["average_daily_volume"] == "10.0000"
+    assert trader.enter()[1] == (
+        "MAX_VOLUME_SHARE: order qty 1.0000 above 0.5000, a share of a day's volume"
+    )
+    shown = wcx(venue, "risk", "rules", "BTC-USD", "--json")
+    assert json.loads(shown.stdout) == {
+        **before, "volume_share_max_bps": 500, "average_daily_volume": "10.0000",
+    }  # fmt: skip
+    ended = wcx(venue, "risk", "rules", "BTC-USD", "volume_share_max_bps=0",
+                "average_daily_volume=null")  # fmt: skip
+    assert (ended.code, ended.stderr) == (0, "")
+    assert venue.call("GET", path) == (200, before)
+    wrong = wcx(venue, "risk", "rules", "BTC-USD", "luck")
+    assert wrong.code == 2
 
 
 def test_what_does_not_fit_is_said(own_venue: VenueProcess) -> None:
