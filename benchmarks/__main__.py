@@ -21,7 +21,7 @@ from benchmarks import tables
 from benchmarks.engine_alone import ROOT, compare, installed_peers, measure_depth, worst_rates
 from benchmarks.full_path import Quantities, measure_full_path, summarize
 from benchmarks.growth import measure_growth
-from benchmarks.journal import commands_of, measure_journal
+from benchmarks.journal import ALL_CONTROLS, commands_of, measure_journal
 from benchmarks.many_sessions import measure_many_sessions
 from benchmarks.recovery import REPLAY, SNAPSHOT, measure_recovery
 from benchmarks.regressions import find_losses, ratios_of
@@ -213,14 +213,15 @@ def bench_growth(sizes: Sizes) -> dict[str, dict[str, float]]:
 
 
 def bench_journal(sizes: Sizes) -> dict[str, float]:
-    """Measure commands per second of the exchange with risk and its journal."""
+    """Measure commands per second of the exchange with risk and its journal, all in turn."""
     commands = commands_of(liquid_symbol(NORMAL, sizes.new_orders).messages)
-    rates: dict[str, float] = {
-        durability: statistics.median(
-            measure_journal(commands, durability) for _ in range(sizes.journal_runs)
-        )
-        for durability in DURABILITIES
-    }
+    runs: dict[str, list[float]] = {}
+    for _ in range(sizes.journal_runs):
+        for durability in DURABILITIES:
+            for words in ("", ALL_CONTROLS):
+                per_s = measure_journal(commands, durability, has_all_controls=bool(words))
+                runs.setdefault(durability + words, []).append(per_s)
+    rates = {name: statistics.median(samples) for name, samples in runs.items()}
     tables.print_journal(rates, len(commands))
     return rates
 

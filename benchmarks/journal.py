@@ -1,4 +1,7 @@
-"""The exchange with risk and its journal: how many commands a second, flushed or not."""
+"""The exchange with risk and its journal: how many commands a second, flushed or not.
+
+With the limits that every account must have, or with every control set for every account.
+"""
 
 import os
 import tempfile
@@ -8,7 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from benchmarks.books.our_exchange import cancel_of, new_orders, set_up_commands
+from benchmarks.books.our_exchange import (
+    ACCOUNTS,
+    COIN,
+    COIN_USD,
+    USD,
+    cancel_of,
+    new_orders,
+    set_up_commands,
+)
+from benchmarks.controls import control_commands
 from benchmarks.messages import CANCEL, MODIFY, NEW, Message
 from engine.commands import Command
 from engine.exchange import Exchange
@@ -18,6 +30,7 @@ from engine.units import Seq
 from risk.pre_trade import PreTradeGate
 
 BATCH: Final = 100
+ALL_CONTROLS: Final = ", all controls"
 
 
 def commands_of(messages: Sequence[Message]) -> list[Command]:
@@ -32,10 +45,12 @@ def commands_of(messages: Sequence[Message]) -> list[Command]:
     return commands
 
 
-def measure_journal(commands: Sequence[Command], durability: Durability) -> float:
+def measure_journal(
+    commands: Sequence[Command], durability: Durability, *, has_all_controls: bool = False
+) -> float:
     """Return commands per second with a journal, in batches of 100."""
     with tempfile.TemporaryDirectory() as name, sequencing(Path(name), durability) as sequencer:
-        commit_all(sequencer, set_up_commands())
+        set_up(sequencer, has_all_controls=has_all_controls)
         started_s = time.perf_counter()
         commit_all(sequencer, commands)
         elapsed_s = time.perf_counter() - started_s
@@ -51,6 +66,13 @@ def sequencing(directory: Path, durability: Durability) -> Iterator[Sequencer]:
         Exchange(PreTradeGate()), journal, last_seq=Seq(0), last_ns=0, clock_ns=time.time_ns
     )
     journal.close()
+
+
+def set_up(sequencer: Sequencer, *, has_all_controls: bool) -> None:
+    """Make an exchange with rich accounts, with every control where wanted."""
+    commit_all(sequencer, set_up_commands())
+    if has_all_controls:
+        commit_all(sequencer, control_commands(ACCOUNTS, COIN_USD, COIN, USD))
 
 
 def commit_all(sequencer: Sequencer, commands: Sequence[Command]) -> None:

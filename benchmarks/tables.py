@@ -13,6 +13,7 @@ from benchmarks.engine_alone import (
     spread,
     version_of,
 )
+from benchmarks.journal import ALL_CONTROLS
 from benchmarks.many_sessions import CROWDED, IDLE, Figures
 
 US_PER_S: Final = 1_000_000
@@ -110,9 +111,12 @@ def print_growth(costs: Mapping[str, Mapping[str, float]]) -> None:
 def print_journal(rates: Mapping[str, float], command_count: int) -> None:
     """Print commands per second with the journal."""
     names = {"os": "flushed by the system", "fsync": "fdatasync per 100 commands"}
+    names |= {
+        durability + ALL_CONTROLS: words + ALL_CONTROLS for durability, words in names.items()
+    }
     print(f"exchange with risk and journal, {command_count:,} commands of A normal (commands/s)")
-    for durability, per_s in rates.items():
-        print(f"  {names[durability]:<36}{per_s:>12,.0f}")
+    for name, per_s in rates.items():
+        print(f"  {names[name]:<42}{per_s:>12,.0f}")
 
 
 def print_recovery(figures: Mapping[str, float]) -> None:

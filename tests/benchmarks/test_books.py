@@ -7,7 +7,7 @@ import pytest
 from benchmarks.books.our_book import OurBook
 from benchmarks.books.our_exchange import OpenGate, OurExchange
 from benchmarks.engine_alone import OURS, FillsDifferError, check_equal, compare, measure_depth
-from benchmarks.journal import commands_of, measure_journal
+from benchmarks.journal import commands_of, commit_all, measure_journal, sequencing, set_up
 from benchmarks.messages import Fill, Message, Workload
 from benchmarks.worker import count_calls, make_book, replay
 from benchmarks.workloads import SCENARIOS, deep_book, liquid_symbol, single_pair
@@ -111,3 +111,21 @@ def test_journal_is_measured() -> None:
     commands = commands_of(WORKLOADS[0].messages)
     assert len(commands) > len(WORKLOADS[0].messages)
     assert measure_journal(commands, "os") > 0
+    assert measure_journal(commands, "os", has_all_controls=True) > 0
+
+
+def test_controls_before_the_journal_refuse_nothing(tmp_path: Path) -> None:
+    """With and without them the same orders rest in the end: the rates are of the same work."""
+    commands = commands_of(WORKLOADS[0].messages)
+    rested = []
+    for has_all_controls in (False, True):
+        directory = tmp_path / str(has_all_controls)
+        directory.mkdir()
+        with sequencing(directory, "os") as sequencer:
+            set_up(sequencer, has_all_controls=has_all_controls)
+            limited = len(sequencer.exchange.state().gate.limits)
+            assert (limited > 0) is has_all_controls
+            commit_all(sequencer, commands)
+            resting = sequencer.exchange.state().open_orders
+            rested.append([(each.order.cl_ord_id, each.order.leaves_qty) for each in resting])
+    assert rested[0] == rested[1] != []

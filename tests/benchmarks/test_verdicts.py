@@ -30,7 +30,10 @@ def results() -> dict[str, Any]:
             "our book": 140_000.0, "our exchange": 70_000.0, "pyorderbook": 100_000.0,
             "akhil4n-orderbook": 50_000.0, "liquibook": 500_000.0,
         },
-        "journal": {"os": 40_000.0, "fsync": 30_000.0},
+        "journal": {
+            "os": 40_000.0, "fsync": 30_000.0,
+            "os, all controls": 28_000.0, "fsync, all controls": 21_000.0,
+        },
         "recovery": {"replay_per_s": 60_000.0, "snapshot_s": 20.0},
         "fix": {
             VENUE: acceptor(8000.0, {"gateway": 100.0, "engine": 30.0, "projector": 80.0}, 500.0),
@@ -66,7 +69,8 @@ def test_ratios_are_of_figures_of_one_run() -> None:
     assert ratios[f"venue beside {NAIVE}, {RESTING}: orders"] == 2.0
     assert ratios[f"venue beside {NAIVE}, {RESTING}: processor time"] == 2.0
     assert ratios[f"venue beside {FIXCORE}: ping-pong"] == 0.5
-    assert len(ratios) == 4 + 2 + 2 * 5
+    assert ratios["engine with all controls and journal beside our book"] == 0.2
+    assert len(ratios) == 4 + 3 + 2 * 5
 
 
 def test_more_than_a_quarter_less_is_a_loss() -> None:
