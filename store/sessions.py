@@ -16,14 +16,14 @@ from engine.units import AccountId, FirmId, SessionId, UserId
 class FixSessionRow:
     """A FIX session as operators have set it up.
 
-    Its orders are those of the user, who may be None.
-    Heartbeat bounds and throttles that are None: the gateway's own hold. Throttles are in messages
-    per second, and at once. A drop copy session with `copied_account_ids` [] is told of its whole
-    firm. `timestamp_precision` None is that of the version; with `tells_timing` reports say when
-    the gateway and the engine had the order. `allowed_networks` [] is anywhere;
-    `client_cert_sha256` (hexadecimal) [] asks for no client certificate. The schedule's days are
-    ISO, 1 is Monday, and its times UTC; without start and end it is open around the clock, without
-    `schedule_reset` it is never reset by the clock.
+    Its orders are the user's, or with `user_id` None nobody's. Heartbeat bounds and throttles that
+    are None: the gateway's own hold. Throttles are in messages per second, and at once. A drop copy
+    session with `copied_account_ids` [] is told of its whole firm. `timestamp_precision` None is
+    that of the version; with `tells_timing` reports say when the gateway and the engine had the
+    order, with `tells_error_codes` refusals have their code as a number too. `allowed_networks` []
+    is anywhere; `client_cert_sha256` (hexadecimal) [] asks for no client certificate. The
+    schedule's days are ISO, 1 is Monday, and its times UTC; without start and end it is open around
+    the clock, without `schedule_reset` it is never reset by the clock.
     """
 
     session_id: SessionId
@@ -42,6 +42,7 @@ class FixSessionRow:
     copied_account_ids: list[int]
     timestamp_precision: Literal["ms", "us", "ns"] | None
     tells_timing: bool
+    tells_error_codes: bool
     allowed_networks: list[IPv4Network | IPv6Network]
     client_cert_sha256: list[str]
     order_rate: int | None

@@ -19,6 +19,7 @@ SET: Final[dict[str, Any]] = {
     "is_market_data": False,
     "copied_account_ids": [],
     "tells_timing": False,
+    "tells_error_codes": False,
     "allowed_networks": [],
     "client_cert_sha256": [],
     "throttle_policy": "reject",

@@ -73,6 +73,9 @@ class FixSessionChange(RequestBody):
     tells_timing: Flag = Field(
         default=False, description="Whether reports have GatewayTime(25101) and EngineTime(25102)"
     )
+    tells_error_codes: Flag = Field(
+        default=False, description="Whether refusals have ErrorCode(25016)"
+    )
     heart_bt_int_min_s: HeartBtInt | None = None
     heart_bt_int_max_s: HeartBtInt | None = None
     allowed_networks: list[IPv4Network | IPv6Network] = Field(
@@ -139,6 +142,7 @@ class FixSessionView(BaseModel):
     copied_account_ids: list[int]
     timestamp_precision: str | None = Field(examples=["us"])
     tells_timing: bool
+    tells_error_codes: bool
     allowed_networks: list[IPv4Network | IPv6Network]
     client_cert_sha256: list[str]
     order_rate: int | None

@@ -217,6 +217,7 @@ class AnswerBuilder:
             (Tag.AVG_PX, "0"),
             (Tag.ORD_REJ_REASON, self._dialect.ord_rej_reason(reason)),
             (Tag.TEXT, text),
+            *self._dialect.error_code(reason.name),
         ]
 
     # Balances.

@@ -15,6 +15,7 @@ from engine.reasons import CancelReason, RejectReason
 from engine.reject_codes import ORD_REJ_CODES
 from engine.report import EXEC_RESTATEMENT_REASONS, OTHER
 from fix_gateway.fix.dictionary import BEGIN_STRINGS, Version, load_version
+from fix_gateway.fix.error_codes import ERROR_CODES
 from fix_gateway.fix.fields import BusinessRejectReason, Tag
 from store.sessions import FixSessionRow
 
@@ -58,7 +59,8 @@ class Dialect:
     """How one version of FIX says things. Reasons that a table does not hold have its `other`.
 
     `report_tags` and `cancel_reject_tags` are those that the client may be sent in a report and in
-    an OrderCancelReject(9). With `tells_timing` reports say when gateway and engine had the order.
+    an OrderCancelReject(9). With `tells_timing` reports say when gateway and engine had the order,
+    with `tells_error_codes` refusals bear their code as a number too.
     """
 
     version: str
@@ -78,6 +80,13 @@ class Dialect:
     session_reject_reasons: frozenset[str]
     md_req_rej_reasons: frozenset[str]
     tells_timing: bool = False
+    tells_error_codes: bool = False
+
+    def error_code(self, name: str) -> list[tuple[int, str]]:
+        """Return ErrorCode(25016) of a refusal of that code, where the client wants it."""
+        if not self.tells_error_codes:
+            return []
+        return [(Tag.ERROR_CODE, str(ERROR_CODES[name]))]
 
     @property
     def is_fixt(self) -> bool:
@@ -160,7 +169,12 @@ def dialect_of(row: FixSessionRow) -> Dialect:
     digits = dialect.timestamp_digits
     if row.timestamp_precision is not None:
         digits = TIMESTAMP_DIGITS[row.timestamp_precision]
-    return replace(dialect, timestamp_digits=digits, tells_timing=row.tells_timing)
+    return replace(
+        dialect,
+        timestamp_digits=digits,
+        tells_timing=row.tells_timing,
+        tells_error_codes=row.tells_error_codes,
+    )
 
 
 def _codes(

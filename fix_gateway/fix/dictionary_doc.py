@@ -13,6 +13,8 @@ from fix_gateway.fix.dictionary import (
     load_dictionary,
     load_version,
 )
+from fix_gateway.fix.error_codes import ERROR_CODES
+from fix_gateway.fix.fields import Tag
 from fix_gateway.fix.framing import build_frame
 
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "fix-spec.md"
@@ -43,6 +45,7 @@ def build_document() -> str:
     for msg_type in load_dictionary().message_names:
         parts += _section(msg_type, versions)
     parts += _reasons(versions)
+    parts += _error_codes()
     return "".join(parts)
 
 
@@ -115,6 +118,15 @@ def _reasons(versions: list[Version]) -> Iterator[str]:
         for code in sorted(codes, key=_place):
             words = [each.fields[name].values.get(code, "-") for each in versions]
             yield f"| {code} | {' | '.join(word.replace('_', ' ').lower() for word in words)} |\n"
+
+
+def _error_codes() -> Iterator[str]:
+    """Yield the table of the codes in front of Text(58) and their numbers."""
+    yield f"\n### ErrorCode({int(Tag.ERROR_CODE)})\n\n"
+    yield "The codes in front of Text(58), and their numbers. Neither ever changes its meaning.\n\n"
+    yield "| number | code |\n|---|---|\n"
+    for name, number in ERROR_CODES.items():
+        yield f"| {number} | `{name}` |\n"
 
 
 def _place(code: str) -> tuple[bool, int | str]:

@@ -173,12 +173,14 @@ class ReportBuilder:
         extra = ""
         if report.ord_rej_reason is not None and report.reason is not None:
             report.ord_rej_reason = dialect.ord_rej_reason(RejectReason[report.reason])
+            if dialect.tells_error_codes:
+                extra = join_fields(dialect.error_code(report.reason))
         elif report.exec_restatement_reason is not None and report.reason is not None:
             report.exec_restatement_reason = dialect.restatement_reason(
                 CancelReason[report.reason], report.exec_restatement_reason
             )
         if report.expires_at_ns is not None:
-            extra = f"126={self._timestamps.format(report.expires_at_ns)}{SOH}"
+            extra += f"126={self._timestamps.format(report.expires_at_ns)}{SOH}"
         if report.fee is not None and report.fee_asset is not None:
             extra += self._fee(report.fee, report.fee_asset)
         if report.exec_type == ExecType.TRIGGERED and report.exec_type not in dialect.exec_types:
@@ -263,6 +265,7 @@ class ReportBuilder:
                 (Tag.AVG_PX, "0"),
                 (Tag.ORD_REJ_REASON, self.dialect.ord_rej_reason(refusal.reason)),
                 (Tag.TEXT, refusal.text),
+                *self.dialect.error_code(refusal.reason.name),
                 *timing,
                 (Tag.TRANSACT_TIME, self._timestamps.format(now_ns)),
             ]
@@ -298,6 +301,7 @@ class ReportBuilder:
                 ),
                 (Tag.CXL_REJ_REASON, self.dialect.cxl_rej_reason(refusal.reason)),
                 (Tag.TEXT, refusal.text),
+                *self.dialect.error_code(refusal.reason.name),
                 (Tag.TRANSACT_TIME, self._timestamps.format(now_ns)),
             ]
         )
@@ -313,7 +317,7 @@ class ReportBuilder:
             pairs.append((Tag.BUSINESS_REJECT_REF_ID, printable(fields[Tag.CL_ORD_ID])))
         code = self.dialect.business_reject_reason(reason)
         pairs += [(Tag.BUSINESS_REJECT_REASON, code), (Tag.TEXT, text)]
-        return join_fields(pairs)
+        return join_fields(pairs + self.dialect.error_code(text.partition(":")[0]))
 
     def build_reject(self, fields: Fields, tag: int, reason: SessionRejectReason, text: str) -> str:
         """Return the Reject(3) of a message that breaks the rules of its type in a field."""
@@ -354,6 +358,7 @@ class ReportBuilder:
             ),
             (Tag.CXL_REJ_REASON, self.dialect.cxl_rej_reason(event.reason)),
             (Tag.TEXT, event.text or self._explain_cancel_reject(event)),
+            *self.dialect.error_code(event.reason.name),
             (Tag.TRANSACT_TIME, self._timestamps.format(time_ns)),
         ]
         if account is not None:

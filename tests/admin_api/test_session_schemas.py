@@ -61,6 +61,7 @@ def test_values_are_brought_into_one_form() -> None:
         ("copied_account_ids", [0]),
         ("timestamp_precision", "s"),
         ("tells_timing", None),
+        ("tells_error_codes", None),
         ("schedule_days", []),
         ("schedule_days", [0]),
         ("schedule_days", [8]),

@@ -190,6 +190,34 @@ def test_session_has_times_as_it_wants_them(reference: Reference, begin_string: 
 
 
 @every_version
+def test_refusals_bear_their_code_as_a_number(reference: Reference, begin_string: str) -> None:
+    """In each of the three messages, from the door and from the engine, where it is wanted."""
+    request: Fields = {34: "7", 35: "D", 11: "a", 55: "BTC-USD", 54: "1", 40: "2"}
+    cancel: Fields = {34: "7", 35: "F", 11: "c", 41: "a"}
+    stale = Refusal(RejectReason.STALE, "STALE: words")
+    rejected = msgspec.structs.replace(ORDER, ord_status=OrdStatus.REJECTED)
+    late = CancelRejected(
+        SESSION, ALICE, ClOrdId("c"), ClOrdId("a"), RejectReason.TOO_LATE_TO_CANCEL, ORDER
+    )
+    for is_wanted in (True, False):
+        row = make_row(begin_string=begin_string, tells_error_codes=is_wanted)
+        builder = ReportBuilder(reference, dialect_of(row))
+        told = [
+            builder.build_report(OrderRejected(rejected, RejectReason.KILLED), POSITION, AT_NS),
+            builder.build_report(late, POSITION, AT_NS),
+            builder.build_report(OrderAccepted(ORDER), POSITION, AT_NS),
+            builder.build_refused_order(request, stale, "D1.1.7", AT_NS),
+            builder.build_refused_cancel(cancel, stale, AT_NS),
+            builder.build_business_reject(
+                request, BusinessRejectReason.NOT_AUTHORIZED, "NOT_PERMITTED: words"
+            ),
+        ]
+        codes = [legal(begin_string, text).get(Tag.ERROR_CODE) for text in told]
+        numbers = ["352", "1002", None, "401", "401", "1"]
+        assert codes == (numbers if is_wanted else [None] * 6)
+
+
+@every_version
 def test_refused_order_is_told_whole(reference: Reference, begin_string: str) -> None:
     """All that it said of itself, in the fields in which a report of it would say that."""
     builder = ReportBuilder(reference, find_dialect(begin_string))

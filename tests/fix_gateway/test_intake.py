@@ -13,10 +13,12 @@ from engine.commands import (
     ReplaceOrder,
     SessionCommand,
 )
+from engine.reasons import RejectReason
 from engine.reference import Reference
 from engine.request_commands import MassCancel, ReportBalances, ReportOpenOrders, ReportOrder
 from fix_gateway.fix.dictionary import BEGIN_STRINGS
 from fix_gateway.fix.engine_link import GatewayLink
+from fix_gateway.fix.error_codes import DOOR_CODES, ERROR_CODES
 from fix_gateway.fix.fields import SOH, Fields, parse_message
 from fix_gateway.fix.intake import Intake, IntakeReplies
 from fix_gateway.fix.refusals import RefusalLog
@@ -152,6 +154,40 @@ def test_refusals_take_the_way_of_their_kind(tmp_path: Path, begin_string: str) 
         refusal = door.refused(text + BAD_ACCOUNT)
         assert (refusal[35], refusal[434], refusal[1]) == ("9", answers_to, "NOBODY")
         assert refusal[58] == order[58] == "ACCOUNT_UNKNOWN: no such account"
+
+
+@every_version
+def test_code_in_front_of_the_text_has_a_number(tmp_path: Path, begin_string: str) -> None:
+    """Whatever the gateway itself says no to, for sessions that want it; not in a Reject(3)."""
+    wanting = {"order_rate": 100, "order_burst": 100, "tells_error_codes": True}
+    door = Door(tmp_path, begin_string, **wanting)
+    answers = [door.refused("35=R|131=x|11=a"), door.refused(ORDER + BAD_ACCOUNT)]
+    answers += [door.refused("35=H|11=a" + BAD_ACCOUNT), door.refused(CANCEL + BAD_ACCOUNT)]
+    assert 25016 not in door.refused(f"{ORDER}|78=2|79=one")
+    door.engine.is_there = False
+    answers.append(door.refused(ORDER))
+    door.intake.give_up("34=99|35=D|11=a".replace("|", SOH))
+    answers.append(door.replies[-1])
+    for name in ("copy", "slow"):
+        (tmp_path / name).mkdir()
+    forbidden = Door(tmp_path / "copy", begin_string, is_drop_copy=True, **wanting)
+    answers.append(forbidden.refused(ORDER))
+    slow = Door(
+        tmp_path / "slow", begin_string, order_rate=1, order_burst=1, tells_error_codes=True
+    )
+    slow.take(ORDER)
+    answers.append(slow.refused(ORDER))
+    codes = [(answer[58].partition(":")[0], answer[25016]) for answer in answers]
+    assert codes == [
+        ("UNSUPPORTED", "505"), ("ACCOUNT_UNKNOWN", "151"), ("ACCOUNT_UNKNOWN", "151"),
+        ("ACCOUNT_UNKNOWN", "151"), ("ENGINE_UNAVAILABLE", "2"), ("INTERNAL_ERROR", "3"),
+        ("NOT_PERMITTED", "1"), ("RATE_LIMIT", "651"),
+    ]  # fmt: skip
+
+
+def test_numbers_of_codes_are_of_one_code_each() -> None:
+    """The gateway's own are none of the exchange's."""
+    assert len(set(ERROR_CODES.values())) == len(ERROR_CODES) == len(DOOR_CODES) + len(RejectReason)
 
 
 @every_version

@@ -1,5 +1,6 @@
 """What a client is told without asking, in every version: News(B), and why it is logged out."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -20,7 +21,7 @@ LIKE = {"FIX.4.2": "U04", "FIX.4.4": "T17", "FIXT.1.1": "V04"}
 @pytest.fixture(params=list(LIKE))
 def client(request: pytest.FixtureRequest, shared_venue: VenueProcess) -> Iterator[RawClient]:
     """A client of each version, logged on to a session of its own."""
-    name = f"NOTE-{LIKE[request.param]}"
+    name = f"NOTE-{LIKE[request.param]}-{time.time_ns()}"
     session_id = add_session(shared_venue, name, LIKE[request.param])
     assert ask(shared_venue, "refresh")["ok"]
     with RawClient(shared_venue.fix_port, name, begin_string=request.param) as client:
@@ -48,15 +49,47 @@ def receive(client: RawClient, msg_type: str) -> Fields:
     return {tag: fields[tag] for tag in fields if tag not in {8, 9, 10, 34, 35, 49, 52, 56}}
 
 
+def find_path(client: RawClient, venue: VenueProcess) -> str:
+    """Return the path of the client's session."""
+    _, page = venue.call("GET", "/v1/sessions?limit=500")
+    (session_id,) = (
+        item["session_id"] for item in page["items"] if item["client_comp_id"] == client.comp_id
+    )
+    return f"/v1/sessions/{session_id}"
+
+
+def test_refusals_bear_their_code_as_a_number(
+    shared_venue: VenueProcess, client: RawClient
+) -> None:
+    """From the next logon on, for a client that wants it: from the door and from the engine."""
+    client.send_bytes(client.order("bad id"))
+    assert Tag.ERROR_CODE not in receive(client, MsgType.EXECUTION_REPORT)
+    order(shared_venue, "PATCH", find_path(client, shared_venue), {"tells_error_codes": True})
+    client.__exit__()
+    with RawClient(
+        shared_venue.fix_port, client.comp_id, begin_string=client.begin_string
+    ) as again:
+        again.log_on()
+        again.send_bytes(again.order("bad id"))
+        refused = receive(again, MsgType.EXECUTION_REPORT)
+        assert (refused[Tag.ERROR_CODE], refused[Tag.TEXT].split(":")[0]) == (
+            "501", "CLORDID_INVALID",
+        )  # fmt: skip
+        again.send(MsgType.ORDER_CANCEL_REQUEST, (11, "x1"), (41, "nothing"), (55, "BTC-USD"),
+                   (54, "1"))  # fmt: skip
+        unknown = receive(again, MsgType.ORDER_CANCEL_REJECT)
+        assert (unknown[Tag.ERROR_CODE], unknown[Tag.TEXT].split(":")[0]) == (
+            "1001", "UNKNOWN_ORDER",
+        )  # fmt: skip
+
+
 def test_client_is_told_in_its_version(
     shared_venue: VenueProcess, client: RawClient, officer: RestClient
 ) -> None:
     """Of limits and kill switches that concern it, and why it is sent away."""
     venue = shared_venue
-    _, page = venue.call("GET", "/v1/sessions?limit=500")
-    (session_id,) = (
-        item["session_id"] for item in page["items"] if item["client_comp_id"] == client.comp_id
-    )
+    path = find_path(client, venue)
+    session_id = int(path.rpartition("/")[2])
     limit = {
         "level": "FIRM", "scope": "SESSION", "scope_id": session_id, "control": "ORDER_QTY",
         "value": "1000", "symbol": "BTC-USD",
@@ -77,7 +110,6 @@ def test_client_is_told_in_its_version(
     officer.order("POST", "/v1/kill-switches/lift", kill)
     assert receive(client, MsgType.NEWS)[Tag.HEADLINE] == "KILL_SWITCH LIFTED"
 
-    path = f"/v1/sessions/{session_id}"
     order(venue, "POST", f"{path}/disconnect", {"text": "see you tomorrow"})
     assert receive(client, MsgType.LOGOUT) == {Tag.TEXT: "see you tomorrow"}
     with RawClient(venue.fix_port, client.comp_id, begin_string=client.begin_string) as again:

@@ -72,6 +72,7 @@ def test_session_is_set_up_once(on_postgres: Callable[[Scenario], None]) -> None
                 copied_account_ids=[],
                 timestamp_precision=None,
                 tells_timing=False,
+                tells_error_codes=False,
                 allowed_networks=[],
                 client_cert_sha256=[],
                 order_rate=None,
