@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Response
+from msgspec.structs import replace
 
 from admin_api.auth.gate import allow
 from admin_api.auth.permissions import Permission
@@ -54,8 +55,9 @@ from engine.refusal import describe
 from engine.risk_commands import SetInstrumentRules, SetLimit, SetReferencePrice, SetTradingMode
 from engine.runtime.client import LinkClosedError
 from engine.scope import Scope
-from engine.units import AccountId, ClOrdId, Price, Qty, SessionId
+from engine.units import AccountId, ClOrdId, Price, Qty, SessionId, UserId
 from store.audit import AuditEntry, add_audit_entries
+from store.sessions import find_session
 
 READ: Final[Responses] = {
     HTTPStatus.NOT_FOUND: {"model": Problem, "description": "There is none of that identity"},
@@ -227,6 +229,8 @@ async def what_if(
     _check_sight(services, user, Scope.ACCOUNT, account_id)
     instrument = get_instrument(services, body.symbol)
     order = _make_order(body, AccountId(account_id), instrument)
+    if body.session_id:
+        order = replace(order, user_id=await _find_user_of(services, user, order.session_id))
     try:
         answer = await services.engine.what_if(order)
     except (LinkClosedError, TimeoutError):
@@ -256,6 +260,15 @@ async def _order_rules(
     if isinstance(done, ApprovalView):
         return done
     return RulesAnswer(**view_rules(rules, instrument).model_dump(), **done)
+
+
+async def _find_user_of(services: Services, user: User, session_id: SessionId) -> UserId:
+    """Return whose the session's orders are, 0 for nobody's."""
+    async with services.database.transaction() as connection:
+        row = await find_session(connection, session_id)
+    if row is None or not user.sees_firm(row.firm_id):
+        return UserId(0)
+    return row.user_id or UserId(0)
 
 
 def _make_order(body: WhatIfBody, account_id: AccountId, instrument: Instrument) -> NewOrder:

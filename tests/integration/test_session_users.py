@@ -14,6 +14,7 @@ from tests.integration.command_line import wcx
 from tests.integration.people import ALPHA, BETA, People, code_of
 from tests.integration.raw_client import RawClient
 
+WHAT_IF = "/v1/accounts/1/what-if"
 BEGIN_STRINGS = ("FIX.4.2", "FIX.4.4", "FIXT.1.1")
 
 
@@ -80,7 +81,11 @@ def bystander(people: People) -> Iterator[RawClient]:
 
 
 def test_kill_switch_of_a_user_stops_the_users_sessions(
-    people: People, trader: tuple[str, int], clients: list[RawClient], bystander: RawClient
+    people: People,
+    trader: tuple[str, int],
+    sessions: dict[str, dict[str, Any]],
+    clients: list[RawClient],
+    bystander: RawClient,
 ) -> None:
     """Their orders go, their new ones are refused, until another lifts it; others trade on."""
     name, user_id = trader
@@ -99,6 +104,11 @@ def test_kill_switch_of_a_user_stops_the_users_sessions(
         refused = enter(client, f"killed-{client.comp_id}")
         assert (refused[Tag.EXEC_TYPE], refused[Tag.TEXT]) == (ExecType.REJECTED, words)
     assert enter(bystander, f"b-{user_id}")[Tag.EXEC_TYPE] == ExecType.NEW
+    asked = {"symbol": "BTC-USD", "side": "BUY", "ord_type": "LIMIT", "order_qty": "1",
+             "price": "1.00"}  # fmt: skip
+    for session_id, is_good in ((sessions["FIX.4.4"]["session_id"], False), (1, True)):
+        seen = people.admin.order("POST", WHAT_IF, {**asked, "session_id": session_id})
+        assert seen["would_be_accepted"] is is_good
 
     def told() -> list[dict[str, Any]]:
         items = people.admin.get(f"/v1/audit?subject=user:{user_id}")["items"]
