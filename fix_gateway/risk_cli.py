@@ -1,9 +1,10 @@
-"""`wcx risk`: the list of controls, rules of instruments, why an order was refused, overrides."""
+"""`wcx risk`: the list of controls, limits, rules of instruments, why an order was refused."""
 
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Annotated
 from urllib.parse import quote
 
@@ -24,15 +25,37 @@ from fix_gateway.operating import (
     AsJson,
     Symbol,
     account_path,
+    find_firm,
+    find_user,
     operating,
     print_done,
     print_items,
+    session_path,
     split_settings,
 )
+from fix_gateway.tools.rest import RestClient
 from risk.catalogue import CATALOGUE, render_catalogue
 
 DEFINITIONS = (bytes([20]), bytes([21]), bytes([22]))
 """The tags of `DefineAsset`, `DefineInstrument` and `OpenAccount`, as they are encoded."""
+
+
+class Owner(StrEnum):
+    """Whose limits there are."""
+
+    ACCOUNT = "account"
+    FIRM = "firm"
+    SESSION = "session"
+    USER = "user"
+
+
+class LevelName(StrEnum):
+    """Who sets a limit: the tightest of all levels decides."""
+
+    OPERATOR = "operator"
+    FIRM = "firm"
+    CLIENT = "client"
+
 
 app = typer.Typer(help="The controls that orders pass.", no_args_is_help=True)
 overrides = typer.Typer(help="What passes a limit for a while, over REST.", no_args_is_help=True)
@@ -42,6 +65,8 @@ Code = Annotated[str, typer.Argument(metavar="CODE", help="Of the refusal, as MA
 OneSymbol = Annotated[str | None, typer.Option("--symbol", help="Only in this instrument.")]
 OneOrder = Annotated[str | None, typer.Option("--order", help="Only the order of this ClOrdID.")]
 OneAsset = Annotated[str | None, typer.Option("--asset", help="With MAX_ASSET: of which asset.")]
+LIMIT_COLUMNS = ("control", "value", "symbol", "asset", "window_s", "level")
+NO_LIMIT = "none"
 COUNTED = ("_bps", "_s", "_ticks")
 """How names of rules end that are numbers of something."""
 OVERRIDE_COLUMNS = (
@@ -54,6 +79,55 @@ def show_controls() -> None:
     """Print the list of controls: what each is, who sets it, its code, where it comes from."""
     print(f"{len(CATALOGUE)} controls\n")
     print(render_catalogue(), end="")
+
+
+@app.command()
+def limits(
+    owner: Annotated[str, typer.Argument(metavar="NAME", help="Of the account; see --of.")],
+    control: Annotated[str | None, typer.Argument(help="As ORDER_QTY; see `controls`.")] = None,
+    value: Annotated[str | None, typer.Argument(help="`none` takes the limit away.")] = None,
+    *,
+    of: Annotated[Owner, typer.Option("--of", help="What the name is of.")] = Owner.ACCOUNT,
+    level: Annotated[LevelName, typer.Option(help="Whose limit it is.")] = LevelName.OPERATOR,
+    symbol: OneSymbol = None,
+    asset: Annotated[str | None, typer.Option(help="In which it is counted.")] = None,
+    window_s: Annotated[int | None, typer.Option(help="86400 is the day in UTC.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the limits of somebody, or set one. What allows more may wait for another user."""
+    if (control is None) != (value is None):
+        raise typer.BadParameter("name control and value both or neither")
+    with operating() as rest:
+        owner_id = _find_owner(rest, owner, of)
+        scope = of.value.upper()
+        if control is None:
+            items = rest.get_all(f"/v1/risk/controls?scope={scope}&scope_id={owner_id}")
+            print_items(items, LIMIT_COLUMNS, as_json=as_json)
+            return
+        body = {
+            "level": level.value.upper(),
+            "scope": scope,
+            "scope_id": owner_id,
+            "control": control,
+            "value": None if value == NO_LIMIT else value,
+            "symbol": symbol,
+            "asset": asset,
+            "window_s": window_s,
+        }
+        done = rest.order("PUT", "/v1/risk/controls", body)
+    print_done(f"{control} of {owner}", done, as_json=as_json)
+
+
+def _find_owner(rest: RestClient, name: str, of: Owner) -> int:
+    match of:
+        case Owner.ACCOUNT:
+            return int(account_path(rest, name).rpartition("/")[2])
+        case Owner.SESSION:
+            return int(session_path(rest, name).rpartition("/")[2])
+        case Owner.FIRM:
+            return find_firm(rest, name)
+        case Owner.USER:
+            return find_user(rest, name)
 
 
 @app.command()

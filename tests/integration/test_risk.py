@@ -177,6 +177,35 @@ def test_share_of_the_daily_volume_is_set_alone(own_venue: VenueProcess, trader:
     assert wrong.code == 2
 
 
+def test_limits_are_shown_and_set_by_wcx(own_venue: VenueProcess, trader: Trader) -> None:
+    """As over REST: met by the next order, shown, tightened, and taken away."""
+    venue = own_venue
+    mine = ("risk", "limits", "T01")
+    done = wcx(venue, *mine, "ORDER_QTY", "0.5", "--symbol", "BTC-USD", "--level", "firm")
+    assert (done.code, done.stderr) == (0, "")
+    assert trader.enter()[1].startswith("FAT_FINGER_QTY: order qty 1.0000 ")
+    shown = wcx(venue, *mine, "--json")
+    assert [(row["control"], row["value"], row["level"]) for row in json.loads(shown.stdout)] == [
+        ("ORDER_QTY", "0.5000", "FIRM")
+    ]
+    ended = wcx(venue, *mine, "ORDER_QTY", "none", "--symbol", "BTC-USD", "--level", "firm")
+    assert (ended.code, ended.stderr) == (0, "")
+    assert json.loads(wcx(venue, *mine, "--json").stdout) == []
+    day = ("GROSS_EXPOSURE", "5000000", "--asset", "USD", "--window-s", "86400", "--of")
+    for of, name in (("firm", "ALPHA"), ("session", "DEMO1"), ("user", "admin")):
+        set_one = wcx(venue, "risk", "limits", name, *day, of)
+        if of == "firm":
+            assert (set_one.code, set_one.stderr) == (0, "")
+            shown = wcx(venue, "risk", "limits", name, "--of", of)
+            assert shown.stdout.splitlines()[1].split() == [
+                "GROSS_EXPOSURE", "5000000.00000000", "-", "USD", "86400", "OPERATOR",
+            ]  # fmt: skip
+        else:
+            assert (set_one.code, set_one.stdout) == (1, "")
+            assert set_one.stderr.startswith("wcx: UNSUPPORTED: ")
+    assert wcx(venue, *mine, "ORDER_QTY").code == 2
+
+
 def test_what_does_not_fit_is_said(own_venue: VenueProcess) -> None:
     """By field, and nothing is sent to the exchange."""
     venue = own_venue
