@@ -217,8 +217,8 @@ def test_order_refused_while_the_engine_was_away_is_never_executed(
     client = connect(venue, "DEMO1", reset_on_logon=False)
     enter(client, BUY, "1", "1.00", cl_ord_id="before")
     next_report(client, ExecType.NEW)
+    engine, gateway = venue.running_pid("engine"), venue.running_pid("gateway")
     os.kill(venue.pid, signal.SIGSTOP)  # The supervisor must not bring it back yet.
-    engine, gateway = venue.pid_of("engine"), venue.pid_of("gateway")
     os.kill(engine, signal.SIGKILL)
     venue.wait_for(lambda: '"engine":"away"' in venue.get("/readyz")[1])
     enter(client, BUY, "1", "1.00", cl_ord_id="refused")
@@ -240,7 +240,7 @@ def test_order_in_doubt_is_sent_again_and_counts_once(
     """An order that reached the gateway while the engine hung is entered by the next engine."""
     since = Since(venue)
     client = connect(venue, "DEMO2")
-    engine = venue.pid_of("engine")
+    engine = venue.running_pid("engine")
     os.kill(engine, signal.SIGSTOP)
     enter(client, BUY, "1", "1.00", cl_ord_id="in-doubt")
     time.sleep(0.3)
@@ -258,7 +258,7 @@ def test_order_consumed_but_never_journaled_is_asked_for_again(
     """The gateway dies with an order in hand that the engine never saw: the client resends it."""
     since = Since(venue)
     client = connect(venue, "T13", reset_on_logon=False)
-    engine, gateway = venue.pid_of("engine"), venue.pid_of("gateway")
+    engine, gateway = venue.running_pid("engine"), venue.running_pid("gateway")
     os.kill(engine, signal.SIGSTOP)
     enter(client, BUY, "1", "1.00", cl_ord_id="lost-in-between")
     time.sleep(0.3)

@@ -56,7 +56,7 @@ def fail_the_disk(venue: VenueProcess, fault_dir: Path, way: str) -> None:
     if way == "full":
         (segment,) = (venue.data_dir / "journal").glob("*.wcj")
         # Not enough for any record: it will be torn.
-        limit_files(venue.pid_of("engine"), segment.stat().st_size + 10)
+        limit_files(venue.running_pid("engine"), segment.stat().st_size + 10)
     elif way == "flush":
         give_order(fault_dir, "journal.before_fsync", FaultOrder(1, "EIO"))
     else:
@@ -139,7 +139,7 @@ def test_gateway_that_cannot_store_a_report_stops_and_its_successor_sends_it(
     since = Since(venue)
     client = connect(venue, "T15", reset_on_logon=False)
     (body,) = (venue.data_dir / "fix" / "FIX.4.4-T15").glob("*.body")
-    limit_files(venue.pid_of("gateway"), body.stat().st_size + 100)
+    limit_files(venue.running_pid("gateway"), body.stat().st_size + 100)
     sent = [enter(client, BUY, "1", "1.00", cl_ord_id=f"o{number}") for number in range(5)]
     assert [next_report(client, ExecType.NEW)[Tag.CL_ORD_ID] for _ in sent] == sent
     assert_silent(client)
@@ -183,7 +183,7 @@ def test_logon_that_cannot_be_served_now_gets_no_logout(
     """QuickFIX would count it, whatever its number, and pass over a message it has not received."""
     since = Since(venue)
     delay = give_order(fault_dir, "recovery.replayed", FaultOrder(1, "delay", 2 * LOGON_WAIT_S))
-    os.kill(venue.pid_of("engine"), signal.SIGKILL)
+    os.kill(venue.running_pid("engine"), signal.SIGKILL)
     venue.wait_for(lambda: not delay.exists())
     client = RawClient(venue.fix_port, "T02")
     client.send_bytes(client.logon_message())

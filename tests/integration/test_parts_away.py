@@ -26,7 +26,7 @@ def people(shared_venue: VenueProcess) -> People:
 @contextmanager
 def away(venue: VenueProcess, *parts: str) -> Iterator[None]:
     """Kill parts, and let nobody start them again until the end. All is well again afterwards."""
-    pids = [venue.pid_of(part) for part in parts]
+    pids = [venue.running_pid(part) for part in parts]
     os.kill(venue.pid, signal.SIGSTOP)
     try:
         for pid in pids:

@@ -131,7 +131,7 @@ def test_too_many_messages_and_the_emergency_stop(venue: VenueProcess) -> None:
         client.send_bytes(client.order("patient"))
         assert reports(client, 1)[0][Tag.EXEC_TYPE] == ExecType.NEW
         # The gateway hangs, the database and the admin API are gone: the engine still obeys.
-        gateway = venue.pid_of("gateway")
+        gateway = venue.running_pid("gateway")
         os.kill(gateway, signal.SIGSTOP)
         try:
             stopped = venue.wcx("kill", "--local", "--account", "T03", "--reason", "a test")

@@ -659,11 +659,12 @@ def test_change_waits_for_the_engine(people: People) -> None:
     venue = people.venue
     path = f"/v1/firms/{BETA}/fee-tier"
     headers = {"Idempotency-Key": "tier-for-beta"}
-    os.kill(venue.pid_of("engine"), signal.SIGSTOP)
+    engine = venue.running_pid("engine")
+    os.kill(engine, signal.SIGSTOP)
     try:
         waiting = people.admin.call("PUT", path, {"tier": 7}, headers)
     finally:
-        os.kill(venue.pid_of("engine"), signal.SIGCONT)
+        os.kill(engine, signal.SIGCONT)
     assert (waiting.status, waiting.body["engine_seq"]) == (202, None)
     change = f"/v1/changes/{waiting.body['change_id']}"
     venue.wait_for(lambda: people.admin.get(change)["status"] == "applied")

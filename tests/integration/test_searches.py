@@ -281,7 +281,7 @@ def test_balances_are_told_while_the_engine_is_away(own_venue: VenueProcess) -> 
     own_venue.wait_for(lambda: client.get("/v1/orders?limit=1")["seq"] >= live["seq"])
     delay = FaultOrder(1, DELAY, 4.0)
     give_order(own_venue.data_dir.parent / "faults", "recovery.replayed", delay)
-    os.kill(own_venue.pid_of("engine"), signal.SIGKILL)
+    os.kill(own_venue.running_pid("engine"), signal.SIGKILL)
 
     def is_away() -> bool:
         return bool(client.get(f"/v1/accounts/{DEMO2}/balances")["source"] == "read_model")

@@ -108,7 +108,7 @@ def test_only_documented_ports_are_open(shared_venue: VenueProcess) -> None:
 
 def test_what_is_killed_takes_all_below_along(venue: VenueProcess) -> None:
     """Nothing runs unwatched: not when a reaper dies, nor when the supervisor does."""
-    engine = venue.pid_of("engine")
+    engine = venue.running_pid("engine")
     reaper = int(Path(f"/proc/{engine}/stat").read_text().rsplit(")", 1)[1].split()[1])
     os.kill(reaper, signal.SIGKILL)
     venue.wait_for(lambda: venue.pid_of("engine") not in (0, engine))
@@ -122,6 +122,14 @@ def test_what_is_killed_takes_all_below_along(venue: VenueProcess) -> None:
     venue.stop()
     venue.logged.clear()
     venue.start()
+
+
+def test_part_to_be_signalled_is_never_process_0(venue: VenueProcess) -> None:
+    """0 would be the test's own process group: whoever asks while a part is gone, waits."""
+    killed = venue.running_pid("engine")
+    os.kill(killed, signal.SIGKILL)
+    wait_until_gone([killed])
+    assert venue.running_pid("engine") not in (0, killed)
 
 
 @pytest.fixture

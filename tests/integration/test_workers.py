@@ -102,7 +102,7 @@ def replace_one_after_the_other(venue: VenueProcess, connect: ConnectClient) -> 
     client = connect(venue, "T19", reset_on_logon=False)
     ordered: list[str] = []
     for name in ("gateway-0", "gateway-1"):
-        before = venue.pid_of(name)
+        before = venue.running_pid(name)
         os.kill(before, signal.SIGTERM)
         while venue.pid_of(name) in (0, before):
             ordered.append(enter(client, BUY, "0.1", "1.00"))
@@ -131,8 +131,8 @@ def test_sessions_outlive_the_process_that_served_them(
     assert sum(map(sum, (found.values() for found in owned))) == len(clients)
     assert len(owned[0] | owned[1]) == ALL
 
+    victim = venue.running_pid("gateway-1")
     os.kill(venue.pid, signal.SIGSTOP)  # Its supervisor must not bring it back.
-    victim = venue.pid_of("gateway-1")
     os.kill(victim, signal.SIGKILL)
     venue.wait_for(lambda: sessions_of(venue, 0).keys() == owned[0].keys() | owned[1].keys())
     living = [client for client in clients if not is_cut(client)]

@@ -155,9 +155,25 @@ class VenueProcess:
                 return int(service["pid"])
         return 0
 
+    def running_pid(self, name: str) -> int:
+        """Return the process id of a part; if it is being started again, once it accepts work.
+
+        For whoever sends a signal or sets a limit: what is meant for process 0 reaches the caller.
+        """
+        pid = 0
+
+        def is_running() -> bool:
+            nonlocal pid
+            pid = self.pid_of(name)
+            # What the status says may be a second old.
+            return pid != 0 and Path(f"/proc/{pid}").exists()
+
+        self.wait_for(is_running)
+        return pid
+
     def environment_of(self, name: str) -> dict[str, str]:
         """Return the environment that a part was started with."""
-        environment = Path(f"/proc/{self.pid_of(name)}/environ").read_bytes().decode()
+        environment = Path(f"/proc/{self.running_pid(name)}/environ").read_bytes().decode()
         return dict(entry.split("=", 1) for entry in environment.split("\0") if entry)
 
     def part_pids(self) -> dict[str, int]:
@@ -172,8 +188,7 @@ class VenueProcess:
 
     def kill(self, name: str) -> None:
         """SIGKILL a part; return once it is back and a new process."""
-        before = self.pid_of(name)
-        assert before
+        before = self.running_pid(name)
         os.kill(before, signal.SIGKILL)
         self.wait_for(lambda: self.pid_of(name) not in (0, before))
 
