@@ -32,9 +32,9 @@ test-source: $(SOURCE_INSTALLED)  ## Run the suite on QuickFIX compiled from the
 	$(SOURCE_VENV)/bin/pytest -n 2 --dist worksteal -m "not alone"
 	$(SOURCE_VENV)/bin/pytest -m alone
 
-test-outside: $(INSTALLED)  ## Against servers of yours: WCX_TEST_DATABASE_URL, _REDIS_URL, _MQTT_URL.
+test-outside: $(INSTALLED)  ## Run the integration tests on your WCX_TEST_DATABASE_URL, _REDIS_URL, _MQTT_URL.
 	@: $${WCX_TEST_DATABASE_URL:?} $${WCX_TEST_REDIS_URL:?} $${WCX_TEST_MQTT_URL:?}
-	$(BIN)/pytest tests/outside
+	$(BIN)/pytest -n 2 --dist worksteal tests/integration
 
 simulate: $(INSTALLED)  ## Simulate SEEDS=1000 venues on failing disks, links and clocks.
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)

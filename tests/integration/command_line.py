@@ -5,7 +5,7 @@ from typing import NamedTuple
 from typer.testing import CliRunner
 
 from fix_gateway.cli import app
-from fix_gateway.tools.chaos.venue import VenueProcess
+from tests.integration.venue_process import VenueProcess
 
 
 class Ended(NamedTuple):

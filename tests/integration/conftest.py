@@ -1,6 +1,7 @@
 """Venues for the tests of this folder. The first start makes a template; the others copy it."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import time
@@ -13,10 +14,12 @@ import pytest
 
 from fix_gateway.supervisor.child import Child
 from fix_gateway.supervisor.postgres import find_binaries, place
-from fix_gateway.tools.chaos.venue import PORTS_VARIABLE, VenueProcess
+from fix_gateway.tools.chaos.venue import PORTS_VARIABLE
 from fix_gateway.tools.initiator import Initiator
 from store.migrate import migrate
-from store.postgres import ensure_database, wait_until_reachable
+from store.postgres import wait_until_reachable
+from tests.integration.outside_servers import SERVERS, make_database
+from tests.integration.venue_process import VenueProcess
 
 PORTS_PER_WORKER = 4000
 LOG_CHARS_MAX = 20_000
@@ -28,11 +31,19 @@ first_port = 15_000 + PORTS_PER_WORKER * (worker % 3)
 os.environ[PORTS_VARIABLE] = f"{first_port}-{first_port + PORTS_PER_WORKER - 1}"
 
 
+# These need outside servers; without them there is nothing to say.
+collect_ignore = [] if SERVERS else ["test_outside_servers.py"]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here starts real servers and processes."""
+    """Everything here starts real servers and processes; against outside ones not all can run."""
     for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.integration)
+        if Path(__file__).parent not in item.path.parents:
+            continue
+        item.add_marker(pytest.mark.integration)
+        embedded = item.get_closest_marker("embedded")
+        if SERVERS is not None and embedded is not None:
+            item.add_marker(pytest.mark.skip(reason=f"embedded servers: {embedded.args[0]}"))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -46,6 +57,30 @@ def pytest_runtest_makereport(
             if isinstance(value, VenueProcess):
                 report.sections.append((f"log of {name}", value.log_text()[-LOG_CHARS_MAX:]))
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def outside_servers() -> Iterator[None]:
+    """In the end nothing of ours is left on outside servers."""
+    if SERVERS is not None:
+        SERVERS.open()
+    yield
+    if SERVERS is not None:
+        SERVERS.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shares_of_the_module() -> Iterator[None]:
+    """What its venues had of outside servers is there for the next module's."""
+    with SERVERS.scope() if SERVERS is not None else contextlib.nullcontext():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def shares_of_the_test() -> Iterator[None]:
+    """What its venues had of outside servers is there for the next test's."""
+    with SERVERS.scope() if SERVERS is not None else contextlib.nullcontext():
+        yield
 
 
 Scenario = Callable[[str], Awaitable[None]]
@@ -68,6 +103,9 @@ async def running_postgres(directory: Path, sockets: Path) -> AsyncIterator[str]
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A running PostgreSQL without a venue."""
+    if SERVERS is not None:
+        yield SERVERS.database_url
+        return
     loop = asyncio.new_event_loop()
     running = running_postgres(tmp_path_factory.mktemp("pg"), tmp_path_factory.mktemp("s"))
     yield loop.run_until_complete(running.__aenter__())
@@ -82,7 +120,7 @@ def on_postgres(
     """Run scenarios, each given the URL of a migrated database that is this module's own."""
     loop = asyncio.new_event_loop()
     name = request.module.__name__.rpartition(".")[2]
-    url = loop.run_until_complete(ensure_database(postgres_url, name))
+    url = loop.run_until_complete(make_database(postgres_url, name))
     migrate(url)
 
     def run(scenario: Scenario) -> None:
@@ -98,6 +136,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data_dir = tmp_path_factory.mktemp("template") / "var"
     venue = VenueProcess(data_dir).start()
     assert venue.stop() == 0, venue.log_text()
+    if SERVERS is not None:
+        SERVERS.keep(data_dir, is_template=True)
     return data_dir
 
 
@@ -131,6 +171,8 @@ def shared_venue(
     venue = VenueProcess(
         data_dir, WCX_PROJECTOR__ENABLED="true", WCX_MARKET_DATA__FIX_ENABLED="true"
     ).start()
+    if SERVERS is not None:
+        SERVERS.keep(data_dir)
     yield venue
     assert venue.stop() == 0, venue.log_text()
 

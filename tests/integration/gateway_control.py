@@ -9,7 +9,7 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 from psycopg.abc import Params
 
-from fix_gateway.tools.chaos.venue import VenueProcess
+from tests.integration.venue_process import VenueProcess
 
 WAIT_S: Final = 30.0
 

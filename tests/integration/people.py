@@ -4,9 +4,9 @@ import secrets
 from typing import Any, Final
 
 from admin_api.auth.permissions import Permission
-from fix_gateway.tools.chaos.venue import VenueProcess
 from fix_gateway.tools.rest import Answer, RestClient
 from store.users import FIRM_ROLES, Role
+from tests.integration.venue_process import VenueProcess
 
 METHODS: Final = {"get", "put", "post", "delete", "patch"}
 ALPHA: Final = 1

@@ -6,7 +6,7 @@ from engine.commands import Command
 from engine.events import Event, OrderAccepted
 from engine.runtime.codec import Record
 from engine.runtime.journal import inspect_tail, read_records
-from fix_gateway.tools.chaos.venue import VenueProcess
+from tests.integration.venue_process import VenueProcess
 
 
 class Since:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fix_gateway.supervisor.demo import SESSIONS
-from fix_gateway.tools.chaos.venue import VenueProcess
+from tests.integration.venue_process import VenueProcess
 
 
 def test_health_readiness_and_metrics_are_open(shared_venue: VenueProcess) -> None:
@@ -113,6 +113,7 @@ def test_documentation_needs_no_network(shared_venue: VenueProcess) -> None:
     assert "/static-offline-docs/swagger-ui-bundle.js" in page
 
 
+@pytest.mark.embedded("PostgreSQL is killed")
 def test_readiness_names_the_part_that_is_away(venue: VenueProcess) -> None:
     """503 while the database is away, 200 again when it is back."""
     venue.kill("postgres")

@@ -9,12 +9,13 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from engine.units import Seq
-from fix_gateway.tools.chaos.venue import VenueProcess
 from store.audit import AuditEntry, add_audit_entries, add_followed_entry, list_audit_rows
 from store.audit_chain import ChainHead, ChainReport, verify_audit_chain
 from store.migrate import migrate
-from store.postgres import Database, ensure_database
+from store.postgres import Database
 from tests.integration.conftest import Scenario
+from tests.integration.outside_servers import make_database
+from tests.integration.venue_process import VenueProcess
 
 ENTRIES = [
     AuditEntry("operator:anna", "limits_set", "account:1", {"n": 1.50, "text": 'é "x" \\ \n'}),
@@ -30,7 +31,7 @@ OLD_ROW = "INSERT INTO audit_log (actor, action, subject, detail) VALUES (%s, %s
 @asynccontextmanager
 async def filled_log(url: str, name: str) -> AsyncIterator[Database]:
     """A database of its own with the entries in its log."""
-    own = await ensure_database(url, name)
+    own = await make_database(url, name)
     await asyncio.to_thread(migrate, own)
     database = Database(own)
     await database.open()
@@ -153,7 +154,7 @@ def test_rows_of_an_older_version_are_chained(on_postgres: Callable[[Scenario], 
     """Those that were there before there were hashes come first."""
 
     async def scenario(url: str) -> None:
-        own = await ensure_database(url, "audit_upgraded")
+        own = await make_database(url, "audit_upgraded")
         await asyncio.to_thread(migrate, own, "0002")
         async with await psycopg.AsyncConnection.connect(own) as connection:
             for number in range(3):

@@ -22,9 +22,10 @@ from engine.session_events import SessionReset
 from engine.units import AccountId, AssetId, InstrumentId, Money, Price, Seq, SessionId
 from store.audit import AuditEntry, AuditRow, add_audit_entries, list_audit_rows
 from store.migrate import migrate
-from store.postgres import Database, ensure_database
+from store.postgres import Database
 from tests.exchange_desk import START_NS
 from tests.integration.conftest import Scenario
+from tests.integration.outside_servers import make_database
 from tests.venue_files import FilesDesk
 
 WAIT_S = 30.0
@@ -65,7 +66,7 @@ async def running(follower: AuditFollower) -> AsyncIterator[AuditFollower]:
 
 @contextlib.asynccontextmanager
 async def fresh_database(url: str, name: str) -> AsyncIterator[Database]:
-    own = await ensure_database(url, name)
+    own = await make_database(url, name)
     await asyncio.to_thread(migrate, own)
     database = Database(own)
     await database.open()
@@ -156,7 +157,7 @@ def test_nothing_is_lost_while_the_database_is_away(
 
     async def scenario(url: str) -> None:
         async with fresh_database(url, "audit_away") as database:
-            own = await ensure_database(url, "audit_away")
+            own = await make_database(url, "audit_away")
             shut = Database(own)  # It is opened later: until then every use of it fails.
             async with running(AuditFollower(shut, venue.journal_dir)) as follower:
                 follower.on_linked(venue.desk.last_seq)

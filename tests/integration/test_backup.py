@@ -3,9 +3,9 @@
 import shutil
 from pathlib import Path
 
-from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.conftest import ConnectClient
 from tests.integration.trader import BUY, SELL, enter, next_message
+from tests.integration.venue_process import VenueProcess
 
 
 def test_backup_becomes_a_venue_that_goes_on(

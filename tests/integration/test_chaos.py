@@ -9,6 +9,7 @@ from fix_gateway.tools.chaos.run import ChaosConfig, run_chaos
 FAULTS = 12
 
 
+@pytest.mark.embedded("`wcx chaos` kills them")
 @pytest.mark.timeout(300)
 def test_nothing_is_lost_or_doubled_under_faults() -> None:
     """A dozen faults of all kinds; every client's log and the database agree with the journal."""

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fix_gateway.tools.chaos.venue import WCX, VenueProcess
+from fix_gateway.tools.chaos.venue import WCX
+from tests.integration.venue_process import VenueProcess
 
 WAIT_S = 30.0
 SCRIPT = """\

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from engine.runtime.journal import list_segments
 from fix_gateway.fix.fields import ExecType, Tag
-from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.conftest import ConnectClient
 from tests.integration.trader import BUY, SELL, enter, next_report
+from tests.integration.venue_process import VenueProcess
 
 
 def archived(data_dir: Path) -> list[int]:

@@ -16,8 +16,8 @@ from fix_gateway.supervisor.child import Child
 from fix_gateway.supervisor.mqtt import EmbeddedBroker, find_nats_server
 from fix_gateway.supervisor.valkey import EmbeddedValkey, find_valkey
 from fix_gateway.tools.chaos.venue import free_ports
-from store.postgres import ensure_database
 from tests.deploy.test_compose import OURS, SERVICES
+from tests.integration.outside_servers import SERVERS, make_database
 
 ENDED_WAIT_S = 60.0
 HEALTHY_WAIT_S = 60.0
@@ -35,22 +35,30 @@ class Outside:
         for path in (self.secrets, self.run_dir, directory / "servers"):
             path.mkdir(mode=0o700)
         self.loop = asyncio.new_event_loop()
-        self.valkey = EmbeddedValkey(directory / "servers", directory / "servers", find_valkey())
-        self.broker = EmbeddedBroker(directory / "servers", find_nats_server(), 0)
-        self.valkey.prepare()
-        self.broker.prepare("demo-password", [])
         self.children: list[Child] = []
-        url = self.loop.run_until_complete(ensure_database(postgres_url, "containers"))
-        urls = {"database": url, "redis": self.valkey.url, "mqtt": self.broker.url}
+        if SERVERS is None:
+            urls = self.start(postgres_url)
+        else:
+            urls = SERVERS.settings_for(directory, has_market_data=True)
         for name, value in urls.items():
-            (self.secrets / f"wcx_{name}_url").write_text(f"{value}\n")
+            (self.secrets / name.lower()).write_text(f"{value}\n")
 
-    def start(self) -> None:
-        for server in (self.valkey, self.broker):
+    def start(self, postgres_url: str) -> dict[str, str]:
+        """Start the servers and return their URLs, under the names of the settings."""
+        directory = self.directory / "servers"
+        valkey = EmbeddedValkey(directory, directory, find_valkey())
+        broker = EmbeddedBroker(directory, find_nats_server(), 0)
+        valkey.prepare()
+        broker.prepare("demo-password", [])
+        for server in (valkey, broker):
             child = Child(server.server_spec(), lambda _name, _line: None)
             self.loop.run_until_complete(child.start())
             self.children.append(child)
             self.loop.run_until_complete(asyncio.wait_for(server.wait_until_ready(), 30))
+        url = self.loop.run_until_complete(make_database(postgres_url, "containers"))
+        return {
+            "WCX_DATABASE_URL": url, "WCX_REDIS_URL": valkey.url, "WCX_MQTT_URL": broker.url,
+        }  # fmt: skip
 
     def stop(self) -> None:
         for child in self.children:
@@ -62,7 +70,6 @@ class Outside:
 def outside(tmp_path: Path, postgres_url: str) -> Iterator[Outside]:
     """PostgreSQL, Valkey and a broker, and nothing of the venue itself."""
     outside = Outside(tmp_path, postgres_url)
-    outside.start()
     yield outside
     outside.stop()
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from fix_gateway.fix.fields import ExecType
-from fix_gateway.tools.chaos.venue import WCX, VenueProcess
+from fix_gateway.tools.chaos.venue import WCX
 from tests.integration.conftest import ConnectClient
 from tests.integration.trader import BUY, enter, next_report
+from tests.integration.venue_process import VenueProcess
 
 TO_BE_SHOWN = ("New", "Partial fill", "Fill", "Canceled")
 

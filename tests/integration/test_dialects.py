@@ -6,7 +6,6 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from fix_gateway.fix.dictionary import BEGIN_STRINGS, load_version
 from fix_gateway.fix.fields import Fields, MsgType, Tag
-from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.conftest import ConnectClient
 from tests.integration.raw_client import RawClient
 from tests.integration.trader import (
@@ -19,6 +18,7 @@ from tests.integration.trader import (
     enter,
     next_message,
 )
+from tests.integration.venue_process import VenueProcess
 
 SESSIONS = {"FIX.4.2": "U01", "FIX.4.4": "T03", "FIXT.1.1": "V01"}
 OTHER_SIDE = "T04"

@@ -9,10 +9,10 @@ import pytest
 import quickfix
 
 from fix_gateway.fix.fields import ExecType, MsgType, Tag
-from fix_gateway.tools.chaos.venue import VenueProcess
 from fix_gateway.tools.initiator import Initiator
 from tests.integration.raw_client import PASSWORD, RawClient
 from tests.integration.trader import BUY, cancel, enter, next_report
+from tests.integration.venue_process import VenueProcess
 
 NEXT_PASSWORD = "another demo password"
 

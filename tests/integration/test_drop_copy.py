@@ -6,10 +6,10 @@ from contextlib import contextmanager
 import pytest
 
 from fix_gateway.fix.fields import Fields, MsgType, Tag
-from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.gateway_control import ask, execute
 from tests.integration.raw_client import RawClient
 from tests.integration.test_session_changes import add_session
+from tests.integration.venue_process import VenueProcess
 
 TRADER = "T12"
 ONE_OF_FIRM, OTHER_OF_FIRM = "DEMO1", "DEMO3"  # Each has an account of its own.

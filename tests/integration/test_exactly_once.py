@@ -10,11 +10,11 @@ import pytest
 
 from engine.commands import NewOrder
 from fix_gateway.fix.fields import ExecType, Fields, MsgType, Tag, UtcTimestamps
-from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.conftest import ConnectClient
 from tests.integration.raw_client import RawClient
 from tests.integration.since import Since
 from tests.integration.trader import BUY, enter, next_message, next_report
+from tests.integration.venue_process import VenueProcess
 
 PROOF_WAIT_S = 1.0
 

@@ -11,11 +11,11 @@ import pytest
 from engine.runtime.faults import FaultOrder, give_order
 from engine.session_events import SessionReleased
 from fix_gateway.fix.fields import ExecType, Tag
-from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.conftest import ConnectClient
 from tests.integration.raw_client import RawClient
 from tests.integration.since import Since
 from tests.integration.trader import BUY, assert_silent, enter, next_message, next_report
+from tests.integration.venue_process import VenueProcess
 
 LOGON_WAIT_S = 2.0
 

@@ -11,10 +11,11 @@ import pytest
 import yaml
 
 from config.settings import Settings
-from fix_gateway.tools.chaos.venue import VenueProcess, free_ports
+from fix_gateway.tools.chaos.venue import free_ports
 from tests.deploy.promql import Figures, find_faults
 from tests.integration.conftest import ConnectClient
 from tests.integration.trader import BUY, SELL, cancel, enter, next_message
+from tests.integration.venue_process import VenueProcess
 
 ROOT = Path(__file__).parents[2]
 ALERTS = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())

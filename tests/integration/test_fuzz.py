@@ -17,8 +17,8 @@ import pytest
 
 from fix_gateway.fix.fields import Fields, MsgType, Tag
 from fix_gateway.fix.framing import build_frame
-from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.raw_client import RawClient
+from tests.integration.venue_process import VenueProcess
 from tests.legal_messages import check_message
 
 ROUNDS: Final = 12

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 import pytest
 
 from fix_gateway.fix.fields import ExecType, MsgType, Tag
-from fix_gateway.tools.chaos.venue import VenueProcess
 from fix_gateway.tools.initiator import Initiator
 from tests.integration.conftest import ConnectClient
 from tests.integration.raw_client import RawClient
 from tests.integration.trader import BUY, cancel, enter, next_report
+from tests.integration.venue_process import VenueProcess
 
 # A neighbour's order is answered in about a millisecond. Under attack its median may be this many
 # times that of the same run without one, and never more than the floor, which is scheduling noise.

@@ -18,14 +18,13 @@ from admin_api.auth.tokens import Tokens
 from admin_api.auth.totp import SecretBox, hash_token, make_secret
 from admin_api.metrics import AdminMetrics
 from fix_gateway.supervisor.demo import ADMIN, ensure_admin
-from fix_gateway.tools.chaos.venue import VenueProcess
 from store.audit import list_audit_rows
 from store.budgets import Budgets
 from store.lockout import Lockout
 from store.logins import NewLogin, add_login, list_logins
 from store.migrate import migrate
 from store.passwords import hash_password
-from store.postgres import Database, ensure_database
+from store.postgres import Database
 from store.revocations import Revocations
 from store.users import (
     NewUser,
@@ -40,6 +39,8 @@ from store.users import (
     update_user,
 )
 from tests.integration.conftest import Scenario
+from tests.integration.outside_servers import make_database
+from tests.integration.venue_process import VenueProcess
 
 RIGHT = "the right password"
 HASH = hash_password(RIGHT)
@@ -220,7 +221,7 @@ def test_admin_is_made_once(on_postgres: Callable[[Scenario], None], tmp_path: P
     file = tmp_path / "admin-password"
 
     async def scenario(url: str) -> None:
-        own = await ensure_database(url, "admins")
+        own = await make_database(url, "admins")
         await asyncio.to_thread(migrate, own)
         password = await ensure_admin(own, file)
         assert password is not None

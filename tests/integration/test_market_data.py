@@ -11,9 +11,10 @@ from typing import Any
 import aiomqtt
 import pytest
 
-from fix_gateway.tools.chaos.venue import WCX, VenueProcess
+from fix_gateway.tools.chaos.venue import WCX
 from tests.integration.conftest import ConnectClient
 from tests.integration.trader import BUY, SELL, enter
+from tests.integration.venue_process import VenueProcess
 
 CHECK_WAIT_S = 240.0
 MESSAGE_WAIT_S = 30.0
@@ -72,6 +73,7 @@ def test_rebuilt_books_are_the_engines_while_the_publisher_dies(venue: VenueProc
     assert "DIFFERENT" not in output
 
 
+@pytest.mark.embedded("the broker is killed")
 def test_broker_that_was_killed_has_all_that_is_retained_again(venue: VenueProcess) -> None:
     """Also if it had kept nothing: the publisher tells how everything is whenever it connects."""
     venue.kill("mqtt")
@@ -88,6 +90,7 @@ def test_broker_that_was_killed_has_all_that_is_retained_again(venue: VenueProce
     assert f"{'mqtt':<10} pid {venue.pid_of('mqtt')}, started again 1 times" in status
 
 
+@pytest.mark.embedded("the users are those of the broker that the venue starts")
 def test_who_may_read_and_say_what(venue: VenueProcess, connect: ConnectClient) -> None:
     """A firm reads its own executions, everybody what is public; the publisher alone publishes."""
     seller, buyer = connect(venue, "DEMO2"), connect(venue, "DEMO1")

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import pytest
 
 from fix_gateway.fix.fields import MsgType, Tag
-from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.raw_client import RawClient
+from tests.integration.venue_process import VenueProcess
 
 SUBSCRIBERS = ("MD1", "MD2", "MD3")
 BEGIN_STRINGS = {"MD2": "FIX.4.2", "MD3": "FIXT.1.1"}

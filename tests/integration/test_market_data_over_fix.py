@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from fix_gateway.fix.fields import MsgType, Tag, parse_message
-from fix_gateway.tools.chaos.venue import VenueProcess
 from fix_gateway.tools.initiator import Initiator
 from fix_gateway.tools.market_data.fix_book import BID, OFFER, TRADE, FixBook
 from tests.integration.conftest import ConnectClient
 from tests.integration.raw_client import RawClient
 from tests.integration.trader import BUY, SELL, cancel, enter
+from tests.integration.venue_process import VenueProcess
 from tests.legal_messages import check_message
 
 SYMBOL = "ETH-USD"  # Which no other test of the shared venue trades.

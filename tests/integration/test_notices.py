@@ -6,13 +6,13 @@ from collections.abc import Iterator
 import pytest
 
 from fix_gateway.fix.fields import Fields, MsgType, Tag
-from fix_gateway.tools.chaos.venue import VenueProcess
 from fix_gateway.tools.rest import RestClient
 from store.users import Role
 from tests.integration.gateway_control import ask
 from tests.integration.people import People
 from tests.integration.raw_client import RawClient
 from tests.integration.test_session_changes import add_session, enable
+from tests.integration.venue_process import VenueProcess
 from tests.legal_messages import check_message
 
 LIKE = {"FIX.4.2": "U04", "FIX.4.4": "T17", "FIXT.1.1": "V04"}

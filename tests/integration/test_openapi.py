@@ -25,9 +25,9 @@ from schemathesis.specs.openapi.checks import (
 
 from admin_api.auth.permissions import TABLE, Permission
 from admin_api.schemas.fields import INTEGER_MAX
-from fix_gateway.tools.chaos.venue import VenueProcess
 from store.users import Role
 from tests.integration.people import People, code_of
+from tests.integration.venue_process import VenueProcess
 
 Operation: TypeAlias = schemathesis.APIOperation[Any, Any, Any, Any]
 

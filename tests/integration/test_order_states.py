@@ -5,8 +5,8 @@ import secrets
 from typing import Final
 
 from fix_gateway.fix.fields import MsgType, Tag
-from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.raw_client import RawClient
+from tests.integration.venue_process import VenueProcess
 from tests.order_judge import REPLACED, TRADE, Judge
 
 NAMES: Final = ("T09", "T10")

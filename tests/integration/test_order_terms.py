@@ -5,7 +5,6 @@ import time
 import pytest
 
 from fix_gateway.fix.fields import ExecType, Tag, UtcTimestamps
-from fix_gateway.tools.chaos.venue import VenueProcess
 from fix_gateway.tools.initiator import Initiator
 from tests.integration.conftest import ConnectClient
 from tests.integration.trader import (
@@ -17,6 +16,7 @@ from tests.integration.trader import (
     next_report,
     transact_time,
 )
+from tests.integration.venue_process import VenueProcess
 
 HOUR_NS = 3600 * 10**9
 

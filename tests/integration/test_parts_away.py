@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from fix_gateway.tools.chaos.venue import VenueProcess
 from fix_gateway.tools.rest import Answer
 from store.users import Role
 from tests.integration.people import People, code_of
+from tests.integration.venue_process import VenueProcess
 
 FIRM = {"name": "GAMMA"}
 CANCEL = "/v1/accounts/1/mass-cancel"
@@ -51,6 +51,7 @@ def is_temporary(answer: Answer) -> bool:
     )  # fmt: skip
 
 
+@pytest.mark.embedded("Valkey is killed")
 def test_redis_is_away(people: People) -> None:
     """Nobody logs in, for guesses would be free; who is in already goes on."""
     reader = people.client(Role.RISK_OFFICER)
@@ -68,6 +69,7 @@ def test_redis_is_away(people: People) -> None:
     people.venue.wait_for(lambda: people.with_token("").call("POST", "/v1/login", login).is_good)
 
 
+@pytest.mark.embedded("PostgreSQL and Valkey are killed")
 def test_database_is_away(people: People) -> None:
     """What needs it is told to come again; orders are cancelled without it, until nobody knows any
     more whose token was revoked.

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from fix_gateway.fix.fields import Fields, MsgType, Tag
 from fix_gateway.fix.message_store import UNKNOWN_MESSAGES_MAX
-from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.raw_client import RawClient
 from tests.integration.test_exactly_once import exec_ids
 from tests.integration.test_supervisor import children_of, wait_until_gone
+from tests.integration.venue_process import VenueProcess
 
 SESSION = "T01"
 

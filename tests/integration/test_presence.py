@@ -12,9 +12,9 @@ from psycopg import connect as connect_to_database
 
 from engine.session_events import SessionLoggedOff
 from fix_gateway.fix.fields import ExecType, Fields, MsgType, Tag
-from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.raw_client import RawClient
 from tests.integration.since import Since
+from tests.integration.venue_process import VenueProcess
 
 RATE, BURST = 4, 6
 

@@ -24,7 +24,7 @@ from engine.runtime.record_source import RecordSource
 from engine.runtime.server import LinkServer
 from engine.units import ClOrdId, InstrumentId, Money, SessionId
 from store.migrate import migrate
-from store.postgres import Database, ensure_database
+from store.postgres import Database
 from store.projector import projector
 from store.projector.metrics import ProjectorMetrics
 from store.projector.position_file import read_position_file
@@ -34,6 +34,7 @@ from store.searches import SearchTooLongError, snapshot
 from tests.exchange_desk import ALICE, BOB, BTC_USD, USD, new_order
 from tests.integration.conftest import Scenario
 from tests.integration.journal_tables import JournalCount, read_tables
+from tests.integration.outside_servers import make_database
 from tests.venue_files import FilesDesk
 
 WAIT_S = 60.0
@@ -161,7 +162,7 @@ def on_market(
 
     def run(play: Callable[[Market, Database], Awaitable[None]]) -> None:
         async def scenario(url: str) -> None:
-            own = await ensure_database(url, f"projector_{zlib.crc32(request.node.name.encode())}")
+            own = await make_database(url, f"projector_{zlib.crc32(request.node.name.encode())}")
             await asyncio.to_thread(migrate, own)
             market = Market(tmp_path / "var", tmp_path / "engine.sock", own)
             database = Database(own)

@@ -10,11 +10,11 @@ from fix_gateway.fix.fields import Tag
 from fix_gateway.tools.chaos.journal_truth import JournalTruth
 from fix_gateway.tools.chaos.reconcile import reconcile
 from fix_gateway.tools.chaos.truth import TruthLog
-from fix_gateway.tools.chaos.venue import VenueProcess
 from fix_gateway.tools.initiator import Initiator
 from tests.integration.conftest import ConnectClient
 from tests.integration.test_reports import ACCOUNTS, follow
 from tests.integration.trader import BUY, SELL, cancel, enter
+from tests.integration.venue_process import VenueProcess
 
 ORDERS_PER_CLIENT = 250
 PAUSE_S = 0.015

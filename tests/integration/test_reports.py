@@ -8,10 +8,10 @@ from urllib.parse import quote
 import pytest
 
 from fix_gateway.fix.fields import ExecType, Fields, MsgType, Tag, parse_utc_timestamp
-from fix_gateway.tools.chaos.venue import VenueProcess
 from fix_gateway.tools.initiator import Initiator
 from tests.integration.conftest import ConnectClient
 from tests.integration.trader import BUY, SELL, cancel, enter, next_message, next_report
+from tests.integration.venue_process import VenueProcess
 
 NAMES: Final = {
     Tag.EXEC_ID: "exec_id",

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from fix_gateway.fix.fields import Fields, MsgType, Tag
-from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.conftest import ConnectClient
 from tests.integration.raw_client import RawClient
 from tests.integration.test_hostile_input import round_trip_s
+from tests.integration.venue_process import VenueProcess
 
 ORDERS = 4000
 REPORTS = 2 * ORDERS

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from fix_gateway.fix.fields import ExecType, Fields, MsgType, Tag
-from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.command_line import Ended, wcx
 from tests.integration.raw_client import RawClient
+from tests.integration.venue_process import VenueProcess
 
 WORKERS = 2
 WAIT_S = 20.0

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from fix_gateway.fix.fields import Tag
-from fix_gateway.tools.chaos.venue import VenueProcess
 from fix_gateway.tools.rest import RestClient
 from store.users import Role
 from tests.integration.command_line import Ended, wcx
 from tests.integration.people import ALPHA, BETA, People, code_of
 from tests.integration.raw_client import RawClient
+from tests.integration.venue_process import VenueProcess
 
 ALPHAS = "/v1/accounts/1"
 BETAS = "/v1/accounts/2"

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from fix_gateway.cli import app
 from fix_gateway.fix.fields import ExecType, Tag
-from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.command_line import wcx
 from tests.integration.raw_client import RawClient
+from tests.integration.venue_process import VenueProcess
 
 ACCOUNT = 5  # Of T01, behind DEMO1 to DEMO4.
 

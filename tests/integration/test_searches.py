@@ -15,13 +15,13 @@ import pytest
 from engine.runtime.faults import DELAY, FaultOrder, give_order
 from fix_gateway.fix.fields import ExecType, Fields, Tag
 from fix_gateway.tools import rest
-from fix_gateway.tools.chaos.venue import VenueProcess
 from fix_gateway.tools.rest import RestClient
 from store.users import Role
 from tests.integration.command_line import wcx
 from tests.integration.conftest import ConnectClient
 from tests.integration.people import ALPHA, BETA, People
 from tests.integration.trader import BUY, SELL, amend, cancel, enter, next_message, next_report
+from tests.integration.venue_process import VenueProcess
 
 DEMO1, DEMO2 = 1, 2
 SYMBOL = "BTC-USD"

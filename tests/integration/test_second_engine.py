@@ -16,7 +16,8 @@ from fixcore.session.session_settings import SessionSettings
 from fixcore.store.factory import MemoryStoreFactory
 from fixcore.transport.initiator import SocketInitiator
 
-from fix_gateway.tools.chaos.venue import PASSWORD, VenueProcess
+from fix_gateway.tools.chaos.venue import PASSWORD
+from tests.integration.venue_process import VenueProcess
 
 WAIT_S = 30.0
 DICTIONARIES = {

@@ -12,11 +12,12 @@ import pyotp
 import pytest
 
 from fix_gateway.fix.fields import MsgType
-from fix_gateway.tools.chaos.venue import VenueProcess
 from fix_gateway.tools.rest import RestClient
 from store.users import Role
+from tests.integration.outside_servers import SERVERS
 from tests.integration.people import ALPHA, People
 from tests.integration.raw_client import RawClient
+from tests.integration.venue_process import VenueProcess
 
 OURS = ("engine", "gateway", "admin_api", "projector", "publisher")
 RECEIVERS = {"engine", "gateway", "projector", "publisher"}
@@ -25,10 +26,13 @@ NEW = "an-entirely-new-password-5508"
 # Where a secret is at home, below the data directory.
 HOMES = {
     "the admin's password": {"admin-password"},
-    "PostgreSQL's password": {"postgres-password"},
     "the key of tokens": {"token-key.pem"},
-    "the publisher's password": {"mqtt/publisher-password", "mqtt/nats.conf"},
 }
+if SERVERS is None:  # Those of outside servers are not the venue's.
+    HOMES |= {
+        "PostgreSQL's password": {"postgres-password"},
+        "the publisher's password": {"mqtt/publisher-password", "mqtt/nats.conf"},
+    }
 
 
 class Run(NamedTuple):
@@ -141,11 +145,12 @@ def use_secrets(venue: VenueProcess) -> dict[str, str]:
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request, timeout=20)
     refused.value.close()
-    read = {
-        "the admin's password": "admin-password",
-        "PostgreSQL's password": "postgres-password",
-        "the publisher's password": "mqtt/publisher-password",
-    }
+    read = {"the admin's password": "admin-password"}
+    if SERVERS is None:
+        read |= {
+            "PostgreSQL's password": "postgres-password",
+            "the publisher's password": "mqtt/publisher-password",
+        }
     return {
         "access token": admin.token,
         "refresh token": admin.refresh_token,

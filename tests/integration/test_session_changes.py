@@ -3,9 +3,9 @@
 from typing import Any
 
 from fix_gateway.fix.fields import ExecType, MsgType, Tag
-from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.gateway_control import ask, ask_raw, control_path, execute
 from tests.integration.raw_client import RawClient
+from tests.integration.venue_process import VenueProcess
 
 NEW = "NEW-1"
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from fix_gateway.fix.fields import ExecType, Fields, MsgType, Tag
-from fix_gateway.tools.chaos.venue import VenueProcess
 from store.users import Role
 from tests.integration.command_line import wcx
 from tests.integration.people import ALPHA, BETA, People, code_of
 from tests.integration.raw_client import RawClient
+from tests.integration.venue_process import VenueProcess
 
 WHAT_IF = "/v1/accounts/1/what-if"
 BEGIN_STRINGS = ("FIX.4.2", "FIX.4.4", "FIXT.1.1")

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 from engine.runtime.snapshot import list_snapshots
-from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.conftest import ConnectClient
 from tests.integration.trader import BUY, SELL, enter
+from tests.integration.venue_process import VenueProcess
 
 REPLAYED = re.compile(r"event=journal_replayed .*snapshot_seq=(\d+) record_count=(\d+)")
 

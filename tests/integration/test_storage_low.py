@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from fix_gateway.fix.fields import ExecType, Tag
-from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.conftest import ConnectClient
 from tests.integration.trader import BUY, SELL, body, cancel, enter, next_report
+from tests.integration.venue_process import VenueProcess
 
 ABSURDLY_MUCH = str(1 << 60)
 

@@ -14,7 +14,7 @@ from engine.units import SessionId
 from store.firms import ensure_account, ensure_firm
 from store.migrate import newest_revision
 from store.passwords import PasswordVerifier, hash_password
-from store.postgres import Database, StoreError, ensure_database, wait_until_reachable
+from store.postgres import Database, StoreError, wait_until_reachable
 from store.sessions import (
     FixSessionRow,
     NewCredential,
@@ -26,6 +26,7 @@ from store.sessions import (
     list_sessions,
 )
 from tests.integration.conftest import Scenario, running_postgres
+from tests.integration.outside_servers import make_database
 
 
 @asynccontextmanager
@@ -150,7 +151,7 @@ def test_two_upgrades_at_once_wait_for_each_other(
     """The steps are applied once, whoever comes first."""
 
     async def scenario(url: str) -> None:
-        fresh = await ensure_database(url, "fresh")
+        fresh = await make_database(url, "fresh")
         script = "import sys; from store.migrate import migrate; migrate(sys.argv[1])"
         upgrades = [
             await asyncio.create_subprocess_exec(sys.executable, "-c", script, fresh)

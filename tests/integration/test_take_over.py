@@ -17,9 +17,9 @@ from engine.session_commands import OpenSession
 from engine.session_events import SessionOpened
 from engine.units import AccountId, ClOrdId, InstrumentId, Price, Qty, SessionId
 from fix_gateway.fix.fields import ExecType, Fields, MsgType, Tag
-from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.raw_client import RawClient
 from tests.integration.since import Since
+from tests.integration.venue_process import VenueProcess
 
 SESSION = "T01"
 

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 from fix_gateway.fix.fields import Fields, MsgType, Tag
-from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.gateway_control import ask, execute
 from tests.integration.raw_client import RawClient
+from tests.integration.venue_process import VenueProcess
 
 WAIT_S = 30.0
 AHEAD = timedelta(seconds=6)

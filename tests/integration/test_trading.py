@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from fix_gateway.fix.fields import ExecType, Tag
-from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.conftest import ConnectClient
 from tests.integration.trader import (
     BUY,
@@ -19,6 +18,7 @@ from tests.integration.trader import (
     next_message,
     next_report,
 )
+from tests.integration.venue_process import VenueProcess
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import pyotp
 import pytest
 
 from admin_api.auth.permissions import TABLE, Permission
-from fix_gateway.tools.chaos.venue import VenueProcess
 from fix_gateway.tools.rest import RestClient
 from store.users import FIRM_ROLES, Role
 from tests.integration.people import BETA, People, code_of
+from tests.integration.venue_process import VenueProcess
 
 NOWHERE = "999999999"
 BETAS = {"firm_id": "2", "account_id": "2", "session_id": "2", "credential_id": "2"}

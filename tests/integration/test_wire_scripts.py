@@ -10,8 +10,8 @@ import pytest
 
 from fix_gateway.fix.dictionary import BEGIN_STRINGS, holds
 from fix_gateway.fix.fields import Fields, MsgType, Tag
-from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.raw_client import RawClient
+from tests.integration.venue_process import VenueProcess
 from tests.legal_messages import check_message
 
 SCRIPTS: Final = sorted(Path(__file__).with_name("wire").glob("*.wire"))

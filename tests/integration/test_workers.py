@@ -10,12 +10,12 @@ import pytest
 
 from fix_gateway.fix.fields import ExecType, MsgType, Tag
 from fix_gateway.supervisor.demo import SESSIONS
-from fix_gateway.tools.chaos.venue import VenueProcess
 from tests.integration.conftest import ConnectClient
 from tests.integration.gateway_control import ask
 from tests.integration.raw_client import RawClient
 from tests.integration.since import Since
 from tests.integration.trader import BUY, enter, next_report
+from tests.integration.venue_process import VenueProcess
 
 ALL = sum(not session.is_market_data for session in SESSIONS)
 NAMES = [f"T{number:02}" for number in range(1, 17)]

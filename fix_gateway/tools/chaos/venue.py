@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Self
 
 from fix_gateway.tools.initiator import Counterparty
 from fix_gateway.tools.rest import RestClient
@@ -93,7 +93,7 @@ class VenueProcess:
         assert self._process is not None
         return self._process.pid
 
-    def start(self, *options: str) -> "VenueProcess":
+    def start(self, *options: str) -> Self:
         """Start everything and return when it says `ready`."""
         self._process = subprocess.Popen(
             [str(WCX), "up", "--demo", *options],

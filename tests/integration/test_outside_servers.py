@@ -1,46 +1,26 @@
-"""A venue on outside PostgreSQL, Redis and MQTT does what one on its own servers does.
+"""A venue on outside PostgreSQL, Redis and MQTT does what one on its own servers does."""
 
-Each run makes a database of its own on the server, and drops it. The broker must let its user
-publish and read `wcx/v1/#`.
-"""
-
-import asyncio
-import os
 import secrets
 import subprocess
 from collections.abc import Iterator
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from fix_gateway.fix.fields import MsgType, Tag
-from fix_gateway.tools.chaos.venue import WCX, VenueProcess
-from store.postgres import ensure_database
+from fix_gateway.tools.chaos.venue import WCX
 from tests.integration.raw_client import RawClient
-from tests.outside.conftest import VARIABLES
+from tests.integration.venue_process import VenueProcess
 
 CHECK_WAIT_S = 240.0
 
 
 @pytest.fixture(scope="module")
-def database_url() -> Iterator[str]:
-    """An empty database on the server."""
-    server_url = os.environ["WCX_TEST_DATABASE_URL"]
-    name = f"wcx_test_{secrets.token_hex(4)}"
-    yield asyncio.run(ensure_database(server_url, name))
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-@pytest.fixture(scope="module")
-def venue(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VenueProcess]:
-    """A demo venue that starts no server of its own."""
-    urls = {name.replace("_TEST", ""): os.environ[name] for name in VARIABLES}
-    urls["WCX_DATABASE_URL"] = database_url
-    data_dir = tmp_path_factory.mktemp("outside") / "var"
+def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VenueProcess]:
+    """A demo venue that starts no server of its own, in a database that was empty."""
     venue = VenueProcess(
-        data_dir, WCX_MARKET_DATA__ENABLED="true", WCX_PROJECTOR__ENABLED="true", **urls
+        tmp_path_factory.mktemp("outside") / "var",
+        WCX_MARKET_DATA__ENABLED="true",
+        WCX_PROJECTOR__ENABLED="true",
     ).start()
     yield venue
     assert venue.stop() == 0, venue.log_text()

@@ -1,1 +1,0 @@
-"""Against servers that are there already: not part of the suite, see `make test-outside`."""
