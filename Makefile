@@ -34,7 +34,8 @@ test-source: $(SOURCE_INSTALLED)  ## Run the suite on QuickFIX compiled from the
 
 test-outside: $(INSTALLED)  ## Run the integration tests on your WCX_TEST_DATABASE_URL, _REDIS_URL, _MQTT_URL.
 	@: $${WCX_TEST_DATABASE_URL:?} $${WCX_TEST_REDIS_URL:?} $${WCX_TEST_MQTT_URL:?}
-	$(BIN)/pytest -n 2 --dist worksteal tests/integration
+	$(BIN)/pytest -n 2 --dist worksteal -m "not alone" tests/integration
+	$(BIN)/pytest -m alone tests/integration
 
 simulate: $(INSTALLED)  ## Simulate SEEDS=1000 venues on failing disks, links and clocks.
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
