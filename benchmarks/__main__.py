@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from benchmarks import tables
-from benchmarks.engine_alone import ROOT, compare, installed_peers, measure_depth, worst_rates
+from benchmarks.builds import IS_COMPILED, ROOT
+from benchmarks.engine_alone import compare, installed_peers, measure_depth, worst_rates
 from benchmarks.full_path import Quantities, measure_full_path, summarize
 from benchmarks.growth import measure_growth
 from benchmarks.journal import ALL_CONTROLS, commands_of, measure_journal
@@ -160,6 +161,7 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "load_average": os.getloadavg(),
         "python": platform.python_version(),
+        "is_compiled": IS_COMPILED,
         "commit": commit.stdout.strip(),
     }
 

@@ -8,23 +8,19 @@ what else the machine does in the meantime counts less.
 import json
 import statistics
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, TypedDict
 
+from benchmarks.builds import ROOT, build_of, with_interpreted
 from benchmarks.messages import Workload, write_workload
 from benchmarks.workloads import SCENARIOS, deep_book, liquid_symbol, single_pair
 
-ROOT: Final = Path(__file__).parent.parent
 PEERS_DIRECTORY: Final = ROOT / ".bench"
 OUR_BOOK: Final = "our book"
-OURS: Final = (
-    OUR_BOOK,
-    "our exchange",
-    "our exchange and risk",
-    "our exchange, all controls",
-)
+EXCHANGES: Final = ("our exchange", "our exchange and risk", "our exchange, all controls")
+OURS: Final = (OUR_BOOK, *with_interpreted(*EXCHANGES))
+AT_DEPTH: Final = (OUR_BOOK, *with_interpreted("our exchange"))
 PEERS: Final = ("liquibook", "akhil4n-orderbook", "pyorderbook", "lightmatchingengine")
 RUN_S_MAX: Final = 900
 NS_PER_S: Final = 1_000_000_000
@@ -91,14 +87,14 @@ def compare(
 def measure_depth(
     resting_counts: Sequence[int], message_count: int, rounds: int, directory: Path
 ) -> Runs:
-    """Run our book and our exchange on books of these sizes, in turn, with one kind of messages."""
+    """Run `AT_DEPTH` on books of these sizes, in turn, with one kind of messages."""
     paths = {f"{count}": directory / f"{count}" for count in resting_counts}
     for count, path in zip(resting_counts, paths.values(), strict=True):
         write_workload(deep_book(count, message_count), path)
-    runs: Runs = {name: {engine: [] for engine in OURS[:2]} for name in paths}
+    runs: Runs = {name: {engine: [] for engine in AT_DEPTH} for name in paths}
     for _ in range(rounds):
         for name, path in paths.items():
-            for engine in OURS[:2]:
+            for engine in AT_DEPTH:
                 runs[name][engine].append(_run(engine, path))
     return runs
 
@@ -146,12 +142,12 @@ def _workloads(new_order_count: int) -> Iterator[Workload]:
 
 
 def _run(engine: str, path: Path) -> Run:
-    python = sys.executable
+    python, directory = build_of(engine)
     if engine in PEERS:
         python = str(PEERS_DIRECTORY / engine / "bin" / "python")
     done = subprocess.run(
         [python, "-m", "benchmarks.worker", engine, str(path)],
-        cwd=ROOT,
+        cwd=directory,
         stdout=subprocess.PIPE,
         check=True,
         timeout=RUN_S_MAX,

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from typing import Final, TypedDict
 
 from benchmarks.books.our_exchange import ACCOUNTS, OurExchange
-from benchmarks.engine_alone import ROOT, RUN_S_MAX
+from benchmarks.builds import SOURCES
+from benchmarks.engine_alone import RUN_S_MAX
 from benchmarks.worker import count_calls, replay
 from benchmarks.workloads import NORMAL, liquid_symbol
 from risk.pre_trade import PreTradeGate
@@ -65,8 +66,8 @@ def run(account_count: int, past_orders: int, new_order_count: int) -> Cost:
 
 def _run(*sizes: int) -> Cost:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.growth", *map(str, sizes)],
-        cwd=ROOT,
+        [SOURCES.python, "-m", "benchmarks.growth", *map(str, sizes)],
+        cwd=SOURCES.directory,
         stdout=subprocess.PIPE,
         check=True,
         timeout=RUN_S_MAX,

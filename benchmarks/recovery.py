@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.books.our_exchange import new_orders, set_up_commands
-from benchmarks.engine_alone import ROOT, RUN_S_MAX
+from benchmarks.builds import ROOT
+from benchmarks.engine_alone import RUN_S_MAX
 from benchmarks.journal import commands_of, commit_all, sequencing
 from benchmarks.processes import memory_mib
 from benchmarks.workloads import NORMAL, deep_book, liquid_symbol

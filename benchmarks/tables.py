@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from benchmarks.builds import INTERPRETED, is_counted
 from benchmarks.engine_alone import (
+    AT_DEPTH,
+    EXCHANGES,
     OUR_BOOK,
     OURS,
     PEERS,
@@ -22,6 +25,7 @@ NOTES: Final = {
     "our exchange": "ledger, holds, events; no risk, no journal",
     "our exchange and risk": "with the limits that every account must have",
     "our exchange, all controls": "every control of docs/risk.md set for every account",
+    **{f"{engine}{INTERPRETED}": "not compiled" for engine in EXCHANGES},
     "liquibook": "C++",
     "akhil4n-orderbook": "pure Python",
     "pyorderbook": "pure Python",
@@ -40,7 +44,7 @@ def print_engines(runs: Runs, new_order_count: int, rounds: int) -> None:
         "all engines had the same fills"
     )
     heads = [name.removeprefix("A ") for name in scenarios] + ["worst of A", "B", "spread"]
-    print(f"  {'':<28}" + "".join(f"{head:>12}" for head in heads))
+    print(f"  {'':<40}" + "".join(f"{head:>12}" for head in heads))
     for engine in engines:
         rates = {name: rate(runs[name][engine]) / 1000 for name in names}
         row = [rates[name] for name in scenarios]
@@ -48,31 +52,29 @@ def print_engines(runs: Runs, new_order_count: int, rounds: int) -> None:
         widest = max(spread(runs[name][engine]) for name in names)
         title = engine if engine in OURS else f"{engine} {version_of(engine)}"
         figures = "".join(f"{figure:>12,.0f}" for figure in row)
-        print(f"  {title:<28}{figures}{widest:>12.0%}  {NOTES[engine]}".rstrip())
+        print(f"  {title:<40}{figures}{widest:>12.0%}  {NOTES[engine]}".rstrip())
     print("  our book is so many times as fast as (each beside the run next to it)")
     for engine in engines:
         if engine != OUR_BOOK:
             ratios = [advantage(runs[name], engine) for name in names]
             worst = _worst(runs, scenarios, OUR_BOOK) / _worst(runs, scenarios, engine)
             figures = "".join(f"{ratio:>12.2f}" for ratio in [*ratios[:-1], worst, ratios[-1]])
-            print(f"  {engine:<28}{figures}")
+            print(f"  {engine:<40}{figures}")
 
 
 def print_calls(runs: Runs) -> None:
     """Print how many calls our code makes for a message, by workload."""
     counted = {
-        name: samples
-        for name, samples in runs.items()
-        if all(samples[engine][0]["counted_count"] for engine in OURS)
+        name: samples for name, samples in runs.items() if samples[OUR_BOOK][0]["counted_count"]
     }
     print("  calls that our code makes for a message, counted by the interpreter")
-    print(f"  {'':<28}" + "".join(f"{name.removeprefix('A '):>12}" for name in counted))
-    for engine in OURS:
+    print(f"  {'':<40}" + "".join(f"{name.removeprefix('A '):>12}" for name in counted))
+    for engine in filter(is_counted, OURS):
         figures = "".join(
             f"{samples[engine][0]['call_count'] / samples[engine][0]['counted_count']:>12.1f}"
             for samples in counted.values()
         )
-        print(f"  {engine:<28}{figures}")
+        print(f"  {engine:<40}{figures}")
 
 
 def print_memory(runs: Runs) -> None:
@@ -83,20 +85,23 @@ def print_memory(runs: Runs) -> None:
     }
     print("  largest process, the messages themselves included (MiB)")
     for engine, peak in peaks.items():
-        print(f"  {engine:<28}{peak / 1024:>12,.0f}")
+        print(f"  {engine:<40}{peak / 1024:>12,.0f}")
 
 
 def print_depth(runs: Runs) -> dict[str, dict[str, float]]:
     """Print what a message costs by how many orders rest. Returns the microseconds."""
     print("resting orders: microseconds and calls for each message, 100 orders on each level")
-    print(f"  {'':<16}" + "".join(f"{name:>20}{'calls':>8}" for name in OURS[:2]))
-    costs: dict[str, dict[str, float]] = {engine: {} for engine in OURS[:2]}
+    heads = [f"{name:>28}{'calls' if is_counted(name) else '':>8}" for name in AT_DEPTH]
+    print(f"  {'':<16}" + "".join(heads))
+    costs: dict[str, dict[str, float]] = {engine: {} for engine in AT_DEPTH}
     for name, samples in runs.items():
         row = ""
-        for engine in OURS[:2]:
+        for engine in AT_DEPTH:
             costs[engine][name] = US_PER_S / rate(samples[engine])
             calls = samples[engine][0]["call_count"] / samples[engine][0]["counted_count"]
-            row += f"{costs[engine][name]:>20.2f}{calls:>8.1f}"
+            row += f"{costs[engine][name]:>28.2f}" + (
+                f"{calls:>8.1f}" if is_counted(engine) else f"{'':>8}"
+            )
         print(f"  {int(name):>16,}{row}")
     return costs
 

@@ -105,6 +105,12 @@ def _book_beside_peers(worst: Any) -> float:
     return ratio
 
 
+def _cost_of_controls(worst: Any) -> float:
+    """What all controls cost a message, in parts of what it costs without any."""
+    ratio: float = worst["our exchange"] / worst["our exchange, all controls"]
+    return ratio - 1
+
+
 def _crowd_memory(crowd: Any) -> float:
     mib: float = sum(crowd["memory_mib"].values())
     return mib * BYTES_PER_MIB / 1e9
@@ -155,6 +161,11 @@ TARGETS: Final = (
         "engine",
         "our book beside the fastest pure-Python book, worst scenario",
         _book_beside_peers, 1.5, AT_LEAST,
+    ),
+    Target(
+        "engine",
+        "all controls together, beside the exchange without risk",
+        _cost_of_controls, 1, AT_MOST,
     ),
     Target("sessions", "memory of a venue with 500 sessions", _crowd_memory, 1.2, AT_MOST, " GB"),
     Target(

@@ -30,7 +30,11 @@ ADAPTERS = {
 
 
 def make_book(engine: str) -> Book:
-    """Return a new book of one of `ADAPTERS`, or of "our exchange", bare, with risk or with all."""
+    """Return a new book of one of `ADAPTERS`, or of "our exchange", bare, with risk or with all.
+
+    Whether our code is compiled is a matter of the interpreter that runs this.
+    """
+    engine = engine.removesuffix(", interpreted")
     book: Book
     if engine.startswith("our exchange"):
         module = importlib.import_module("benchmarks.books.our_exchange")

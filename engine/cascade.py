@@ -16,14 +16,15 @@ class Cascade:
     def __init__(self, floor: Floor, execution: Execution) -> None:
         self._floor = floor
         self._execution = execution
+        self.triggered_max = TRIGGERED_MAX
 
     def run(self, now_ns: int, events: list[Event]) -> None:
         """Let those enter that are due, and those that they trigger in turn.
 
-        At most `TRIGGERED_MAX` at a time: what is left stays due. Where nothing is matched at the
+        At most `triggered_max` at a time: what is left stays due. Where nothing is matched at the
         moment they wait until it is.
         """
-        left = TRIGGERED_MAX
+        left = self.triggered_max
         for instrument_id, book in sorted(self._floor.cascading.items()):
             instrument = self._floor.reference.instruments[instrument_id]
             while left and book.stops.has_reached and book.market.state is TradingState.CONTINUOUS:

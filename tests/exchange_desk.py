@@ -120,6 +120,10 @@ class Desk:
         assert find_faults(self.exchange.state()) == []
         return events
 
+    def let_trigger(self, triggered_max: int) -> None:
+        """Let so many stop orders enter at a time, until the exchange is another."""
+        self.exchange._trading._cascade.triggered_max = triggered_max
+
     def enter(
         self,
         account_id: AccountId,

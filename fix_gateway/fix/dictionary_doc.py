@@ -17,7 +17,7 @@ from fix_gateway.fix.error_codes import ERROR_CODES
 from fix_gateway.fix.fields import Tag
 from fix_gateway.fix.framing import build_frame
 
-DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "fix-spec.md"
+DOCUMENT: Final = Path("docs/fix-spec.md")  # Of the project, in whose directory this is run.
 TITLES: Final = {"4.2": "FIX 4.2", "4.4": "FIX 4.4", "5.0sp2": "FIX 5.0 SP2"}
 WAYS: Final = {"in": "To the gateway", "out": "From the gateway", "both": "Both ways"}
 COMP_IDS: Final = {"4.2": "U01", "4.4": "T01", "5.0sp2": "V01"}

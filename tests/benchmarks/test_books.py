@@ -1,6 +1,7 @@
 """The books under measurement do the same with the same messages."""
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -11,6 +12,7 @@ from benchmarks.journal import commands_of, commit_all, measure_journal, sequenc
 from benchmarks.messages import Fill, Message, Workload
 from benchmarks.worker import count_calls, make_book, replay
 from benchmarks.workloads import SCENARIOS, deep_book, liquid_symbol, single_pair
+from engine.gate import RiskGate
 from risk.pre_trade import PreTradeGate
 
 WORKLOADS = [*(liquid_symbol(scenario, 1000) for scenario in SCENARIOS), single_pair(2000)]
@@ -61,7 +63,7 @@ def test_our_books_do_what_a_naive_one_does(workload: Workload) -> None:
     """Book alone and whole exchange have the fills, the rest and the refusals of a plain list."""
     naive = NaiveBook()
     refused = naive.replay(workload.messages)
-    books = OurBook(), OurExchange(OpenGate()), OurExchange(PreTradeGate())
+    books = OurBook(), OurExchange(cast("RiskGate", OpenGate())), OurExchange(PreTradeGate())
     for book in books:
         book.prepare(workload.messages)
         assert replay(book, workload.messages) == refused

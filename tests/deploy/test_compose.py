@@ -118,6 +118,7 @@ def test_what_the_image_copies_is_there() -> None:
     assert packages <= set(" ".join(copied).split())
     assert re.findall(r"^USER (.*)$", text, re.MULTILINE) == ["wcx"]
     assert "requirements/source.lock" in text
+    assert "HATCH_BUILD_HOOK_ENABLE_CUSTOM=true" in text
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "deploy/systemd").iterdir()), ids=lambda p: p.name)

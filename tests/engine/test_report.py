@@ -123,5 +123,5 @@ def test_order_for_an_unknown_symbol_is_reported_too(desk: Desk) -> None:
 def test_every_field_has_its_tag() -> None:
     """The reason is the code in front of Text(58), a fee is a group, a time is formatted."""
     untagged = {"reason", "fee", "fee_asset", "expires_at_ns", "exec_ref_id"}
-    assert set(Report.__slots__) - set(REPORT_TAGS) == untagged
-    assert set(REPORT_TAGS) < set(Report.__slots__)
+    assert set(Report.__annotations__) - set(REPORT_TAGS) == untagged
+    assert set(REPORT_TAGS) < set(Report.__annotations__)

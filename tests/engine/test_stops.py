@@ -231,16 +231,15 @@ def test_stop_orders_trigger_others(desk: WatchedDesk) -> None:
     assert trades(events) == [(1, 101), (1, 102), (1, 103)]
 
 
-def test_long_cascade_goes_on_in_the_next_record(
-    desk: WatchedDesk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_long_cascade_goes_on_in_the_next_record(desk: WatchedDesk) -> None:
     """So many per record, none lost, the same after a restart; what waits may be cancelled."""
-    monkeypatch.setattr("engine.cascade.TRIGGERED_MAX", 2)
+    desk.let_trigger(2)
     for _ in range(6):
         stop(desk, ALICE, BUY, 1, 101, 101)
     assert triggered(print_price(desk, 101)) == ["c3", "c4"]
     assert desk.exchange.next_timer_ns() == 0
     desk.exchange = Exchange.restore(PreTradeGate(), desk.exchange.state())
+    desk.let_trigger(2)
     (refused,) = desk.amend(ALICE, "c6", "a1", 1, 102)
     assert isinstance(refused, CancelRejected)
     assert refused.reason is RejectReason.STOP_TRIGGERED
@@ -251,9 +250,9 @@ def test_long_cascade_goes_on_in_the_next_record(
     assert desk.exchange.next_timer_ns() is None
 
 
-def test_halt_stops_a_cascade(desk: WatchedDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_halt_stops_a_cascade(desk: WatchedDesk) -> None:
     """It goes on when orders are matched again."""
-    monkeypatch.setattr("engine.cascade.TRIGGERED_MAX", 1)
+    desk.let_trigger(1)
     for _ in range(2):
         stop(desk, ALICE, BUY, 1, 101, 101)
     assert triggered(print_price(desk, 101)) == ["c3"]

@@ -39,12 +39,12 @@ gone_in_every_way = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def desk(monkeypatch: pytest.MonkeyPatch) -> WatchedDesk:
+def desk() -> WatchedDesk:
     """ALICE has a stop that waits, one that was reached but has not entered, and an iceberg."""
     desk = WatchedDesk()
     desk.apply(OpenSession(SESSION))
     desk.apply(LogOnSession(SESSION, 1, ALICE, Scope.SESSION, GRACE_NS, False, False))
-    monkeypatch.setattr("engine.cascade.TRIGGERED_MAX", 0)
+    desk.let_trigger(0)
     for number, stop_price in ((1, 110), (2, 101)):
         desk.apply(order_of_alice(number, 120, ord_type=OrdType.STOP_LIMIT, stop_price=stop_price))
     desk.apply(order_of_alice(3, 90, display_qty=2))
@@ -80,6 +80,7 @@ def test_what_nobody_sees_goes_too(
     """Each once, the oldest first, with all that was held; nothing is triggered any more."""
     if is_restored:
         desk.exchange = Exchange.restore(PreTradeGate(), desk.exchange.state())
+        desk.let_trigger(0)
     events = desk.apply(command)
     events += desk.advance_to(desk.now_ns + GRACE_NS)
     canceled = [event for event in events if isinstance(event, OrderCanceled)]
