@@ -17,7 +17,7 @@ CALLED_BACK = {"quickfix", "uvloop"}
 
 def test_each_is_named_once_and_in_order() -> None:
     """And a plain build compiles none: no compiler is needed to develop."""
-    assert MODULES == sorted(set(MODULES))
+    assert sorted(set(MODULES)) == MODULES
     assert HOOKS["custom"]["enable-by-default"] is False
 
 
