@@ -1,16 +1,26 @@
 """Market data sessions of a whole venue: QuickFIX clients rebuild the engine's own book."""
 
 import queue
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from fix_gateway.fix.fields import MsgType, Tag, parse_message
+from fix_gateway.fix.fields import ExecType, MsgType, Tag, parse_message
 from fix_gateway.tools.initiator import Initiator
 from fix_gateway.tools.market_data.fix_book import BID, OFFER, TRADE, FixBook
 from tests.integration.conftest import ConnectClient
 from tests.integration.raw_client import RawClient
-from tests.integration.trader import BUY, SELL, cancel, enter
+from tests.integration.trader import (
+    BUY,
+    SELL,
+    cancel,
+    enter,
+    next_message,
+    next_report,
+    transact_time,
+)
 from tests.integration.venue_process import VenueProcess
 from tests.legal_messages import check_message
 
@@ -19,7 +29,8 @@ SESSIONS = {"FIX.4.4": "MD1", "FIX.4.2": "MD2", "FIXT.1.1": "MD3"}
 WAIT_S = 20.0
 NO_MD_ENTRY_TYPES = 267
 TOLD = (MsgType.MARKET_DATA_SNAPSHOT_FULL_REFRESH, MsgType.MARKET_DATA_INCREMENTAL_REFRESH)
-SUBSCRIBE, UNSUBSCRIBE = "1", "2"
+SNAPSHOT, SUBSCRIBE, UNSUBSCRIBE = "0", "1", "2"
+OF_ONE_SYMBOL = "1"  # MassCancelRequestType(530).
 
 
 class Watcher:
@@ -80,30 +91,70 @@ def levels_of(levels: list[dict[str, Any]]) -> list[tuple[str, str, int]]:
     return [(level["price"], level["qty"], level["order_count"]) for level in levels]
 
 
+def expect(client: Initiator, *exec_types: ExecType) -> None:
+    """Wait for these reports: what they tell of has happened in the engine."""
+    for exec_type in exec_types:
+        next_report(client, exec_type)
+
+
+@pytest.fixture
+def traders(
+    shared_venue: VenueProcess, connect: ConnectClient
+) -> Iterator[tuple[Initiator, Initiator]]:
+    """A seller and a buyer, whose orders are gone in the end, also when the test fails."""
+    seller, buyer = connect(shared_venue, "T15"), connect(shared_venue, "T16")
+    yield seller, buyer
+    for client in (seller, buyer):
+        client.send(
+            MsgType.ORDER_MASS_CANCEL_REQUEST,
+            [
+                (Tag.CL_ORD_ID, f"all-{time.time_ns()}"),
+                (Tag.MASS_CANCEL_REQUEST_TYPE, OF_ONE_SYMBOL),
+                (Tag.SYMBOL, SYMBOL),
+                (Tag.TRANSACT_TIME, transact_time()),
+            ],
+        )
+        next_message(client, MsgType.ORDER_MASS_CANCEL_REPORT)
+
+
 @pytest.mark.parametrize("begin_string", list(SESSIONS))
 def test_client_rebuilds_the_engines_book(
-    shared_venue: VenueProcess, connect: ConnectClient, begin_string: str
+    shared_venue: VenueProcess,
+    connect: ConnectClient,
+    traders: tuple[Initiator, Initiator],
+    begin_string: str,
 ) -> None:
     """Two depths at once, through the port for orders; trades; what is unsubscribed from ends."""
     watcher = Watcher(connect, shared_venue, begin_string)
-    seller, buyer = connect(shared_venue, "T15"), connect(shared_venue, "T16")
+    seller, buyer = traders
     watcher.ask("all", SUBSCRIBE, "0")
     watcher.ask("top", SUBSCRIBE, "1")
     watcher.wait_for_truth(all=None, top=1)
+    # Books are compared once the orders are in: as long as they are on their way both are empty,
+    # and the seller's may overtake the buyer's.
     bids = [enter(buyer, BUY, "0.1", f"{price}.00", symbol=SYMBOL) for price in range(100, 112)]
     offers = [enter(seller, SELL, "0.2", f"{price}.00", symbol=SYMBOL) for price in range(120, 125)]
+    expect(buyer, *[ExecType.NEW] * len(bids))
+    expect(seller, *[ExecType.NEW] * len(offers))
     watcher.wait_for_truth(all=None, top=1)
     enter(seller, SELL, "0.15", "110.00", symbol=SYMBOL)
-    bids += [enter(buyer, BUY, "0.3", "110.00", symbol=SYMBOL)]
+    expect(seller, ExecType.NEW, ExecType.TRADE, ExecType.TRADE)
+    expect(buyer, ExecType.TRADE, ExecType.TRADE)
+    bids[-1] = enter(buyer, BUY, "0.3", "110.00", symbol=SYMBOL)  # The one at 111.00 is filled.
+    expect(buyer, ExecType.NEW)
     watcher.wait_for_truth(all=None, top=1)
     trades = [(trade.price, trade.qty) for trade in watcher.books["all"].trades[-2:]]
     assert trades == [("111.00", "0.1000"), ("110.00", "0.0500")]
     watcher.ask("all", UNSUBSCRIBE, "0")
+    watcher.ask("after", SNAPSHOT, "0")
+    watcher.wait_for_truth(after=None)  # Its answer shows that the subscription has ended.
     before = dict(watcher.books["all"].levels[SYMBOL])
     for cl_ord_id in bids:
         cancel(buyer, cl_ord_id, BUY, symbol=SYMBOL)
     for cl_ord_id in offers:
         cancel(seller, cl_ord_id, SELL, symbol=SYMBOL)
+    expect(buyer, *[ExecType.CANCELED] * len(bids))
+    expect(seller, *[ExecType.CANCELED] * len(offers))
     watcher.wait_for_truth(top=1)
     assert watcher.books["top"].levels[SYMBOL] == {}
     assert watcher.books["all"].levels[SYMBOL] == before
