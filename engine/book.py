@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from sortedcontainers import SortedDict
 
-from engine.order import Order, Side
+from engine.live_order import Order
+from engine.order import Side
 from engine.stops import StopBook
 from engine.trading_state import MarketState
 from engine.units import Money, Price, Qty

@@ -36,7 +36,7 @@ class CreditWatch:
         """Return what is to be told of lines that these events have used up further."""
         touched: dict[AccountId, None] = {}
         for event in events:
-            if isinstance(event, CreditLineSet):
+            if type(event) is CreditLineSet:
                 self._told.setdefault(event.account_id, {}).setdefault(event.asset_id, 0)
                 touched[event.account_id] = None
             elif self._told:

@@ -138,7 +138,12 @@ class Exchange:
         return self._trading.find_refusal(now_ns, order)
 
     def _apply(self, seq: Seq, now_ns: int, command: Command) -> list[Event]:
-        if isinstance(command, SessionCommand):
+        # Asked first without `isinstance`, which asks a struct's class at length.
+        if (
+            type(command) is NewOrder
+            or type(command) is CancelOrder
+            or isinstance(command, SessionCommand)
+        ):
             return self._apply_session_command(seq, now_ns, command)
         match command:
             case AdvanceTime():

@@ -6,8 +6,9 @@ from engine.events import Event, OrderRestated, Trade
 from engine.floor import Floor
 from engine.gate import Bound, RiskGate
 from engine.instrument import Instrument
+from engine.live_order import Order
 from engine.matching import find_limit, find_reach, limit_of, next_match
-from engine.order import Order, SelfTradeMode, Side, TimeInForce
+from engine.order import SelfTradeMode, Side, TimeInForce
 from engine.reasons import CancelReason
 from engine.self_trade import SelfTradeGuard, SelfTradeRules
 from engine.trading_state import TradingState

@@ -4,7 +4,7 @@ from itertools import islice, pairwise
 
 from sortedcontainers import SortedDict
 
-from engine.order import Order
+from engine.live_order import Order
 from engine.units import OrderId
 
 

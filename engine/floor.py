@@ -14,9 +14,10 @@ from engine.fee_rates import FeeRates
 from engine.fees import FeeTable
 from engine.instrument import Instrument, InstrumentDefinition
 from engine.ledger import Ledger
+from engine.live_order import Order
 from engine.matching import limit_of
 from engine.open_orders import OpenOrders
-from engine.order import Order, OrdStatus, OrdType, Side, TimeInForce
+from engine.order import OrdStatus, OrdType, Side, TimeInForce
 from engine.order_memory import FormerName, OrderMemory
 from engine.reasons import CancelReason
 from engine.reference import Reference

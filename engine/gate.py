@@ -15,7 +15,8 @@ from engine.gate_state import GateState
 from engine.instrument import Account, Instrument
 from engine.limit_usage import Usage
 from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
-from engine.order import Order, OrderView, Side
+from engine.live_order import Order
+from engine.order import OrderView, Side
 from engine.reasons import CancelReason, RejectReason
 from engine.risk_events import (
     BreakerChanged,

@@ -7,7 +7,8 @@ from typing import NamedTuple
 from engine.book import BookSide, PriceLevel
 from engine.commands import NewOrder
 from engine.instrument import Instrument
-from engine.order import Order, OrderView, SelfTradeMode, Side
+from engine.live_order import Order
+from engine.order import OrderView, SelfTradeMode, Side
 from engine.self_trade import SelfTradeGuard
 from engine.units import Money, Price, Qty
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from engine.order import Order
+from engine.live_order import Order
 from engine.units import AccountId, OrderId, SessionId
 
 

@@ -10,8 +10,9 @@ from engine.floor import Floor, paid_asset, with_fee
 from engine.gate import Candidate, Funding, Rejection, RiskGate
 from engine.instrument import Account, Instrument
 from engine.kill_switches import KillSwitches
+from engine.live_order import Order
 from engine.matching import Reach, counted_price, find_reach, limit_of, would_trade
-from engine.order import Order, OrderTerms, OrdType, SelfTradeMode, Side, TimeInForce
+from engine.order import OrderTerms, OrdType, SelfTradeMode, Side, TimeInForce
 from engine.presence import Presence
 from engine.reasons import RejectReason
 from engine.self_trade import SelfTradeGuard, SelfTradeRules

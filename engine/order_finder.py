@@ -2,8 +2,9 @@
 
 from typing import NamedTuple, assert_never
 
+from engine.live_order import Order
 from engine.open_orders import OpenOrders
-from engine.order import Order, Side
+from engine.order import Side
 from engine.ownership import Ownership
 from engine.reasons import RejectReason
 from engine.reference import Reference

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from engine.order import Order
+from engine.live_order import Order
 from engine.units import AccountId, ClOrdId, OrderId
 
 CLOSED_AGE_MAX_NS: Final = 24 * 3600 * 1_000_000_000

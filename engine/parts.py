@@ -14,7 +14,7 @@ from engine.fees import FeeTable
 from engine.gate import RiskGate
 from engine.kill_switches import KillSwitches
 from engine.ledger import VENUE_ACCOUNTS, Balance, Ledger
-from engine.order import Order
+from engine.live_order import Order
 from engine.order_finder import OrderFinder
 from engine.ownership import Grant, Ownership
 from engine.presence import Presence

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import msgspec
 
 from engine.commands import SetSelfTradeMode
-from engine.order import Order, OrderTerms, SelfTradeMode
+from engine.live_order import Order
+from engine.order import OrderTerms, SelfTradeMode
 from engine.reference import Reference
 from engine.scope import Scope
 from engine.units import AccountId, SessionId

@@ -13,8 +13,9 @@ from engine.instrument import Account, Asset, Instrument, InstrumentDefinition, 
 from engine.kill_switches import PulledSwitch
 from engine.ledger import VENUE_ACCOUNTS, FirmCredit, Withdrawal
 from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
+from engine.live_order import Order
 from engine.matching import limit_of
-from engine.order import Order, OrderView, OrdStatus, Side, TriggerDirection
+from engine.order import OrderView, OrdStatus, Side, TriggerDirection
 from engine.order_memory import CLOSED_MAX, FormerName
 from engine.presence import Attendance
 from engine.self_trade import SelfTradeDefault

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from engine.events import Event, OrderStatusReported
-from engine.order import Order
+from engine.live_order import Order
 from engine.order_memory import OrderMemory
 from engine.reasons import RejectReason
 from engine.request_commands import ReportOpenOrders

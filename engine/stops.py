@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from sortedcontainers import SortedDict
 
-from engine.order import Order, TriggerDirection
+from engine.live_order import Order
+from engine.order import TriggerDirection
 from engine.units import OrderId, Price
 
 _Levels = SortedDict[int, dict[OrderId, Order]]

@@ -6,7 +6,8 @@ from typing import Final
 import msgspec
 
 from engine.events import Event, KillCompleted
-from engine.order import Order, Side
+from engine.live_order import Order
+from engine.order import Side
 from engine.order_finder import OrderFinder, Selection
 from engine.reasons import CancelReason
 from engine.request_events import MassCancelCompleted

@@ -31,8 +31,9 @@ from engine.gate import Rejection, RiskGate
 from engine.instrument import InstrumentDefinition
 from engine.kill_switches import KillSwitches
 from engine.ledger import Ledger
+from engine.live_order import Order
 from engine.open_orders import OpenOrders
-from engine.order import Order, OrderView, OrdStatus
+from engine.order import OrderView, OrdStatus
 from engine.order_checks import STOP_TYPES, OrderChecks, as_entered, is_only_smaller
 from engine.order_memory import FormerName, OrderMemory
 from engine.phases import Phases

@@ -5,7 +5,7 @@ from itertools import pairwise, takewhile
 from typing import NamedTuple
 
 from engine.book import BookSide, OrderBook, PriceLevel
-from engine.order import Order
+from engine.live_order import Order
 from engine.units import Price, Qty
 
 

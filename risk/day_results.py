@@ -1,15 +1,12 @@
 """What accounts have won or lost with what they traded today, in UTC."""
 
-import msgspec
-
 from engine.controls import DAY_NS
 from engine.gate_state import DayResult, PriceSource
 from engine.instrument import Instrument
 from engine.units import AccountId, AssetId, InstrumentId
-from risk.holdings import Desk
+from risk.holdings import Desk, Traded
 
-ResultLines = dict[InstrumentId, tuple[DayResult, int, PriceSource]]
-"""Results by instrument, each beside what its quantity is multiplied with: a factor, a price."""
+ResultLines = dict[InstrumentId, Traded]
 
 
 class DayResults:
@@ -25,15 +22,13 @@ class DayResults:
 
     def begin(self, desk: Desk, source: PriceSource, now_ns: int) -> None:
         """Let the desk know what it has traded today, so that it goes on counting there."""
-        instrument_id, day = desk.instrument.instrument_id, now_ns // DAY_NS
-        key = (desk.account_id, desk.instrument.quote.asset_id)
-        of_asset = self._results.setdefault(key, {})
-        known = of_asset.get(instrument_id)
-        if known is None or known[0].day != day:
-            result = DayResult(desk.account_id, instrument_id, day)
-            known = result, desk.instrument.notional_factor, source
-            of_asset[instrument_id] = known
-        desk.today, desk.day_ends_ns = known[0], (day + 1) * DAY_NS
+        instrument, day = desk.instrument, now_ns // DAY_NS
+        of_asset = self._results.setdefault((desk.account_id, instrument.quote.asset_id), {})
+        traded = of_asset.get(instrument.instrument_id)
+        if traded is None or traded.day != day:
+            traded = Traded(day, instrument.notional_factor, source)
+            of_asset[instrument.instrument_id] = traded
+        desk.today, desk.day_ends_ns = traded, (day + 1) * DAY_NS
 
     def find(self, account_id: AccountId, asset_id: AssetId) -> ResultLines | None:
         """Return what the account has traded for the asset, as it goes on, None for nothing yet."""
@@ -47,15 +42,16 @@ class DayResults:
     def restore(self, result: DayResult, instrument: Instrument, source: PriceSource) -> None:
         """Put back what was counted."""
         of_asset = self._results.setdefault((result.account_id, instrument.quote.asset_id), {})
-        known = msgspec.structs.replace(result), instrument.notional_factor, source
-        of_asset[result.instrument_id] = known
+        traded = Traded(result.day, instrument.notional_factor, source)
+        traded.cash, traded.qty = result.cash, result.qty
+        of_asset[result.instrument_id] = traded
 
     def results(self) -> list[DayResult]:
-        """Return copies of all results, the last day's of each account and instrument."""
+        """Return all results, the last day's of each account and instrument."""
         return [
-            msgspec.structs.replace(known)
-            for of_asset in self._results.values()
-            for known, _, _ in of_asset.values()
+            DayResult(account_id, instrument_id, traded.day, traded.cash, traded.qty)
+            for (account_id, _), of_asset in self._results.items()
+            for instrument_id, traded in of_asset.items()
         ]
 
 
@@ -63,9 +59,9 @@ def loss_of(lines: ResultLines, now_ns: int) -> int:
     """Return what was lost today, below zero for what was won."""
     day = now_ns // DAY_NS
     loss = 0
-    for result, factor, source in lines.values():
-        if result.day == day:
+    for traded in lines.values():
+        if traded.day == day:
             # `source.mark()`, written out: every order and every fill may ask.
-            mark = source.trade_price or source.operator_price
-            loss -= result.cash + mark * result.qty * factor
+            mark = traded.source.trade_price or traded.source.operator_price
+            loss -= traded.cash + mark * traded.qty * traded.notional_factor
     return loss

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from engine.events import Trade
-from engine.gate_state import DayResult
+from engine.gate_state import PriceSource
 from engine.instrument import Account, Instrument
 from engine.ledger import EXTERNAL, Posting
 from engine.order import OrderView, OrdType, Side
@@ -17,7 +17,6 @@ from engine.units import AccountId, AssetId, FirmId, InstrumentId, Money, OrderI
 
 BUY = Side.BUY
 PLAIN_TYPES: Final = (OrdType.LIMIT, OrdType.MARKET)
-NOTHING_TRADED: Final = DayResult(AccountId(0), InstrumentId(0), 0)
 ALL_INSTRUMENTS: Final = InstrumentId(0)
 
 
@@ -56,6 +55,26 @@ class OpenCounts:
         self.sells = 0
         self.stops = 0
         self.icebergs = 0
+
+
+class Traded:
+    """What an account has traded in an instrument on a day, as it goes on.
+
+    `day` counts from 1970; `cash` is the money that the trades brought, `qty` what was bought, both
+    below zero for what was paid and what was sold. `source` is what a position is valued by.
+    """
+
+    __slots__ = ("cash", "day", "notional_factor", "qty", "source")
+
+    def __init__(self, day: int, notional_factor: int, source: PriceSource) -> None:
+        self.day = day
+        self.notional_factor = notional_factor
+        self.source = source
+        self.cash = 0
+        self.qty = 0
+
+
+NOTHING_TRADED: Final = Traded(0, 0, PriceSource(ALL_INSTRUMENTS))
 
 
 class Desk:

@@ -23,7 +23,8 @@ from engine.instrument import Account, Instrument
 from engine.ledger import postings_of
 from engine.limit_usage import Usage
 from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
-from engine.order import Order, OrderView, Side
+from engine.live_order import Order
+from engine.order import OrderView, Side
 from engine.reasons import CancelReason, RejectReason
 from engine.risk_events import BreakerChanged
 from engine.scope import Scope
@@ -46,8 +47,8 @@ FIRM, ACCOUNT, USER, SESSION = Scope.FIRM, Scope.ACCOUNT, Scope.USER, Scope.SESS
 PLANS_MAX: Final = 100_000
 ASKED_FOR: Final = (CancelReason.REQUESTED, CancelReason.AMENDED_TO_FILLED)
 CIRCUIT_BREAKER = CancelReason.CIRCUIT_BREAKER
-OrderChange = OrderCanceled | OrderReplaced | OrderExpired | OrderRestated
-ORDER_CHANGES: Final = (OrderCanceled, OrderReplaced, OrderExpired, OrderRestated)
+OrderChange = OrderReplaced | OrderExpired | OrderRestated
+ORDER_CHANGES: Final = (OrderReplaced, OrderExpired, OrderRestated)
 
 
 class PreTradeGate:
@@ -260,15 +261,17 @@ class PreTradeGate:
         """Take in what has happened, and return what follows from it."""
         consequences: list[Consequence] = []
         for event in events:
-            # What happens most is asked for first.
-            if isinstance(event, Trade):
-                self._learn_trade(event, now_ns, consequences)
-            elif isinstance(event, OrderAccepted):
+            # What happens most is asked for first; `isinstance` asks a struct's class at length.
+            if type(event) is OrderCanceled:
+                self._learn_cancel(event, now_ns, consequences)
+            elif type(event) is OrderAccepted:
                 self._learn_entry(event.order, now_ns)
-            elif isinstance(event, CancelRejected):
+            elif type(event) is Trade:
+                self._learn_trade(event, now_ns, consequences)
+            elif type(event) is CancelRejected:
                 self._learn_refused_cancel(event, now_ns)
             elif isinstance(event, ORDER_CHANGES):
-                self._learn_change(event, now_ns, consequences)
+                self._learn_change(event, now_ns)
             elif isinstance(event, TradingStateChanged):
                 self._markets.learn_state(event, now_ns)
             else:
@@ -298,19 +301,25 @@ class PreTradeGate:
         if plan.is_fed:
             feed_entry(plan, order, now_ns)
 
-    def _learn_change(
-        self, event: OrderChange, now_ns: int, consequences: list[Consequence]
+    def _learn_cancel(
+        self, event: OrderCanceled, now_ns: int, consequences: list[Consequence]
     ) -> None:
         order = event.order
         plan = self._find(order).plan
         plan.source.book_changed_at_ns = now_ns
+        plan.desk.change(order, -event.canceled_qty, -1)
+        if event.reason in ASKED_FOR:
+            feed_message(plan, now_ns)
+        elif event.reason is CIRCUIT_BREAKER:
+            consequences += self._markets.learn_touch(order.instrument_id, now_ns)
+        if order.terms is not None:
+            self._holdings.note_display(order, plan.desk)
+
+    def _learn_change(self, event: OrderChange, now_ns: int) -> None:
+        order = event.order
+        plan = self._find(order).plan
+        plan.source.book_changed_at_ns = now_ns
         match event:
-            case OrderCanceled():
-                plan.desk.change(order, -event.canceled_qty, -1)
-                if event.reason in ASKED_FOR:
-                    feed_message(plan, now_ns)
-                elif event.reason is CIRCUIT_BREAKER:
-                    consequences += self._markets.learn_touch(order.instrument_id, now_ns)
             case OrderReplaced():
                 plan.desk.change(order, order.order_qty - event.orig_order_qty)
                 if plan.throttle is not None:

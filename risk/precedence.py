@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from engine.commands import NewOrder
 from engine.controls import Control, InstrumentRules
 from engine.gate import Candidate, Rejection
-from engine.order import Order
+from engine.live_order import Order
 from engine.units import AccountId, InstrumentId, SessionId, UserId
 from risk.checks import (
     check_amendments,

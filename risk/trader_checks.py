@@ -5,7 +5,8 @@ from typing import Final
 from engine.commands import NewOrder
 from engine.controls import Control, Mode, RefusalDetail, Restriction
 from engine.gate import Rejection
-from engine.order import Order, OrdType, Side
+from engine.live_order import Order
+from engine.order import OrdType, Side
 from engine.reasons import RejectReason
 from risk.limits import LimitRow
 from risk.modes import ALLOWED, REASONS, Act

@@ -5,8 +5,9 @@ from typing import Final
 
 from benchmarks.messages import Fill, Message
 from engine.book import OrderBook
+from engine.live_order import Order
 from engine.matching import next_match
-from engine.order import Order, OrdType, Side, TimeInForce
+from engine.order import OrdType, Side, TimeInForce
 from engine.trading_state import MarketState, TradingState
 from engine.units import (
     AccountId,

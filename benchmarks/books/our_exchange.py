@@ -19,7 +19,8 @@ from engine.exchange import Exchange
 from engine.gate import Candidate, Consequence, Rejection, RiskGate
 from engine.instrument import Account, Asset, InstrumentDefinition
 from engine.limits import RiskLimits
-from engine.order import Order, OrdType, Side, TimeInForce
+from engine.live_order import Order
+from engine.order import OrdType, Side, TimeInForce
 from engine.risk_commands import SetRiskLimits
 from engine.units import (
     AccountId,

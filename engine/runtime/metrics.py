@@ -46,8 +46,9 @@ class Tally(Collector):
         self._commands[command.__class__] += 1
         for event in events:
             self._events[event.__class__] += 1
-            if isinstance(event, Refused):
-                key = REFUSALS[event.__class__], event.reason
+            kind = REFUSALS.get(event.__class__)
+            if kind is not None and isinstance(event, Refused):
+                key = kind, event.reason
                 self._refusals[key] = self._refusals.get(key, 0) + 1
 
     def collect(self) -> Iterator[CounterMetricFamily]:
