@@ -6,7 +6,7 @@ is told how things are instead of what it has missed. So nothing waits in a queu
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -40,6 +40,7 @@ from fix_gateway.fix.market_data_request import (
     too_many,
 )
 from fix_gateway.market_data.books import Books
+from fix_gateway.market_data.messages import TradeEntry
 
 LEVELS_MAX: Final = 1000
 SUBSCRIPTIONS_MAX: Final = 200
@@ -198,8 +199,7 @@ class MarketDataDesk:
             for subscription in listener.all():
                 if not subscriber.can_take_more:
                     break
-                body = self._next_message(listener.messages, subscription)
-                if body is not None:
+                for body in self._next_messages(listener.messages, subscription):
                     subscriber.send(body)
 
     def _serve(
@@ -225,7 +225,7 @@ class MarketDataDesk:
             listener.subscriptions[asked.request_id] = made
             self._listeners[subscriber] = listener
         for subscription in made:
-            subscriber.send(self._snapshot(listener.messages, subscription))
+            subscriber.send(self._first_message(listener.messages, subscription))
         self._drop_views()
         return None
 
@@ -254,44 +254,41 @@ class MarketDataDesk:
         for listener in self._listeners.values():
             yield from listener.all()
 
-    def _next_message(self, messages: MarketDataMessages, subscription: Subscription) -> str | None:
-        """Return what the client is to be told next, None when it knows everything."""
+    def _next_messages(
+        self, messages: MarketDataMessages, subscription: Subscription
+    ) -> Iterable[str]:
+        """Return what the client is to be told next, nothing when it knows everything."""
         view = subscription.view
         missed = view.version - subscription.told_version
-        if subscription.told_version == NEVER_TOLD:
-            return self._snapshot(messages, subscription)
+        is_lost = subscription.told_version == NEVER_TOLD
         changes = [change for change in view.changes if subscription.shows(change.side)]
-        has_changed = missed > 0 and (missed > 1 or bool(changes))
-        trades = self._books.trades_after(
-            subscription.instrument.instrument_id, subscription.told_trade_count
-        )
-        has_traded = bool(trades) and TRADE in subscription.entry_types
-        if not has_changed and not has_traded:
+        has_changed = is_lost or missed > 1 or (missed > 0 and bool(changes))
+        trades = self._trades_to_tell(subscription)
+        if not has_changed and not trades:
             subscription.told_version = view.version
-            return None
-        if missed > 1:
+            return ()
+        if missed > 1 and not is_lost:
             self._on_skipped()
-        if missed > 1 or not subscription.is_incremental:
-            return self._snapshot(messages, subscription)
         self._note_told(subscription)
-        return messages.update(
-            subscription.request_id,
-            subscription.instrument,
-            changes if missed else (),
-            trades if has_traded else (),
-        )
+        if not subscription.is_incremental:
+            return (_snapshot(messages, subscription, trades),)
+        request = (subscription.request_id, subscription.instrument)
+        if not is_lost and missed <= 1:
+            return (messages.update(*request, changes if missed else (), trades),)
+        # A W cannot say that a trade told before was taken back: with an X all trades are told.
+        whole = _snapshot(messages, subscription, ())
+        return (whole, messages.update(*request, (), trades)) if trades else (whole,)
 
-    def _snapshot(self, messages: MarketDataMessages, subscription: Subscription) -> str:
-        trades = self._books.trades_after(
-            subscription.instrument.instrument_id, subscription.told_trade_count
-        )
+    def _first_message(self, messages: MarketDataMessages, subscription: Subscription) -> str:
+        trades = self._trades_to_tell(subscription)
         self._note_told(subscription)
-        return messages.snapshot(
-            subscription.request_id,
-            subscription.instrument,
-            subscription.levels(),
-            trades if TRADE in subscription.entry_types else (),
-            subscription.view.now_ns,
+        return _snapshot(messages, subscription, trades)
+
+    def _trades_to_tell(self, subscription: Subscription) -> Sequence[TradeEntry]:
+        if TRADE not in subscription.entry_types:
+            return ()
+        return self._books.trades_after(
+            subscription.instrument.instrument_id, subscription.told_trade_count
         )
 
     def _note_told(self, subscription: Subscription) -> None:
@@ -299,6 +296,18 @@ class MarketDataDesk:
         subscription.told_trade_count = self._books.trade_count(
             subscription.instrument.instrument_id
         )
+
+
+def _snapshot(
+    messages: MarketDataMessages, subscription: Subscription, trades: Sequence[TradeEntry]
+) -> str:
+    return messages.snapshot(
+        subscription.request_id,
+        subscription.instrument,
+        subscription.levels(),
+        trades,
+        subscription.view.now_ns,
+    )
 
 
 class MarketDataDoor:

@@ -42,17 +42,25 @@ class MarketDataMessages:
         trades: Sequence[TradeEntry],
         now_ns: int,
     ) -> str:
-        """Return an instrument as it is. Of the trades those that are not taken back again."""
+        """Return an instrument as it is. Of the trades those that are not taken back again.
+
+        One that was corrected is told once, as it is now.
+        """
         entries: Pairs = []
         count = 0
         for side, level in levels:
             count += 1
             entries.append((Tag.MD_ENTRY_TYPE, BOOK_ENTRY_TYPES[side]))
             entries += _level(instrument, level)
+        standing: dict[int, TradeEntry] = {}
         for trade in trades:
-            if trade.kind != BUST:
-                count += 1
-                entries += [(Tag.MD_ENTRY_TYPE, TRADE), *self._trade(trade)]
+            if trade.kind == BUST:
+                standing.pop(trade.trade_id, None)
+            else:
+                standing[trade.trade_id] = trade
+        for trade in standing.values():
+            count += 1
+            entries += [(Tag.MD_ENTRY_TYPE, TRADE), *self._trade(trade)]
         head: Pairs = [
             (Tag.MSG_TYPE, MsgType.MARKET_DATA_SNAPSHOT_FULL_REFRESH),
             (Tag.MD_REQ_ID, request_id),

@@ -6,6 +6,9 @@ from engine.events import ReferenceEvent
 from engine.order import Side
 from engine.reference import Reference
 from engine.runtime.codec import Record
+from engine.runtime.feed import find_trade
+from engine.trade_commands import BookedTrade, BustTrade, CorrectTrade
+from engine.units import Price, Qty
 from fix_gateway.fix import market_data_desk
 from fix_gateway.fix.dialect import find_dialect
 from fix_gateway.fix.fields import SOH, parse_message
@@ -65,6 +68,15 @@ class Venue:
 
     def enter(self, side: Side, qty: int, price: int) -> None:
         self.follow(self.tape.enter(BOB if side is Side.BUY else ALICE, side, qty, price))
+
+    def trade_at_100(self, qty: int) -> BookedTrade:
+        """Sell to the bid that is there, and return the trade."""
+        (record,) = self.tape.enter(ALICE, Side.SELL, qty, 100)
+        self.follow([record])
+        number = self.tape.sequencer.exchange.state().trade_id_last
+        trade = find_trade(record, number)
+        assert trade is not None
+        return trade
 
     def ask(self, text: str) -> list[str]:
         """Return what a request is answered with."""
@@ -214,11 +226,50 @@ def test_client_that_does_not_read_is_told_how_it_is_later() -> None:
         venue.tick()
     venue.client.can_take_more = True
     assert venue.skipped_count == 0
-    (snapshot,) = venue.tick()
-    assert snapshot.startswith(
-        "35=W|262=a|55=BTC-USD|268=4|269=0|270=1.00|271=0.0004|346=2|269=2|270=1.00|"
-    )
+    trades = [
+        f"279=0|269=2|278={number}|55=BTC-USD|270=1.00|271=0.0001|272=20261123|273=00:00:{time}.000"
+        for number, time in enumerate((13, 15, 17), start=1)
+    ]
+    assert venue.tick() == [
+        "35=W|262=a|55=BTC-USD|268=1|269=0|270=1.00|271=0.0004|346=2",
+        "|".join(["35=X|262=a|268=3", *trades]),
+    ]
     assert venue.skipped_count == 1
+    assert venue.tick() == []
+
+
+def test_trade_that_is_undone_while_a_client_does_not_read() -> None:
+    """Where updates are wanted it is taken back, also one that was told before. Else not told."""
+    venue = Venue()
+    venue.enter(Side.BUY, 9, 100)
+    venue.ask(f"262=a|263=1|264=1|265=1|267=1|269=2|{BTC}")
+    venue.ask(f"262=b|263=1|264=1|265=0|267=1|269=2|{BTC}")
+    first = venue.trade_at_100(1)
+    venue.tick()
+    venue.client.can_take_more = False
+    second = venue.trade_at_100(2)
+    venue.tick()
+    third = venue.trade_at_100(3)
+    for command in (
+        BustTrade(first, "erroneous"),
+        BustTrade(second, "erroneous"),
+        CorrectTrade(third, Qty(3), Price(99), "wrong price"),
+    ):
+        venue.follow(venue.tape.commit(command))
+    venue.tick()
+    venue.client.can_take_more = True
+    entries = [
+        "279=0|269=2|278=2|55=BTC-USD|270=1.00|271=0.0002|272=20261123|273=00:00:14.000",
+        "279=0|269=2|278=3|55=BTC-USD|270=1.00|271=0.0003|272=20261123|273=00:00:15.000",
+        "279=2|269=2|278=1|55=BTC-USD|270=1.00|271=0.0001|272=20261123|273=00:00:16.000",
+        "279=2|269=2|278=2|55=BTC-USD|270=1.00|271=0.0002|272=20261123|273=00:00:17.000",
+        "279=1|269=2|278=3|55=BTC-USD|270=0.99|271=0.0003|272=20261123|273=00:00:18.000",
+    ]
+    assert venue.tick() == [
+        "35=W|262=a|55=BTC-USD|268=0",
+        "|".join(["35=X|262=a|268=5", *entries]),
+        "35=W|262=b|55=BTC-USD|268=1|269=2|270=0.99|271=0.0003|272=20261123|273=00:00:18.000",
+    ]
     assert venue.tick() == []
 
 

@@ -19,7 +19,22 @@ from tests.market_tape import MarketTape
 
 LEVELS_MAX = 1000
 
+
+def resting(account_id: AccountId, side: Side) -> st.SearchStrategy[tuple[Any, ...]]:
+    """Orders that rest or trade, nothing else; most meet one of the other side soon."""
+    return st.tuples(
+        st.just("enter"),
+        st.just(account_id),
+        st.just(side),
+        st.integers(1, 9),
+        st.integers(98, 102),
+        st.just(TimeInForce.GTC),
+        st.none(),
+    )
+
+
 accounts = st.sampled_from([ALICE, BOB])
+bids, offers = resting(ALICE, Side.BUY), resting(BOB, Side.SELL)
 enters = st.tuples(
     st.just("enter"),
     accounts,
@@ -33,10 +48,14 @@ cancels = st.tuples(st.just("cancel"), accounts, st.integers(1, 20))
 amends = st.tuples(
     st.just("amend"), accounts, st.integers(1, 20), st.integers(1, 12), st.integers(96, 104)
 )
-stops = st.tuples(st.sampled_from(["halt", "resume"]))
+stops = st.tuples(st.sampled_from(["resume", "resume", "resume", "halt"]))
 fates = st.sampled_from(["told", "told", "told", "missed", "told twice", "snapshot", "restart"])
+# Hypothesis makes short lists where it may, and in a short one hardly anything is traded.
+STEPS_MIN, STEPS_MAX = 20, 50
 steps = st.lists(
-    st.tuples(enters | enters | cancels | amends | stops, fates), min_size=1, max_size=40
+    st.tuples(bids | offers | enters | cancels | amends | stops, fates),
+    min_size=STEPS_MIN,
+    max_size=STEPS_MAX,
 )
 
 
@@ -65,7 +84,7 @@ def command_of(tape: MarketTape, step: tuple[Any, ...], number: int) -> Command 
         case ("halt",):
             return PullKillSwitch(Scope.EVERYTHING, 0, "drill", "test")
         case ("resume",):
-            return LiftKillSwitch(Scope.EVERYTHING, 0, "drill", "test")
+            return LiftKillSwitch(Scope.EVERYTHING, 0, "drill", "another")
         case ("enter", account_id, side, qty, price, time_in_force, terms):
             tape.enter(AccountId(account_id), side, qty, price, time_in_force, terms)
     return None
