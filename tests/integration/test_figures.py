@@ -138,8 +138,10 @@ def test_gateway_says_what_is_switched_off(data_dir: Path) -> None:
     """Market data of neither kind."""
     port = str(free_ports(1)[0])
     venue = VenueProcess(data_dir, WCX_FIX__METRICS_PORT=port).start()
-    assert switches(venue) == dict.fromkeys(SWITCHES.values(), "0.0")
-    assert venue.stop() == 0, venue.log_text()
+    try:
+        assert switches(venue) == dict.fromkeys(SWITCHES.values(), "0.0")
+    finally:
+        assert venue.stop() == 0, venue.log_text()
 
 
 def test_everything_that_has_figures_is_asked_for_them() -> None:

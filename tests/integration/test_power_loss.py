@@ -54,11 +54,10 @@ def come_back(venue: VenueProcess, client: RawClient, *, is_reset: bool, told: i
     return list(reports.values())
 
 
-def test_reports_that_the_store_has_lost_come_again(data_dir: Path, tmp_path: Path) -> None:
+def test_reports_that_the_store_has_lost_come_again(venue: VenueProcess, tmp_path: Path) -> None:
     """A gap that is filled, or a reset, and then every report again with 97=Y; no number twice."""
     names = {"T01": True, "T02": False}  # Whether it resets the numbers.
-    earlier = {data_dir / "fix" / f"FIX.4.4-{name}": tmp_path / name for name in names}
-    venue = VenueProcess(data_dir).start()
+    earlier = {venue.data_dir / "fix" / f"FIX.4.4-{name}": tmp_path / name for name in names}
     clients = {name: RawClient(venue.fix_port, name) for name in names}
     before: dict[str, list[Fields]] = {}
     for name, client in clients.items():
@@ -84,10 +83,9 @@ def test_reports_that_the_store_has_lost_come_again(data_dir: Path, tmp_path: Pa
         assert [line for line in venue.logged if "store_may_be_torn" in line and name in line]
 
 
-def test_orderly_stop_before_the_power_goes_costs_nothing(data_dir: Path, tmp_path: Path) -> None:
+def test_orderly_stop_before_the_power_goes_costs_nothing(venue: VenueProcess) -> None:
     """What was flushed to the disk at the end counts: numbers go on, nothing comes again."""
-    store = data_dir / "fix" / f"FIX.4.4-{SESSION}"
-    venue = VenueProcess(data_dir).start()
+    store = venue.data_dir / "fix" / f"FIX.4.4-{SESSION}"
     with RawClient(venue.fix_port, SESSION) as client:
         client.log_on()
         enter_orders(client, "a", "b")
@@ -102,4 +100,3 @@ def test_orderly_stop_before_the_power_goes_costs_nothing(data_dir: Path, tmp_pa
         again.send(MsgType.SEQUENCE_RESET, (43, "Y"), (123, "Y"), (36, "6"), seq=4)
         (fresh,) = enter_orders(again, "c")
         assert (fresh[Tag.CL_ORD_ID], fresh.get(Tag.POSS_RESEND)) == ("c", None)
-    assert venue.stop() == 0, venue.log_text()
