@@ -19,7 +19,7 @@ from benchmarks.workloads import SCENARIOS, deep_book, liquid_symbol, single_pai
 PEERS_DIRECTORY: Final = ROOT / ".bench"
 OUR_BOOK: Final = "our book"
 EXCHANGES: Final = ("our exchange", "our exchange and risk", "our exchange, all controls")
-OURS: Final = (OUR_BOOK, *with_interpreted(*EXCHANGES))
+OURS: Final = with_interpreted(OUR_BOOK, *EXCHANGES)
 AT_DEPTH: Final = (OUR_BOOK, *with_interpreted("our exchange"))
 PEERS: Final = ("liquibook", "akhil4n-orderbook", "pyorderbook", "lightmatchingengine")
 RUN_S_MAX: Final = 900

@@ -25,7 +25,7 @@ NOTES: Final = {
     "our exchange": "ledger, holds, events; no risk, no journal",
     "our exchange and risk": "with the limits that every account must have",
     "our exchange, all controls": "every control of docs/risk.md set for every account",
-    **{f"{engine}{INTERPRETED}": "not compiled" for engine in EXCHANGES},
+    **{f"{engine}{INTERPRETED}": "not compiled" for engine in (OUR_BOOK, *EXCHANGES)},
     "liquibook": "C++",
     "akhil4n-orderbook": "pure Python",
     "pyorderbook": "pure Python",

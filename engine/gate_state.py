@@ -16,10 +16,6 @@ class PriceSource(msgspec.Struct, array_like=True):
     operator_at_ns: int = 0
     book_changed_at_ns: int = 0
 
-    def mark(self) -> Price:
-        """Return what a position is valued at, however old it is. 0 when there is nothing."""
-        return self.trade_price or self.operator_price
-
 
 class DayResult(msgspec.Struct, array_like=True):
     """An account's trades of a day in an instrument: the money they brought, the quantity bought.

@@ -1,10 +1,11 @@
 """What accounts have won or lost with what they traded today, in UTC."""
 
 from engine.controls import DAY_NS
-from engine.gate_state import DayResult, PriceSource
+from engine.gate_state import DayResult
 from engine.instrument import Instrument
 from engine.units import AccountId, AssetId, InstrumentId
 from risk.holdings import Desk, Traded
+from risk.reference_price import Source
 
 ResultLines = dict[InstrumentId, Traded]
 
@@ -20,7 +21,7 @@ class DayResults:
     def __init__(self) -> None:
         self._results: dict[tuple[AccountId, AssetId], ResultLines] = {}
 
-    def begin(self, desk: Desk, source: PriceSource, now_ns: int) -> None:
+    def begin(self, desk: Desk, source: Source, now_ns: int) -> None:
         """Let the desk know what it has traded today, so that it goes on counting there."""
         instrument, day = desk.instrument, now_ns // DAY_NS
         of_asset = self._results.setdefault((desk.account_id, instrument.quote.asset_id), {})
@@ -39,7 +40,7 @@ class DayResults:
         lines = self.find(account_id, asset_id)
         return 0 if lines is None else loss_of(lines, now_ns)
 
-    def restore(self, result: DayResult, instrument: Instrument, source: PriceSource) -> None:
+    def restore(self, result: DayResult, instrument: Instrument, source: Source) -> None:
         """Put back what was counted."""
         of_asset = self._results.setdefault((result.account_id, instrument.quote.asset_id), {})
         traded = Traded(result.day, instrument.notional_factor, source)

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from engine.events import Trade
-from engine.gate_state import PriceSource
 from engine.instrument import Account, Instrument
 from engine.ledger import EXTERNAL, Posting
 from engine.order import OrderView, OrdType, Side
 from engine.scope import Scope
 from engine.units import AccountId, AssetId, FirmId, InstrumentId, Money, OrderId
+from risk.reference_price import Source
 
 BUY = Side.BUY
 PLAIN_TYPES: Final = (OrdType.LIMIT, OrdType.MARKET)
@@ -66,7 +66,7 @@ class Traded:
 
     __slots__ = ("cash", "day", "notional_factor", "qty", "source")
 
-    def __init__(self, day: int, notional_factor: int, source: PriceSource) -> None:
+    def __init__(self, day: int, notional_factor: int, source: Source) -> None:
         self.day = day
         self.notional_factor = notional_factor
         self.source = source
@@ -74,7 +74,7 @@ class Traded:
         self.qty = 0
 
 
-NOTHING_TRADED: Final = Traded(0, 0, PriceSource(ALL_INSTRUMENTS))
+NOTHING_TRADED: Final = Traded(0, 0, Source.unknown(ALL_INSTRUMENTS))
 
 
 class Desk:

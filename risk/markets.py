@@ -6,7 +6,7 @@ from engine.book import OrderBook
 from engine.controls import InstrumentRules
 from engine.events import Trade, TradingStateChanged
 from engine.gate import Bound
-from engine.gate_state import BreakerState, PriceSource
+from engine.gate_state import BreakerState
 from engine.instrument import Instrument
 from engine.order import Side
 from engine.reasons import CancelReason
@@ -14,7 +14,7 @@ from engine.risk_events import BreakerChanged
 from engine.trading_state import TradingState
 from engine.units import InstrumentId, Price
 from risk.circuit_breaker import Breaker
-from risk.reference_price import find_reference, highest_price, lowest_price
+from risk.reference_price import Source, find_reference, highest_price, lowest_price
 
 BUY = Side.BUY
 CIRCUIT_BREAKER, EXECUTION_COLLAR, MARKET_PROTECTION = (
@@ -25,7 +25,7 @@ CIRCUIT_BREAKER, EXECUTION_COLLAR, MARKET_PROTECTION = (
 
 NO_BAND = Price(0), Price(0)
 
-_Bounding = tuple[InstrumentRules, Breaker | None, PriceSource, Price]
+_Bounding = tuple[InstrumentRules, Breaker | None, Source, Price]
 """What says how far orders may trade in an instrument: rules, breaker, price, and the tick."""
 
 
@@ -34,7 +34,7 @@ class Markets:
 
     def __init__(self) -> None:
         self.instruments: dict[InstrumentId, Instrument] = {}
-        self.sources: dict[InstrumentId, PriceSource] = {}
+        self.sources: dict[InstrumentId, Source] = {}
         self.rules: dict[InstrumentId, InstrumentRules] = {}
         self._breakers: dict[InstrumentId, Breaker] = {}
         # The rules that say how far an order may trade once it is let in: of few instruments.
@@ -44,7 +44,7 @@ class Markets:
         """An instrument exists."""
         instrument_id = instrument.instrument_id
         self.instruments[instrument_id] = instrument
-        self.sources[instrument_id] = PriceSource(instrument_id)
+        self.sources[instrument_id] = Source.unknown(instrument_id)
 
     def set_rules(self, rules: InstrumentRules) -> None:
         """Let other rules hold from now on."""

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from engine.controls import Control, InstrumentRules, TradingMode
-from engine.gate_state import PriceSource
 from engine.instrument import Account, Instrument
 from engine.limits import RiskLimits, ScopeLimits
 from engine.units import INT_MAX
@@ -17,7 +16,7 @@ from risk.day_results import DayResults, ResultLines, loss_of
 from risk.holdings import Desk
 from risk.limits import LimitRow
 from risk.rate_limiter import RateLimiter
-from risk.reference_price import ReferencePrice
+from risk.reference_price import ReferencePrice, Source
 from risk.windows import Repetition, RollingSum
 
 MESSAGES, MESSAGES_PER_FILL = Control.MESSAGES, Control.MESSAGES_PER_FILL
@@ -89,7 +88,7 @@ class Plan:
         account: Account,
         instrument: Instrument,
         desk: Desk,
-        source: PriceSource,
+        source: Source,
         day: DayResults,
     ) -> None:
         self.account = account

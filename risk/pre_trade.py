@@ -18,7 +18,7 @@ from engine.events import (
     TradingStateChanged,
 )
 from engine.gate import Bound, Candidate, Consequence, Rejection
-from engine.gate_state import GateState, PriceSource
+from engine.gate_state import GateState
 from engine.instrument import Account, Instrument
 from engine.ledger import postings_of
 from engine.limit_usage import Usage
@@ -39,6 +39,7 @@ from risk.overrides import Overrides
 from risk.plans import Plan, Windows, windows_of
 from risk.precedence import Checked, PlanKey
 from risk.rate_limiter import RateLimiter
+from risk.reference_price import Source
 from risk.screen import Ranges
 from risk.usage import feed_amendment, feed_entry, feed_fill, feed_message, trips_of
 
@@ -194,8 +195,8 @@ class PreTradeGate:
             self._rows.set(limit)
         for row, usage in zip(self._rows.rows(), state.usages, strict=True):
             row.restore_usage(usage)
-        for source in state.sources:
-            self._markets.sources[source.instrument_id] = _copy(source)
+        for known in state.sources:
+            self._markets.sources[known.instrument_id] = Source(known)
         for rules in state.rules:
             self._markets.set_rules(rules)
         for breaker in state.breakers:
@@ -218,7 +219,7 @@ class PreTradeGate:
             limits=[limit for row in self._rows.rows() for limit in row.limits()],
             usages=[row.usage() for row in self._rows.rows()],
             rules=list(self._markets.rules.values()),
-            sources=[_copy(source) for source in self._markets.sources.values()],
+            sources=[source.state() for source in self._markets.sources.values()],
             modes=self._modes.modes(),
             overrides=self._overrides.granted(),
             day_results=self._day.results(),
@@ -442,10 +443,6 @@ class PreTradeGate:
         if rows:
             plan.add_rows(rows)
         return plan
-
-
-def _copy(source: PriceSource) -> PriceSource:
-    return PriceSource(*(getattr(source, name) for name in source.__struct_fields__))
 
 
 def _state_of(account_id: AccountId, limiter: RateLimiter) -> AccountThrottle:

@@ -6,7 +6,7 @@ from engine.book import OrderBook
 from engine.controls import InstrumentRules
 from engine.gate_state import PriceSource
 from engine.instrument import BPS
-from engine.units import Price
+from engine.units import InstrumentId, Price
 
 
 class ReferencePrice(msgspec.Struct, frozen=True):
@@ -16,8 +16,49 @@ class ReferencePrice(msgspec.Struct, frozen=True):
     at_ns: int
 
 
+class Source:
+    """What is known of an instrument's price, as it goes on: a `PriceSource` that lives."""
+
+    __slots__ = (
+        "book_changed_at_ns",
+        "instrument_id",
+        "operator_at_ns",
+        "operator_price",
+        "trade_at_ns",
+        "trade_price",
+    )
+
+    def __init__(self, state: PriceSource) -> None:
+        self.instrument_id = state.instrument_id
+        self.trade_price = state.trade_price
+        self.trade_at_ns = state.trade_at_ns
+        self.operator_price = state.operator_price
+        self.operator_at_ns = state.operator_at_ns
+        self.book_changed_at_ns = state.book_changed_at_ns
+
+    @classmethod
+    def unknown(cls, instrument_id: InstrumentId) -> "Source":
+        """Return what is known of an instrument that nobody has traded yet."""
+        return cls(PriceSource(instrument_id))
+
+    def state(self) -> PriceSource:
+        """Return what it takes to go on from here."""
+        return PriceSource(
+            self.instrument_id,
+            self.trade_price,
+            self.trade_at_ns,
+            self.operator_price,
+            self.operator_at_ns,
+            self.book_changed_at_ns,
+        )
+
+    def mark(self) -> Price:
+        """Return what a position is valued at, however old it is. 0 when there is nothing."""
+        return self.trade_price or self.operator_price
+
+
 def find_reference(
-    source: PriceSource, rules: InstrumentRules, book: OrderBook, now_ns: int
+    source: Source, rules: InstrumentRules, book: OrderBook, now_ns: int
 ) -> ReferencePrice | None:
     """Return what prices are measured from now, None when nothing is fresh enough.
 

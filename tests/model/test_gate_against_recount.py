@@ -14,6 +14,7 @@ from engine.order import Side, TimeInForce
 from engine.state import ExchangeState, make_instruments
 from engine.units import Money
 from risk.pre_trade import PreTradeGate
+from risk.reference_price import Source
 from risk.windows import PARTS, RollingSum
 from tests.exchange_desk import ALICE, BASE_FACTOR, BOB, BTC, USD, Desk
 
@@ -106,7 +107,7 @@ def test_holdings_and_counts_are_those_of_a_recount(seed: int) -> None:
         restored._holdings.desk(known.account_id, known.instrument.instrument_id)
     assert counted(restored) == counted(gate)
     (instrument,) = make_instruments(state).values()
-    mark = gate.state().sources[0].mark()
+    mark = Source(gate.state().sources[0]).mark()
     for account_id in (ALICE, BOB):
         today = [
             trade
