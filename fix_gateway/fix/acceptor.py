@@ -34,7 +34,6 @@ from fix_gateway.fix.message_store import SessionIdentity, SessionStore
 POLLS_MAX: Final = 1000
 NOTHING: Final = bytes(4)
 RECEIVE_BYTES: Final = 1 << 16  # Larger buffers are mapped and unmapped for each read.
-ROOM_BYTES: Final = 1 << 15  # A socket has room for more, so nothing of so little had to be queued.
 LISTEN_TRIES: Final = 20
 LISTEN_RETRY_S: Final = 0.01
 TYPES_WITH_GROUPS: Final = tuple(
@@ -118,7 +117,6 @@ class SessionAcceptor:
         self._store_dir = store.directory
         self._socket_path = socket_path
         self._connection: socket.socket | None = None
-        self._is_leaving = False
         self._unfed = b""
         # QuickFIX keeps bare pointers to these: they live as long as the acceptor.
         self._application = _Application(handler)
@@ -179,7 +177,6 @@ class SessionAcceptor:
         connection.connect(str(self._socket_path))
         connection.settimeout(0)
         self._connection = connection
-        self._is_leaving = False
         self._session.logon()  # Enables the session: `log_out` has switched it off for good.
         self._acceptor.poll()
 
@@ -205,17 +202,20 @@ class SessionAcceptor:
 
     def drain(self) -> bytes:
         """Let QuickFIX write what it has queued, and return it. The connection may end by this."""
-        written = self._read_out()
-        if len(written) < ROOM_BYTES and not self._is_leaving and self.is_logged_on:
-            return written
-        pieces = [written]
+        pieces: list[bytes] = []
         while self._connection is not None:
-            # A Logout and hanging up take a poll, and so does each message that had to be queued.
-            self._acceptor.poll()
-            written = self._read_out()
-            if not written:
-                break
-            pieces.append(written)
+            piece = self._receive()
+            if piece is None:
+                # QuickFIX writes one message per poll when its socket was full.
+                self._acceptor.poll()
+                piece = self._receive()
+                if piece is None:
+                    break
+            if piece:
+                pieces.append(piece)
+            else:
+                self._connection.close()
+                self._connection = None
         return b"".join(pieces)
 
     def poll_timers(self) -> None:
@@ -242,7 +242,6 @@ class SessionAcceptor:
 
     def log_out(self, reason: str) -> None:
         """Ask the client to log out. `on_logout` follows, or the caller's patience ends."""
-        self._is_leaving = True
         self._session.logout(reason)
 
     def _offer(self) -> None:
@@ -270,23 +269,14 @@ class SessionAcceptor:
                 return
         log.error("quickfix_does_not_read")
 
-    def _read_out(self) -> bytes:
-        """Return what QuickFIX has written. It may have hung up by then."""
-        pieces: list[bytes] = []
-        while self._connection is not None:
-            try:
-                piece = self._connection.recv(RECEIVE_BYTES)
-            except BlockingIOError:
-                break
-            except ConnectionResetError:
-                piece = b""
-            if not piece:
-                self._connection.close()
-                self._connection = None
-            pieces.append(piece)
-            if len(piece) < RECEIVE_BYTES:  # There is no more then, says epoll(7).
-                break
-        return b"".join(pieces)
+    def _receive(self) -> bytes | None:
+        assert self._connection is not None
+        try:
+            return self._connection.recv(RECEIVE_BYTES)
+        except BlockingIOError:
+            return None
+        except ConnectionResetError:
+            return b""
 
     def _make_acceptor(
         self, identity: SessionIdentity, store: SessionStore, own: dict[str, str]
