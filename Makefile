@@ -34,7 +34,7 @@ test: $(INSTALLED)  ## Run the whole test suite, but for what `make check` runs.
 	$(BIN)/pytest -n 2 --dist worksteal -m "not alone" --ignore tests/test_tidy.py
 	$(BIN)/pytest -m alone
 
-test-compiled: $(COMPILED_INSTALLED)  ## Run COMPILED_TESTS, or all with COMPILED_TESTS=tests, on the compiled wheel.
+test-compiled: $(COMPILED_INSTALLED)  ## Run COMPILED_TESTS on the compiled wheel.
 	cd $(COMPILED) && WCX_TEST_COMPILED=1 venv/bin/pytest -n 2 --dist worksteal -m "not alone" $(COMPILED_TESTS)
 
 wheel: $(INSTALLED)  ## Build the wheel, its hot modules compiled: needs a C compiler, takes a minute.
