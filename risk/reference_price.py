@@ -1,6 +1,6 @@
 """What a price is measured from: the last trade, the mid of a fresh book, the operator's price."""
 
-import msgspec
+from typing import NamedTuple
 
 from engine.book import OrderBook
 from engine.controls import InstrumentRules
@@ -9,7 +9,7 @@ from engine.instrument import BPS
 from engine.units import InstrumentId, Price
 
 
-class ReferencePrice(msgspec.Struct, frozen=True):
+class ReferencePrice(NamedTuple):
     """A price and of when it is."""
 
     price: Price
