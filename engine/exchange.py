@@ -39,6 +39,7 @@ from engine.events import (
     StorageLowSet,
 )
 from engine.gate import Rejection, RiskGate
+from engine.kept import Sweep
 from engine.limit_desk import LimitDesk
 from engine.limit_usage import count_used
 from engine.parts import Parts
@@ -71,7 +72,6 @@ from engine.session_commands import (
 from engine.session_events import SessionOpened, SessionReleased, SessionReset
 from engine.standing import Standing
 from engine.state import ExchangeState
-from engine.sweeper import Sweep
 from engine.trade_commands import BustTrade, CorrectTrade
 from engine.units import AccountId, InstrumentId, OrderId, Seq
 

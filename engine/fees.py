@@ -2,10 +2,9 @@
 
 from typing import Final
 
-import msgspec
-
 from engine.events import CommandRefused
 from engine.fee_rates import FEE_PPM_MAX, FeeRates
+from engine.kept import FeeSchedule, FirmTier
 from engine.ledger_commands import SetFees, SetFirmFeeTier
 from engine.ledger_events import FeesSet, FirmFeeTierSet
 from engine.reasons import RejectReason
@@ -14,21 +13,6 @@ from engine.units import AccountId, FirmId, InstrumentId
 
 TIER_MAX: Final = 99
 DEFAULT_TIER: Final = 0
-
-
-class FeeSchedule(msgspec.Struct, frozen=True, array_like=True):
-    """What firms of a tier are charged in an instrument."""
-
-    instrument_id: InstrumentId
-    tier: int
-    rates: FeeRates
-
-
-class FirmTier(msgspec.Struct, frozen=True, array_like=True):
-    """A firm that is not in tier 0."""
-
-    firm_id: FirmId
-    tier: int
 
 
 class FeeTable:

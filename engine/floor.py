@@ -13,12 +13,13 @@ from engine.expiry import ExpiryQueue
 from engine.fee_rates import FeeRates
 from engine.fees import FeeTable
 from engine.instrument import Instrument, InstrumentDefinition
+from engine.kept import FormerName
 from engine.ledger import Ledger
 from engine.live_order import Order
 from engine.matching import limit_of
 from engine.open_orders import OpenOrders
 from engine.order import OrdStatus, OrdType, Side, TimeInForce
-from engine.order_memory import FormerName, OrderMemory
+from engine.order_memory import OrderMemory
 from engine.reasons import CancelReason
 from engine.reference import Reference
 from engine.trading_state import MarketState

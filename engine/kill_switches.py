@@ -1,24 +1,12 @@
 """Which kill switches are pulled: while one is, no new order of its scope is taken."""
 
-import msgspec
-
 from engine.commands import PullKillSwitch
 from engine.controls import Level
 from engine.events import KillSwitchPulled
 from engine.instrument import Account
+from engine.kept import PulledSwitch
 from engine.scope import Scope
 from engine.units import InstrumentId, SessionId, UserId
-
-
-class PulledSwitch(msgspec.Struct, frozen=True, array_like=True):
-    """A switch that is pulled: since when, by whom and why."""
-
-    scope: Scope
-    scope_id: int
-    reason: str
-    actor: str
-    pulled_at_ns: int
-    level: Level = Level.OPERATOR
 
 
 class KillSwitches:

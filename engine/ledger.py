@@ -11,9 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-import msgspec
-
 from engine.events import BalanceAdjusted, Event, Trade
+from engine.kept import FirmCredit, Withdrawal
 from engine.ledger_events import (
     CreditLineSet,
     FirmCreditLineSet,
@@ -42,14 +41,6 @@ class Posting(NamedTuple):
     account_id: AccountId
     asset_id: AssetId
     amount: Money
-
-
-class FirmCredit(msgspec.Struct, frozen=True, array_like=True):
-    """How much of an asset a firm's accounts together may be short of."""
-
-    firm_id: FirmId
-    asset_id: AssetId
-    limit: Money
 
 
 @dataclass(slots=True, eq=False)
@@ -111,16 +102,6 @@ class Balance:
     def withdrawable(self) -> Money:
         """What may leave the account: credit is for trading."""
         return Money(max(0, self.balance - self.held))
-
-
-class Withdrawal(msgspec.Struct, frozen=True, array_like=True):
-    """Money that is held until somebody says whether it has left the venue."""
-
-    withdrawal_id: int
-    account_id: AccountId
-    asset_id: AssetId
-    amount: Money
-    reference: str
 
 
 class Ledger:

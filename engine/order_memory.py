@@ -7,26 +7,12 @@ the order, as PossResend(97) asks, must remember longer than the order lives.
 from collections import defaultdict, deque
 from typing import Final
 
-import msgspec
-
+from engine.kept import FormerName
 from engine.live_order import Order
 from engine.units import AccountId, ClOrdId, OrderId
 
 CLOSED_AGE_MAX_NS: Final = 24 * 3600 * 1_000_000_000
 CLOSED_MAX: Final = 200_000
-
-
-class FormerName(msgspec.Struct, frozen=True, array_like=True):
-    """A ClOrdID that an order bore until it was amended at `replaced_at_ns`.
-
-    `place` is where it stands among all names of the account that have ended, from 0.
-    """
-
-    account_id: AccountId
-    place: int
-    replaced_at_ns: int
-    order_id: OrderId
-    cl_ord_id: ClOrdId
 
 
 class _AccountMemory:

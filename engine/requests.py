@@ -3,6 +3,7 @@
 from typing import Final, assert_never
 
 from engine.events import Event, OrderStatusReported
+from engine.kept import Sweep
 from engine.ledger import Ledger
 from engine.order_finder import ANY_FIRM, ANY_INSTRUMENT, OrderFinder, Selection
 from engine.reasons import CancelReason, RejectReason
@@ -22,7 +23,7 @@ from engine.request_events import (
 )
 from engine.scope import Scope
 from engine.status_reports import StatusReports
-from engine.sweeper import Sweep, Sweeper
+from engine.sweeper import Sweeper
 from engine.trading import Trading
 from engine.units import ClOrdId, OrderId, Seq, is_cl_ord_id
 

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import msgspec
-
 from engine.commands import SetSelfTradeMode
+from engine.kept import SelfTradeDefault
 from engine.live_order import Order
 from engine.order import OrderTerms, SelfTradeMode
 from engine.reference import Reference
@@ -13,14 +12,6 @@ from engine.scope import Scope
 from engine.units import AccountId, SessionId
 
 EVERYTHING = (Scope.EVERYTHING, 0)
-
-
-class SelfTradeDefault(msgspec.Struct, frozen=True, array_like=True):
-    """What holds for orders that say nothing of it, of one session or of the whole venue."""
-
-    scope: Scope
-    scope_id: int
-    mode: SelfTradeMode
 
 
 class SelfTradeGuard(NamedTuple):

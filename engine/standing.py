@@ -4,13 +4,14 @@ from engine.commands import KillCommand, LiftKillSwitch, PullKillSwitch, SetTrad
 from engine.controls import Level, Mode, ModeCause, TradingMode
 from engine.events import CommandRefused, Event, KillSwitchLifted, KillSwitchPulled
 from engine.gate import RiskGate
+from engine.kept import Sweep
 from engine.kill_switches import KillSwitches
 from engine.order_finder import OrderFinder
 from engine.phases import EXCHANGE
 from engine.reasons import CancelReason, RejectReason
 from engine.risk_commands import SetTradingMode
 from engine.risk_events import BreakerChanged, TradingModeSet
-from engine.sweeper import Sweep, Sweeper
+from engine.sweeper import Sweeper
 from engine.trading import Trading
 from engine.trading_state import TradingState
 from engine.units import OrderId, Seq

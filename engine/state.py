@@ -6,21 +6,27 @@ import msgspec
 
 from engine.dead_man import DeadManTimer
 from engine.fee_rates import FeeRates
-from engine.fees import FeeSchedule, FirmTier
 from engine.floor import with_fee
 from engine.gate_state import GateState
 from engine.instrument import Account, Asset, Instrument, InstrumentDefinition, make_instrument
-from engine.kill_switches import PulledSwitch
-from engine.ledger import VENUE_ACCOUNTS, FirmCredit, Withdrawal
+from engine.kept import (
+    FeeSchedule,
+    FirmCredit,
+    FirmTier,
+    FormerName,
+    PulledSwitch,
+    SelfTradeDefault,
+    Sweep,
+    Withdrawal,
+)
+from engine.ledger import VENUE_ACCOUNTS
 from engine.limits import AccountThrottle, RiskLimits, ScopeLimits
 from engine.live_order import Order
 from engine.matching import limit_of
 from engine.order import OrderView, OrdStatus, Side, TriggerDirection
-from engine.order_memory import CLOSED_MAX, FormerName
+from engine.order_memory import CLOSED_MAX
 from engine.presence import Attendance
-from engine.self_trade import SelfTradeDefault
 from engine.status_reports import StatusRequest
-from engine.sweeper import Sweep
 from engine.trade_amendments import AmendedTrade
 from engine.trading_state import MarketState, TradingState
 from engine.units import (

@@ -6,41 +6,16 @@ from typing import Final
 import msgspec
 
 from engine.events import Event, KillCompleted
+from engine.kept import NOT_LOOKED, Sweep
 from engine.live_order import Order
-from engine.order import Side
 from engine.order_finder import OrderFinder, Selection
 from engine.reasons import CancelReason
 from engine.request_events import MassCancelCompleted
-from engine.scope import Scope
 from engine.trading import Trading
-from engine.units import AccountId, ClOrdId, FirmId, InstrumentId, OrderId, SessionId
 
 CANCELED_MAX: Final = 1000
-NOT_LOOKED: Final = -1
 GONE: Final = (CancelReason.DISCONNECTED, CancelReason.LOGGED_OUT)
 MASS_CANCELS: Final = (CancelReason.MASS_CANCELED, CancelReason.CANCELED_BY_OPERATOR)
-
-
-class Sweep(msgspec.Struct, array_like=True):
-    """Whose orders are being cancelled, and why. Orders after `order_id_max` are not meant.
-
-    A mass cancel may mean those of one instrument, side or firm alone, 0 and None being any.
-    `account_id`, `session_id` and `cl_ord_id` say who has asked for it, and how he calls it.
-    `found_count` is how many were open when the sweep began.
-    """
-
-    scope: Scope
-    scope_id: int
-    reason: CancelReason
-    order_id_max: OrderId
-    canceled_count: int = 0
-    instrument_id: InstrumentId = InstrumentId(0)
-    side: Side | None = None
-    firm_id: FirmId = FirmId(0)
-    account_id: AccountId = AccountId(0)
-    session_id: SessionId = SessionId(0)
-    cl_ord_id: ClOrdId = ClOrdId("")
-    found_count: int = NOT_LOOKED
 
 
 class Sweeper:

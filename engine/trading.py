@@ -29,13 +29,14 @@ from engine.fees import FeeTable
 from engine.floor import Floor
 from engine.gate import Rejection, RiskGate
 from engine.instrument import InstrumentDefinition
+from engine.kept import FormerName
 from engine.kill_switches import KillSwitches
 from engine.ledger import Ledger
 from engine.live_order import Order
 from engine.open_orders import OpenOrders
 from engine.order import OrderView, OrdStatus
 from engine.order_checks import STOP_TYPES, OrderChecks, as_entered, is_only_smaller
-from engine.order_memory import FormerName, OrderMemory
+from engine.order_memory import OrderMemory
 from engine.phases import Phases
 from engine.presence import Presence
 from engine.reasons import CancelReason, RejectReason

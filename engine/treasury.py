@@ -6,7 +6,8 @@ from engine.commands import AdjustBalance, LedgerCommand
 from engine.events import BalanceAdjusted, CommandRefused, Event
 from engine.fees import FeeTable
 from engine.instrument import fits_the_journal
-from engine.ledger import EXTERNAL, FirmCredit, Ledger, Withdrawal
+from engine.kept import FirmCredit, Withdrawal
+from engine.ledger import EXTERNAL, Ledger
 from engine.ledger_commands import (
     RequestWithdrawal,
     SetCreditLine,

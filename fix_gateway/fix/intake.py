@@ -19,6 +19,7 @@ from engine.commands import (
     ReplaceOrder,
     SessionCommand,
 )
+from engine.order import NO_USER
 from engine.reasons import RejectReason
 from engine.request_commands import MassCancel, ReportBalances, ReportOpenOrders, ReportOrder
 from fix_gateway.fix.dialect import FIX_5_0_SP2, Dialect, dialect_of
@@ -33,7 +34,7 @@ from fix_gateway.fix.fields import (
 )
 from fix_gateway.fix.message_trace import MessageTrace
 from fix_gateway.fix.refusals import RefusalLog
-from fix_gateway.fix.request_parts import NO_USER, Refusal, SessionContext
+from fix_gateway.fix.request_parts import Refusal, SessionContext
 from fix_gateway.fix.session_tools import SessionTools
 from fix_gateway.fix.throttle import CANCEL_TYPES, SessionThrottle
 from fix_gateway.fix.translate_requests import REQUEST_TYPES

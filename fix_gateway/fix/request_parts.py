@@ -4,7 +4,7 @@ from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
 from engine.explain import explain
-from engine.order import Side
+from engine.order import NO_USER, Side
 from engine.reasons import RejectReason
 from engine.reference import Reference
 from engine.units import AccountId, FirmId, OrderId, SessionId, UserId
@@ -12,7 +12,6 @@ from fix_gateway.fix.fields import Fields, Tag
 
 SIDES: Final = {"1": Side.BUY, "2": Side.SELL}
 ORDER_ID_DIGITS_MAX: Final = 18
-NO_USER: Final = UserId(0)
 
 
 class Refusal(NamedTuple):
