@@ -47,6 +47,8 @@ class Database:
             min_size=1,
             max_size=POOL_CONNECTIONS_MAX,
             timeout=POOL_WAIT_S,
+            # A connection may have died with the server since: nobody is refused for that.
+            check=AsyncConnectionPool.check_connection,
             kwargs={
                 "connect_timeout": CONNECT_TIMEOUT_S,
                 "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
